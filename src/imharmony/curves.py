@@ -1,0 +1,420 @@
+"""Three color curves, one per channel: what a network predicts, and what is rendered.
+
+`Curves` is the one thing that networks produce and that rendering, curve files,
+plots and hand edits consume. The curves map sRGB-encoded values in [0, 1] and are
+piecewise-linear, so two of them in a row, or mixed, are exactly such a curve again.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imharmony.errors import CurveError, ImageError, ShapeError, UsageError
+
+__all__ = ["MIN_SLOPE_SUM", "Curves"]
+
+FloatArray = npt.NDArray[np.floating[Any]]
+Knots = tuple[FloatArray, FloatArray]  # of one channel: where it bends, and heights
+TableArray = npt.NDArray[np.unsignedinteger[Any]]
+
+# Smallest |sum of slopes| of a channel, as a share of the sum of their sizes: a
+# share, because only the ratios of the slopes matter. Slopes come from a network in
+# float32, where 64 values good to 6e-8 each have a sum good to 64 * 6e-8 = 4e-6.
+# Dividing by 1e-3 makes that 4e-6 / 1e-3 = 0.4 percent of the curve, one step of an
+# 8-bit photo; closer to zero, rounding noise would become visible color.
+MIN_SLOPE_SUM = 1e-3
+
+# Knots closer than one float64 rounding step of 1.0 cannot be told apart.
+MIN_KNOT_GAP = float(np.finfo(np.float64).eps)  # 2.2e-16
+
+BT709_LUMA = (0.2126, 0.7152, 0.0722)  # R, G, B; ITU-R BT.709-6, item 3.2
+
+CHANNELS = ("red", "green", "blue")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Curves:
+    """Three piecewise-linear color curves in R, G, B order; immutable.
+
+    Calling it maps float pixels; `table` is for whole numbers. Two objects are equal
+    when their knots are: the same curve with one knot more is another object.
+
+    Parameters
+    ----------
+    knots_x : three ndarrays of float64, shape (N,), N at least 2
+        Where the curve may bend, sRGB-encoded. Rises from exactly 0 to exactly 1, by
+        at least 2.2e-16 from knot to knot. N may differ between the channels, since
+        a composition bends wherever one of its parts does. Copied and read-only.
+    knots_y : three ndarrays of float64, shapes as in `knots_x`
+        Heights at `knots_x`, sRGB-encoded, finite. They may leave [0, 1], and the
+        ends need not be 0 and 1: a hand edit may lift black. Copied and read-only.
+
+    Raises
+    ------
+    CurveError
+        If the knots of a channel are not as described; the message names it.
+
+    Examples
+    --------
+    >>> x, y = np.array([0.0, 0.5, 1.0]), np.array([0.1, 0.6, 1.0])
+    >>> Curves((x, x, x), (y, y, y))
+    Curves(3 knots, monotone, mid gray -> 0.60 0.60 0.60)
+    """
+
+    knots_x: tuple[FloatArray, FloatArray, FloatArray]
+    knots_y: tuple[FloatArray, FloatArray, FloatArray]
+    _tables: dict[np.dtype[Any], TableArray] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("knots_x", "knots_y"):
+            # + 0.0 copies, and makes -0.0 the 0.0 that it equals but hashes unlike.
+            arrays = [np.asarray(a, np.float64) + 0.0 for a in getattr(self, name)]
+            if len(arrays) != len(CHANNELS):
+                raise CurveError(f"expected 3 arrays in {name}, got {len(arrays)}")
+            for array in arrays:
+                array.setflags(write=False)
+            object.__setattr__(self, name, tuple(arrays))
+        for channel, knots in zip(CHANNELS, self._channels(), strict=True):
+            _check_knots(channel, *knots)
+
+    @classmethod
+    def identity(cls) -> "Curves":
+        """Return the curves that change nothing: two knots per channel.
+
+        Examples
+        --------
+        >>> Curves.identity()
+        Curves(2 knots, monotone, mid gray -> 0.50 0.50 0.50)
+        """
+        ends = np.array([0.0, 1.0])
+        return _from_channels([(ends, ends)] * 3)
+
+    @classmethod
+    def from_params(cls, curve_params: FloatArray) -> "Curves":
+        """Build curves from the slopes a network predicts.
+
+        Parameters
+        ----------
+        curve_params : ndarray of float32 or float64, shape (3, K)
+            Relative slopes of K pieces of equal width, rows in R, G, B order.
+            Unitless: only the ratios within a row matter, so multiplying a row by
+            any number but zero, also a negative one, changes nothing.
+
+        Returns
+        -------
+        Curves
+            K + 1 evenly spaced knots per channel, from exactly (0, 0) to exactly
+            (1, 1). Monotone and within [0, 1] when no two slopes of a row have
+            opposite signs; otherwise it may turn back and may leave [0, 1].
+
+        Raises
+        ------
+        ShapeError
+            If `curve_params` is not (3, K) with K at least 1.
+        CurveError
+            If a slope is NaN or infinite, or if the slopes of a channel sum to less
+            than `MIN_SLOPE_SUM` times the sum of their sizes.
+
+        Notes
+        -----
+        Implements eq. (1) of [1]_, corrected as in its released code.
+
+        References
+        ----------
+        .. [1] J. Liang, X. Cun, C.-M. Pun, J. Wang, "Spatial-Separated Curve
+           Rendering Network for Efficient and High-Resolution Image
+           Harmonization", ECCV 2022, arXiv:2109.05750.
+
+        Examples
+        --------
+        A first piece twice as steep as the second brightens:
+
+        >>> slopes = np.array([[2, 1], [1, 1], [1, 1]], dtype=np.float32)
+        >>> Curves.from_params(slopes)
+        Curves(3 knots, monotone, mid gray -> 0.67 0.50 0.50)
+        """
+        params = np.asarray(curve_params, dtype=np.float64)
+        if params.ndim != 2 or len(params) != len(CHANNELS) or params.size == 0:
+            raise ShapeError(
+                f"expected curve_params of shape (3, K), got {params.shape}"
+            )
+        # Differs from the paper: eq. (1) clamps each piece at 1 and has no factor L,
+        # which makes equal slopes darken. Clamped at 1/L and multiplied by L, as in
+        # the released code, the sum over pieces is linear interpolation between the
+        # running sums of the slopes.
+        knots_x = np.arange(params.shape[1] + 1) / params.shape[1]  # (K + 1,)
+        rows = zip(CHANNELS, params, strict=True)
+        return _from_channels(
+            (knots_x, _running_share(channel, slopes)) for channel, slopes in rows
+        )
+
+    def __call__(self, image: FloatArray) -> FloatArray:
+        """Map each color channel through its curve.
+
+        Parameters
+        ----------
+        image : ndarray of any float dtype, shape (..., 3)
+            RGB, sRGB-encoded, nominal range [0, 1]. Values outside map to the
+            curve's ends; NaN stays NaN.
+
+        Returns
+        -------
+        ndarray, shape and dtype of `image`
+            RGB, sRGB-encoded. Not clipped: it never leaves the range of `knots_y`,
+            which may be wider than [0, 1] (see `from_params`).
+
+        Raises
+        ------
+        ShapeError
+            If the last axis of `image` is not 3 long.
+        ImageError
+            If `image` is not of a float dtype.
+
+        Examples
+        --------
+        >>> gray = np.full((1, 1, 3), 0.25, dtype=np.float32)
+        >>> Curves.identity()(gray).ravel().tolist()
+        [0.25, 0.25, 0.25]
+        """
+        if not np.issubdtype(image.dtype, np.floating):
+            raise ImageError(
+                f"expected an image of a float dtype, got {image.dtype}; "
+                "whole numbers are mapped by the curves' table"
+            )
+        if image.ndim < 1 or image.shape[-1] != 3:
+            raise ShapeError(f"expected an image of shape (..., 3), got {image.shape}")
+        mapped = np.empty_like(image)
+        for channel, (x, y) in enumerate(self._channels()):
+            mapped[..., channel] = _evaluate(image[..., channel], x, y)
+        return mapped
+
+    def table(self, dtype: npt.DTypeLike) -> TableArray:
+        """Tabulate the curves for every value of a whole-number pixel.
+
+        Parameters
+        ----------
+        dtype : uint8 or uint16
+            Type of the pixels; its largest value stands for 1. Others: `UsageError`.
+
+        Returns
+        -------
+        ndarray of `dtype`, shape (3, 256) or (3, 65536)
+            Row c, column v is what value v of channel c becomes: rounded to the
+            nearest whole number, halves up, clipped to the range. Read-only.
+
+        Examples
+        --------
+        >>> Curves.identity().table(np.uint8)[0, 250:].tolist()
+        [250, 251, 252, 253, 254, 255]
+        """
+        kind = np.dtype(dtype)
+        if kind not in (np.uint8, np.uint16):
+            raise UsageError(f"expected dtype uint8 or uint16 for a table, got {kind}")
+        if kind not in self._tables:
+            top = np.iinfo(kind).max
+            values = np.arange(top + 1) / top
+            heights = np.array([_evaluate(values, x, y) for x, y in self._channels()])
+            table = np.clip(np.floor(heights * top + 0.5), 0, top).astype(kind)
+            table.setflags(write=False)
+            self._tables[kind] = table
+        return self._tables[kind]
+
+    def then(self, other: "Curves") -> "Curves":
+        """Compose: these curves first, then `other`, as one.
+
+        Exact, also for curves that turn back or leave [0, 1], where `other` is
+        constant. It bends where these curves bend and where they reach a knot of
+        `other`; knots closer than 2.2e-16 are merged. Monotone if both are.
+
+        Examples
+        --------
+        >>> x, y = np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.8, 1.0])
+        >>> brighter = Curves((x, x, x), (y, y, y))
+        >>> brighter.then(brighter)
+        Curves(4 knots, monotone, mid gray -> 0.92 0.92 0.92)
+        """
+        pairs = zip(self._channels(), other._channels(), strict=True)
+        return _from_channels(_compose(first, second) for first, second in pairs)
+
+    def blend(self, strength: float) -> "Curves":
+        """Mix with the identity: `(1 - strength) * x + strength * curve(x)`.
+
+        Parameters
+        ----------
+        strength : float
+            0 gives the identity, 1 these curves, between them the exact mixture.
+            Above 1 the change is exaggerated: the mixture is clipped to [0, 1], and
+            where it would make a monotone channel turn back, it becomes the mean of
+            the nearest monotone curves above and below.
+
+        Returns
+        -------
+        Curves
+            Monotone in each channel in which these curves are.
+
+        Raises
+        ------
+        UsageError
+            If `strength` is negative, NaN or infinite.
+
+        Examples
+        --------
+        >>> slopes = np.array([[2.0, 1.0]] * 3)
+        >>> Curves.from_params(slopes).blend(0.5)
+        Curves(3 knots, monotone, mid gray -> 0.58 0.58 0.58)
+        """
+        if not (np.isfinite(strength) and strength >= 0):
+            raise UsageError(f"expected a finite strength of 0 or more, got {strength}")
+        if strength == 0:
+            return Curves.identity()
+        if strength == 1:
+            return self
+        return _from_channels(_mix(x, y, strength) for x, y in self._channels())
+
+    def luminance(self) -> "Curves":
+        """Give all three channels the mean of the curves, weighted as luma.
+
+        For gray photos, which must stay gray. The weights are those of ITU-R BT.709.
+
+        Examples
+        --------
+        >>> Curves.from_params(np.array([[3.0, 1.0], [1, 1], [1, 1]])).luminance()
+        Curves(3 knots, monotone, mid gray -> 0.55 0.55 0.55)
+        """
+        x = np.unique(np.concatenate(self.knots_x))
+        x = x[_is_apart(x)]
+        red, green, blue = (_evaluate(x, *knots) for knots in self._channels())
+        red_weight, _, blue_weight = BT709_LUMA
+        # Green takes what is left of 1: three equal curves stay as they are, exactly.
+        y = green + red_weight * (red - green) + blue_weight * (blue - green)
+        return _from_channels([(x, _put_in_order(y) if self.is_monotone else y)] * 3)
+
+    @property
+    def is_monotone(self) -> bool:
+        """Whether no channel ever reverses the order of two values."""
+        return all(_is_rising(y) for y in self.knots_y)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether every value in [0, 1] is mapped exactly to itself."""
+        return all(np.array_equal(x, y) for x, y in self._channels())
+
+    def _channels(self) -> Iterator[Knots]:
+        return zip(self.knots_x, self.knots_y, strict=True)
+
+    def _knot_bytes(self) -> tuple[bytes, ...]:
+        return tuple(array.tobytes() for array in (*self.knots_x, *self.knots_y))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Curves):
+            return NotImplemented
+        return self._knot_bytes() == other._knot_bytes()
+
+    def __hash__(self) -> int:
+        return hash(self._knot_bytes())
+
+    def __reduce__(self) -> tuple[type["Curves"], tuple[Any, Any]]:
+        # Through the constructor: NumPy pickles forget that an array is read-only.
+        return Curves, (self.knots_x, self.knots_y)
+
+    def __repr__(self) -> str:
+        counts = [str(len(x)) for x in self.knots_x]
+        knots = counts[0] if len(set(counts)) == 1 else "/".join(counts)
+        order = "monotone" if self.is_monotone else "not monotone"
+        grays = " ".join(f"{gray:.2f}" for gray in self(np.full(3, 0.5)))
+        return f"Curves({knots} knots, {order}, mid gray -> {grays})"
+
+
+def _from_channels(channels: Iterable[Knots]) -> Curves:
+    red, green, blue = channels
+    return Curves((red[0], green[0], blue[0]), (red[1], green[1], blue[1]))
+
+
+def _check_knots(channel: str, x: FloatArray, y: FloatArray) -> None:
+    if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
+        expected = "knots_x and knots_y of one length, at least 2"
+        got = f"shapes {x.shape} and {y.shape}"
+    elif not np.isfinite([x, y]).all():
+        expected, got = "finite knots", "NaN or infinity"
+    elif x[0] != 0 or x[-1] != 1:
+        expected, got = "knots_x from 0 to 1", f"{x[0]:g} to {x[-1]:g}"
+    elif not _is_apart(x).all():
+        expected = f"knots_x to rise by {MIN_KNOT_GAP:.1e} or more from knot to knot"
+        got = f"a step of {np.diff(x).min():g}"
+    else:
+        return
+    raise CurveError(f"{channel} channel: expected {expected}, got {got}")
+
+
+def _running_share(channel: str, slopes: FloatArray) -> FloatArray:
+    """Sum K slopes up to each knot, as a share of the whole: K + 1 heights."""
+    broken = slopes[~np.isfinite(slopes)]
+    if broken.size > 0:
+        raise CurveError(f"{channel} channel: expected finite slopes, got {broken[0]}")
+    scaled = slopes / (np.abs(slopes).max() or 1.0)  # so that no sum overflows
+    sums = np.cumsum(scaled)
+    # Differs from the released code: it adds 1e-30 to the sum, which makes everything
+    # black at exactly zero and values of a million near it. We raise instead.
+    if abs(sums[-1]) <= MIN_SLOPE_SUM * np.abs(scaled).sum():
+        raise CurveError(
+            f"{channel} channel: expected slopes whose sum is more than "
+            f"{MIN_SLOPE_SUM:g} of the sum of their sizes, got slopes from "
+            f"{slopes.min():g} to {slopes.max():g} that cancel out"
+        )
+    return np.concatenate([[0.0], sums / sums[-1]])
+
+
+def _compose(first: Knots, second: Knots) -> Knots:
+    x, y = _with_crossings(*first, levels=second[0])
+    heights = _evaluate(y, *second)
+    is_rising = _is_rising(first[1]) and _is_rising(second[1])
+    return x, _put_in_order(heights) if is_rising else heights
+
+
+def _mix(x: FloatArray, y: FloatArray, strength: float) -> Knots:
+    mixed: FloatArray = x + strength * (y - x)  # exact for the identity
+    if strength > 1:
+        # Clipping and putting in order make plateaus at these heights: knots there.
+        x, mixed = _with_crossings(x, mixed, levels=np.append(mixed, [0.0, 1.0]))
+        mixed = np.clip(mixed, 0.0, 1.0)
+    return x, _put_in_order(mixed) if _is_rising(y) else mixed
+
+
+def _evaluate(at: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
+    """Interpolate at any values; rounding cannot carry it outside the range of y."""
+    return np.clip(np.interp(at, x, y), y.min(), y.max())
+
+
+def _with_crossings(x: FloatArray, y: FloatArray, *, levels: FloatArray) -> Knots:
+    """Add a knot wherever a piece of the curve passes through one of the levels."""
+    low, high = np.minimum(y[:-1], y[1:]), np.maximum(y[:-1], y[1:])
+    is_crossed = (low[:, None] < levels) & (levels < high[:, None])  # (N - 1, levels)
+    piece, level = np.nonzero(is_crossed)
+    share = (levels[level] - y[piece]) / (y[piece + 1] - y[piece])
+    crossing = x[piece] + share * (x[piece + 1] - x[piece])
+    gap = np.minimum(crossing - x[piece], x[piece + 1] - crossing)
+    is_clear = gap >= MIN_KNOT_GAP
+    new_x = np.concatenate([x, crossing[is_clear]])
+    new_y = np.concatenate([y, levels[level][is_clear]])
+    order = np.argsort(new_x, kind="stable")
+    order = order[_is_apart(new_x[order])]
+    return new_x[order], new_y[order]
+
+
+def _is_apart(x: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which of the sorted values are far enough from the one before; the first is."""
+    return np.diff(x, prepend=-1.0) >= MIN_KNOT_GAP
+
+
+def _is_rising(y: FloatArray) -> bool:
+    return bool((np.diff(y) >= 0).all())
+
+
+def _put_in_order(y: FloatArray) -> FloatArray:
+    """Mean of the nearest rising curves above and below; a rising one stays as is."""
+    above = np.maximum.accumulate(y)
+    below = np.minimum.accumulate(y[::-1])[::-1]
+    return 0.5 * (above + below)
