@@ -1,0 +1,215 @@
+"""Thumbnails, against a triangle filter written out in NumPy."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import pyvips
+
+from imharmony.errors import ImageError
+from imharmony.photo import from_array, mask_from_array
+from imharmony.thumbnails import Thumbnails, make_thumbnails
+
+Pixels = npt.NDArray[Any]
+
+SIZE = (32, 24)
+
+# libvips weights 8 and 16-bit pixels with 12-bit whole numbers and, from 8 times on,
+# takes a plain mean first.
+TOLERANCE = 2 / 255
+# Along the border libvips repeats the last pixel; the reference leaves it out.
+BORDER_TOLERANCE = 6 / 255
+MEAN_TOLERANCE = 1 / 255
+
+
+def triangle_weights(length: int, new_length: int) -> Pixels:
+    """Weights (new_length, length) of Pillow's antialiased bilinear filter."""
+    scale = length / new_length
+    support = max(scale, 1.0)
+    centers = (np.arange(new_length) + 0.5) * scale
+    distance = np.abs(np.arange(length) + 0.5 - centers[:, None]) / support
+    weights = np.clip(1 - distance, 0, None)
+    normalized: Pixels = weights / weights.sum(axis=1, keepdims=True)
+    return normalized
+
+
+def reference(image: Pixels, size: tuple[int, int] = SIZE) -> Pixels:
+    """Resize floats (H, W, C) to (C, h, w)."""
+    rows = triangle_weights(image.shape[0], size[0])
+    columns = triangle_weights(image.shape[1], size[1])
+    resized: Pixels = rows @ image.transpose(2, 0, 1) @ columns.T
+    return resized
+
+
+def scene(size: tuple[int, int]) -> Pixels:
+    """Waves and a little noise, floats (H, W, 3) in [0, 1]."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    waves = [np.sin(7 * x / size[1] + 3 * y / size[0] + c) for c in range(3)]
+    noise = np.random.default_rng(3).normal(0, 0.04, (*size, 3))
+    return np.clip(0.5 + 0.45 * np.stack(waves, axis=-1) + noise, 0, 1)
+
+
+def disc(size: tuple[int, int]) -> Pixels:
+    """A soft disc off center, floats (H, W)."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    radius = np.hypot((y + 0.5) / size[0] - 0.4, (x + 0.5) / size[1] - 0.55)
+    soft: Pixels = np.clip((0.3 - radius) * 12, 0, 1)
+    return soft
+
+
+def thumbnails_of(
+    image: Pixels, mask: Pixels, size: tuple[int, int] = SIZE
+) -> Thumbnails:
+    soft = mask_from_array(mask, size=(image.shape[0], image.shape[1]))
+    return make_thumbnails(from_array(image), soft, size=size)
+
+
+def as_depth(image: Pixels, dtype: str) -> Pixels:
+    if dtype == "float32":
+        return image.astype(np.float32)
+    whole: Pixels = np.rint(image * np.iinfo(dtype).max).astype(dtype)
+    return whole
+
+
+def assert_close(thumbnail: Pixels, expected: Pixels) -> None:
+    assert thumbnail.dtype == np.float32
+    assert thumbnail.shape == expected.shape
+    assert thumbnail.flags.c_contiguous
+    difference = np.abs(thumbnail - expected)
+    inside = difference[:, 2:-2, 2:-2]
+    assert inside.max() <= TOLERANCE
+    assert difference.max() <= BORDER_TOLERANCE
+    assert difference.mean() <= MEAN_TOLERANCE
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize(
+    "size",  # to 32 x 24
+    [
+        (640, 480),
+        (416, 312),
+        (100, 300),
+        (33, 25),
+        (31, 23),
+        (10, 7),
+        (9, 400),
+        (32, 24),
+    ],
+)
+def test_thumbnails_are_an_antialiased_triangle_filter(
+    size: tuple[int, int], dtype: str
+) -> None:
+    image, mask = as_depth(scene(size), dtype), as_depth(disc(size), "uint8")
+    thumbnails = thumbnails_of(image, mask)
+    full = 1 if dtype == "float32" else np.iinfo(dtype).max
+    values = image.astype(np.float64) / full
+    soft = mask[..., None] / 255
+    rows, columns = (np.nonzero(mask.any(axis=axis))[0] for axis in (1, 0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    assert_close(thumbnails.composite, reference(values))
+    assert_close(thumbnails.mask, reference(soft))
+    assert_close(thumbnails.foreground, reference(values[box]))
+    assert_close(thumbnails.foreground_mask, reference(soft[box]))
+
+
+def test_very_large_photos_do_not_darken() -> None:
+    image = np.full((6000, 50, 3), 200, np.uint8)
+    thumbnails = thumbnails_of(image, np.ones((6000, 50), bool))
+    np.testing.assert_allclose(thumbnails.composite, 200 / 255, rtol=0, atol=TOLERANCE)
+
+
+def test_box_holds_every_pixel_of_the_mask_that_is_not_0() -> None:
+    mask = np.zeros((40, 40), np.uint8)
+    mask[4, 30], mask[20, 10] = 1, 200  # 1 of 255 is nearly nothing, and counts
+    image = np.zeros((40, 40, 3), np.uint8)
+    image[4:21, 10:31] = 255
+    foreground = thumbnails_of(image, mask).foreground
+    np.testing.assert_array_equal(foreground, 1)
+
+
+def test_masks_are_neither_hardened_nor_multiplied_in() -> None:
+    image = np.full((64, 48, 3), 255, np.uint8)
+    thumbnails = thumbnails_of(image, disc((64, 48)))
+    assert np.mean((thumbnails.mask > 0.05) & (thumbnails.mask < 0.95)) > 0.1
+    np.testing.assert_array_equal(thumbnails.composite, 1)
+    np.testing.assert_array_equal(thumbnails.foreground, 1)
+
+
+def test_gray_becomes_three_equal_channels() -> None:
+    image = as_depth(scene((50, 40)), "uint8")[..., :1]
+    thumbnails = thumbnails_of(image, disc((50, 40)))
+    rgb = thumbnails_of(np.repeat(image, 3, axis=-1), disc((50, 40)))
+    np.testing.assert_array_equal(thumbnails.composite, rgb.composite)
+    np.testing.assert_array_equal(thumbnails.foreground, rgb.foreground)
+
+
+@pytest.mark.parametrize("num_colors", [1, 3])
+def test_alpha_is_dropped_and_not_multiplied_in(num_colors: int) -> None:
+    image = as_depth(scene((50, 40)), "uint8")[..., :num_colors]
+    alpha = np.zeros((50, 40, 1), np.uint8)
+    with_alpha = np.concatenate([image, alpha], axis=-1)
+    thumbnails = thumbnails_of(with_alpha, disc((50, 40)))
+    without = thumbnails_of(image, disc((50, 40)))
+    np.testing.assert_array_equal(thumbnails.composite, without.composite)
+    np.testing.assert_array_equal(thumbnails.foreground, without.foreground)
+
+
+def test_floats_are_clipped_before_they_are_averaged() -> None:
+    image = np.full((50, 40, 3), 0.25, np.float32)
+    bright, white = image.copy(), image.copy()
+    bright[20, 20], white[20, 20] = 1000, 1
+    bright[30, 30], white[30, 30] = -1000, 0
+    np.testing.assert_array_equal(
+        thumbnails_of(bright, disc((50, 40))).composite,
+        thumbnails_of(white, disc((50, 40))).composite,
+    )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (2, 3)])
+def test_tiny_and_thin_photos(size: tuple[int, int]) -> None:
+    image = np.full((*size, 3), 51, np.uint8)
+    thumbnails = thumbnails_of(image, np.ones(size, bool))
+    for pixels, value in ((thumbnails.composite, 0.2), (thumbnails.foreground, 0.2)):
+        assert pixels.shape == (3, *SIZE)
+        np.testing.assert_allclose(pixels, value, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(thumbnails.mask, 1, rtol=0, atol=TOLERANCE)
+
+
+def test_foreground_of_a_single_pixel_fills_its_thumbnail() -> None:
+    image = as_depth(scene((70, 90)), "uint8")
+    mask = np.zeros((70, 90), bool)
+    mask[69, 13] = True
+    thumbnails = thumbnails_of(image, mask)
+    color = image[69, 13][:, None, None] / np.float32(255)
+    np.testing.assert_array_equal(
+        thumbnails.foreground, np.broadcast_to(color, (3, *SIZE))
+    )
+    np.testing.assert_array_equal(thumbnails.foreground_mask, 1)
+
+
+def test_values_stay_in_the_unit_interval() -> None:
+    image = np.where(np.indices((90, 80)).sum(axis=0) % 7 > 2, 255, 0)
+    thumbnails = thumbnails_of(image.astype(np.uint8)[..., None], disc((90, 80)))
+    for pixels in vars(thumbnails).values():
+        assert pixels.min() >= 0
+        assert pixels.max() <= 1
+
+
+def test_empty_mask_is_refused() -> None:
+    with pytest.raises(
+        ImageError, match=r"a mask with a foreground, got 0 everywhere$"
+    ):
+        thumbnails_of(as_depth(scene((9, 9)), "uint8"), np.zeros((9, 9), bool))
+
+
+def test_profile_is_no_obstacle() -> None:
+    photo = from_array(as_depth(scene((50, 40)), "uint8"))
+    wide = photo.copy()
+    profile = photo.icc_transform("p3").get("icc-profile-data")
+    wide.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    mask = mask_from_array(disc((50, 40)), size=(50, 40))
+    np.testing.assert_array_equal(
+        make_thumbnails(wide, mask, size=SIZE).composite,
+        make_thumbnails(photo, mask, size=SIZE).composite,
+    )
