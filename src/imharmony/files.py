@@ -4,8 +4,10 @@ import os
 import secrets
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +110,7 @@ def read_photo(
         if image.get_n_pages() > 1:
             msg = f"{name}: {image.get_n_pages()} pages; only the first is used"
             warnings.warn(msg, HarmonizeWarning, stacklevel=2)
-        image = image.copy_memory()
+        image = _stoppable(image, image.copy_memory)
         if image.get_typeof("orientation") and image.get("orientation") != 1:
             image = image.autorot().copy_memory()
     except pyvips.Error as error:
@@ -225,18 +227,22 @@ def check_target(
     """
     _check_suffix(target.suffix, str(target), suffixes or tuple(_SUFFIXES))
     folder = target.parent
-    if not folder.exists():
-        raise UsageError(f"{target}: the folder {folder} does not exist")
-    if not folder.is_dir():
-        raise UsageError(f"{target}: {folder} is not a folder")
-    if target.is_dir():
-        raise UsageError(f"{target}: expected a file to write, got a folder")
-    if target.exists() and not target.is_file():
-        raise UsageError(f"{target}: expected a regular file, got a device or pipe")
-    if target.exists() and not overwrite:
-        raise _exists_error(target)
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"{target}: no permission to write to the folder {folder}")
+    try:
+        if not folder.exists():
+            raise UsageError(f"{target}: the folder {folder} does not exist")
+        if not folder.is_dir():
+            raise UsageError(f"{target}: {folder} is not a folder")
+        if target.is_dir():
+            raise UsageError(f"{target}: expected a file to write, got a folder")
+        if target.exists() and not target.is_file():
+            raise UsageError(f"{target}: expected a regular file, got a device or pipe")
+        if target.exists() and not overwrite:
+            raise _exists_error(target)
+        if not os.access(folder, os.W_OK):
+            raise UsageError(f"{target}: no permission to write to the folder {folder}")
+    except OSError as error:  # such as a name that is too long
+        msg = f"{target}: cannot be written ({error.strerror or error})"
+        raise UsageError(msg) from error
 
 
 def write_photo(
@@ -296,7 +302,7 @@ def write_photo(
             # "x+b": created, never opened; with the permissions of a new file.
             with path.open("x+b") as file:
                 stored = pyvips.Target.new_to_descriptor(file.fileno())
-                getattr(image, saver)(stored, **options)
+                _stoppable(image, partial(getattr(image, saver), stored, **options))
                 os.fsync(file.fileno())
             if target.exists():
                 shutil.copymode(target, path)
@@ -337,7 +343,7 @@ def encode_photo(
     saver, options = _saver(image, suffix, quality, "output")
     stored = pyvips.Target.new_to_memory()
     try:
-        getattr(image, saver)(stored, **options)
+        _stoppable(image, partial(getattr(image, saver), stored, **options))
     except pyvips.Error as error:
         raise ImageError(f"output: cannot be encoded ({_detail(error)})") from error
     encoded: bytes = stored.get("blob")
@@ -346,9 +352,9 @@ def encode_photo(
 
 def _open(source: Path | bytes, name: str) -> tuple[pyvips.Source, str]:
     """Open a file or its bytes, and tell from its head which kind it is."""
-    if isinstance(source, Path) and source.is_dir():
-        raise DecodeError(f"{name}: expected a file, got a folder")
     try:
+        if isinstance(source, Path) and source.is_dir():
+            raise DecodeError(f"{name}: expected a file, got a folder")
         if isinstance(source, Path) and source.is_file():
             with source.open("rb") as file:
                 head = file.read(_HEAD_BYTES)
@@ -440,6 +446,21 @@ def _saver(
         predictor = "float" if image.format == "float" else "horizontal"
         options = {"compression": "deflate", "predictor": predictor}
     return f"{kind}save_target", options
+
+
+def _stoppable(image: pyvips.Image, work: Callable[[], Any]) -> Any:
+    """Let libvips read or write all of an image so that Ctrl-C stops it at once.
+
+    Were it the main thread that waits for libvips, Python would hear of Ctrl-C only
+    in the callback by which libvips logs that it has finished, and lose it there.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        running = pool.submit(work)
+        try:
+            return running.result()
+        except KeyboardInterrupt:
+            image.set_kill(True)
+            raise
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Metrics, protocols and baselines that need no training."""

@@ -1,0 +1,308 @@
+"""Harmonize arrays: load a network once, call it often."""
+
+import threading
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyvips
+
+from imharmony import photo
+from imharmony.curves import Curves
+from imharmony.errors import CurveError, HarmonizeWarning, UsageError
+from imharmony.networks import Contract, Network, label_index
+from imharmony.thumbnails import make_thumbnails
+
+__all__ = ["MODELS", "Harmonizer", "Result", "harmonize"]
+
+WEIGHTS = Path(__file__).parent / "weights"
+MODELS = {"s2crnet-cs": WEIGHTS / "s2crnet-cs.onnx"}
+"""Bundled models by name."""
+DEFAULT_MODEL = "s2crnet-cs"
+
+ImageArray = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The curves for one composite, and how they came about."""
+
+    curves: Curves
+    """What is rendered: all stages in one, strength included."""
+    stages: tuple[Curves, ...]
+    """The network's stages, first one first, at full strength."""
+    label: str | None
+    """Semantic label used: given, guessed, or None where the network has none."""
+    warnings: tuple[str, ...]
+    """What may surprise about a valid result; each was also warned about."""
+
+
+@dataclass(frozen=True)
+class Result(Predicted):
+    """A harmonized picture and the curves that made it."""
+
+    image: ImageArray
+    """Shape and dtype of the composite."""
+
+
+P = TypeVar("P", bound=Predicted)
+
+
+class Harmonizer:
+    """A loaded network; safe to call from several threads.
+
+    Parameters
+    ----------
+    model : str
+        Name of a bundled model, a key of `MODELS`.
+    weights : path or None
+        A weights file to use instead, as `imharmony export` writes it.
+    num_threads : int
+        Threads the network uses within one call.
+    provider : str or None
+        An ONNX Runtime execution provider; None takes the CPU.
+
+    Raises
+    ------
+    UsageError
+        If the model or the provider is unknown.
+    WeightsError
+        If the weights file cannot be used.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> composite = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    >>> mask = np.zeros((48, 64), dtype=np.uint8)
+    >>> mask[12:36, 16:40] = 255
+    >>> result = Harmonizer("s2crnet-cs")(composite, mask, label="person")
+    >>> result.image.shape, str(result.image.dtype)
+    ((48, 64, 3), 'uint8')
+    >>> bool((result.image == composite)[mask == 0].all())
+    True
+    >>> result.curves.is_monotone
+    True
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        weights: str | Path | None = None,
+        num_threads: int = 2,
+        provider: str | None = None,
+    ) -> None:
+        if weights is None:
+            if model not in MODELS:
+                msg = f"model is one of {', '.join(MODELS)}, got {model!r}"
+                raise UsageError(msg)
+            weights = MODELS[model]
+        self._network = Network(
+            Path(weights), num_threads=num_threads, provider=provider
+        )
+
+    @property
+    def contract(self) -> Contract:
+        """What the loaded weights expect and give."""
+        return self._network.contract
+
+    def __call__(
+        self,
+        composite: ImageArray,
+        mask: npt.NDArray[np.generic],
+        *,
+        label: str | None = None,
+        strength: float = 1.0,
+    ) -> Result:
+        """Recolor the foreground of a composite so that it fits its background.
+
+        Parameters
+        ----------
+        composite : ndarray of uint8, uint16 or float32
+            Shape (H, W, 3), or (H, W, 4) with straight alpha, which is kept as it
+            is. Gray (H, W) and (H, W, 1) work too and stay gray. sRGB-encoded;
+            float values nominally in [0, 1].
+        mask : ndarray of bool, uint8, uint16 or float, shape (H, W) or (H, W, 1)
+            1, 255, 65535 or True = foreground; values between blend. Read at 8 bit.
+        label : str or None
+            What the foreground is: person, animal, food, vehicle or others. None
+            lets the network guess.
+        strength : float
+            0 leaves the composite, 1 is what the network predicts, above 1
+            exaggerates with the range kept.
+
+        Returns
+        -------
+        Result
+            Background pixels, where the mask is 0, are the composite's bit for bit.
+
+        Raises
+        ------
+        ImageError, ShapeError
+            If an array is not as described.
+        UsageError
+            If the label is unknown, or the strength negative or not finite.
+
+        Warns
+        -----
+        HarmonizeWarning
+            If the mask is empty (the composite is returned), covers everything,
+            or looks inverted; if the slopes define no curve (likewise returned).
+
+        Notes
+        -----
+        J. Liang et al., "Spatial-Separated Curve Rendering Network for Efficient
+        and High-Resolution Image Harmonization", ECCV 2022, arXiv:2109.05750.
+        """
+        return _announce(self._render(composite, mask, label, strength))
+
+    def predict(
+        self,
+        image: pyvips.Image,
+        mask: pyvips.Image,
+        *,
+        label: str | None = None,
+        strength: float = 1.0,
+    ) -> Predicted:
+        """Predict the curves of an opened photo; `photo.render` applies them.
+
+        Parameters
+        ----------
+        image : pyvips.Image
+            As `files.read_photo` gives it.
+        mask : pyvips.Image
+            As `files.read_mask` gives it, of the same size.
+        label, strength
+            As for calling the harmonizer.
+
+        Returns
+        -------
+        Predicted
+
+        Raises
+        ------
+        UsageError
+            If the label is unknown or the strength negative.
+
+        Warns
+        -----
+        HarmonizeWarning
+            As for calling the harmonizer.
+        """
+        return _announce(self._predict(image, mask, label, strength))
+
+    def _render(
+        self,
+        composite: ImageArray,
+        mask: npt.NDArray[np.generic],
+        label: str | None,
+        strength: float,
+    ) -> Result:
+        image = photo.from_array(composite, name="composite")
+        size = (image.height, image.width)
+        mask_image = photo.mask_from_array(mask, size=size)
+        predicted = self._predict(image, mask_image, label, strength)
+        rendered = photo.render(image, mask_image, predicted.curves)
+        pixels = photo.to_array(rendered).reshape(composite.shape)
+        return Result(**vars(predicted), image=pixels)
+
+    def _predict(
+        self,
+        image: pyvips.Image,
+        mask: pyvips.Image,
+        label: str | None,
+        strength: float,
+    ) -> Predicted:
+        if label is not None:
+            label_index(label)  # an unknown label is an error with any mask
+        identity = Curves.identity().blend(strength)
+        notes = _mask_notes(image, mask)
+        if photo.mask_box(mask) is None:
+            return Predicted(identity, (), None, notes)
+        thumbnails = make_thumbnails(image, mask, size=self.contract.thumbnail_size)
+        prediction = self._network.predict(thumbnails, label=label)
+        try:
+            stages = tuple(map(Curves.from_params, prediction.curve_params))
+        except CurveError as error:
+            notes = (
+                *notes,
+                f"the network's slopes define no curve ({error}); unchanged",
+            )
+            return Predicted(identity, (), prediction.label, notes)
+        curves = stages[0]
+        for stage in stages[1:]:
+            curves = curves.then(stage)
+        return Predicted(curves.blend(strength), stages, prediction.label, notes)
+
+
+def harmonize(
+    composite: ImageArray,
+    mask: npt.NDArray[np.generic],
+    *,
+    label: str | None = None,
+    strength: float = 1.0,
+) -> Result:
+    """Harmonize with the default model, loaded on the first call.
+
+    Parameters
+    ----------
+    composite, mask, label, strength
+        As for calling a `Harmonizer`.
+
+    Returns
+    -------
+    Result
+
+    Examples
+    --------
+    >>> composite = np.full((8, 8, 3), 200, dtype=np.uint8)
+    >>> mask = np.eye(8, dtype=bool)
+    >>> result = harmonize(composite, mask, strength=0.5)
+    >>> bool((result.image == composite)[~mask].all())
+    True
+    """
+    result = _default_harmonizer()._render(composite, mask, label, strength)
+    return _announce(result)
+
+
+_default: list[Harmonizer] = []
+_default_lock = threading.Lock()
+
+
+def _default_harmonizer() -> Harmonizer:
+    """Return the one harmonizer that all plain `harmonize` calls share."""
+    with _default_lock:
+        if not _default:
+            _default.append(Harmonizer())
+        return _default[0]
+
+
+def _mask_notes(image: pyvips.Image, mask: pyvips.Image) -> tuple[str, ...]:
+    """Say what looks wrong with a mask."""
+    if photo.mask_box(mask) is None:
+        return ("the mask is empty: nothing to harmonize",)
+    if mask.min() == 255:
+        return ("the mask covers everything: there is no background to fit to",)
+    # An object rarely fills most of the photo and all of its rim.
+    rim = [
+        mask.crop(0, 0, mask.width, 1),
+        mask.crop(0, mask.height - 1, mask.width, 1),
+        mask.crop(0, 0, 1, mask.height),
+        mask.crop(mask.width - 1, 0, 1, mask.height),
+    ]
+    if mask.avg() > 127 and min(side.avg() for side in rim) > 242:
+        return (
+            "the mask looks inverted (it covers most of the photo and its whole "
+            "rim); white is the foreground",
+        )
+    return ()
+
+
+def _announce(predicted: P) -> P:
+    """Warn about each note, pointing at the line that called the public function."""
+    for note in predicted.warnings:
+        warnings.warn(note, HarmonizeWarning, stacklevel=3)
+    return predicted
