@@ -350,7 +350,7 @@ def test_truncated_files_do_not_become_gray_rows(suffix: str, share: float) -> N
 
 def test_too_many_pixels_are_refused_unless_allowed() -> None:
     encoded = encode_photo(from_array(pixels()), ".png")
-    message = r"at most 34 pixels, got 5x7 \(height x width\), 35; raise the limit"
+    message = r"at most 34 pixels, got 5x7 \(height x width\), 35$"
     with pytest.raises(ImageError, match=message):
         read_photo(encoded, max_pixels=H * W - 1)
     assert read_photo(encoded, max_pixels=H * W).width == W
@@ -420,7 +420,7 @@ def test_palette_and_few_bits(bitdepth: int) -> None:
 def test_noise_of_a_jpeg_mask_is_no_foreground() -> None:
     mask = np.zeros((64, 64), np.uint8)
     mask[20:40, 10:50] = 255
-    noisy = encode_photo(from_array(mask), ".jpg", quality=60)
+    noisy = encode_photo(from_array(mask), ".jpg", quality=75)
     assert len(np.unique(to_array(read_photo(noisy)))) > 2
     box = mask_box(read_mask(noisy, size=(64, 64)))
     assert box == Box(20, 10, 20, 40)

@@ -54,6 +54,12 @@ _SUFFIXES = {
 }
 
 
+_FILLER_EXIF = {
+    *("Orientation", "XResolution", "YResolution", "ResolutionUnit"),
+    *("YCbCrPositioning", "ExifVersion", "ComponentsConfiguration"),
+    *("FlashpixVersion", "FlashPixVersion", "ColorSpace"),
+    *("PixelXDimension", "PixelYDimension"),
+}
 _HEAD_BYTES = 12  # enough to tell the kinds of file apart
 
 
@@ -391,7 +397,7 @@ def _check_header(image: pyvips.Image, name: str, max_pixels: int) -> None:
     if image.height * image.width > max_pixels:
         raise ImageError(
             f"{name}: expected at most {max_pixels} pixels, got {size} (height x "
-            f"width), {image.height * image.width}; raise the limit if you trust it"
+            f"width), {image.height * image.width}"
         )
     if image.interpretation not in {*GRAY_NAMES.values(), *RGB_NAMES.values()}:
         raise ImageError(
@@ -429,7 +435,7 @@ def _saver(
         raise UsageError(f"{name}: only TIFF holds float pixels; use .tif")
     if image.format == "ushort" and kind in ("jpeg", "webp"):
         raise UsageError(f"{name}: {kind.upper()} holds 8 bit, not 16; use .png")
-    if kind == "tiff" and image.get_typeof("exif-data"):
+    if kind == "tiff" and _has_camera_exif(image):
         msg = f"{name}: EXIF data is not written to TIFF; use .png to keep it"
         warnings.warn(msg, HarmonizeWarning, stacklevel=3)
     options: dict[str, Any]
@@ -446,6 +452,12 @@ def _saver(
         predictor = "float" if image.format == "float" else "horizontal"
         options = {"compression": "deflate", "predictor": predictor}
     return f"{kind}save_target", options
+
+
+def _has_camera_exif(image: pyvips.Image) -> bool:
+    """Whether there is more EXIF than the filler libvips gives every PNG and JPEG."""
+    fields = [name for name in image.get_fields() if name.startswith("exif-ifd")]
+    return any(name.split("-")[2] not in _FILLER_EXIF for name in fields)
 
 
 def _stoppable(image: pyvips.Image, work: Callable[[], Any]) -> Any:

@@ -149,7 +149,7 @@ class Harmonizer:
         Warns
         -----
         HarmonizeWarning
-            If the mask is empty (the composite is returned), covers everything,
+            If the mask is empty or covers everything (the composite is returned),
             or looks inverted; if the slopes define no curve (likewise returned).
 
         Notes
@@ -219,8 +219,10 @@ class Harmonizer:
         if label is not None:
             label_index(label)  # an unknown label is an error with any mask
         identity = Curves.identity().blend(strength)
-        notes = _mask_notes(image, mask)
-        if photo.mask_box(mask) is None:
+        has_regions, notes = _judge_mask(mask)
+        if label is not None and not self.contract.has_semantic_label:
+            notes = (*notes, "these weights know no labels; the given one is ignored")
+        if not has_regions:
             return Predicted(identity, (), None, notes)
         thumbnails = make_thumbnails(image, mask, size=self.contract.thumbnail_size)
         prediction = self._network.predict(thumbnails, label=label)
@@ -280,12 +282,12 @@ def _default_harmonizer() -> Harmonizer:
         return _default[0]
 
 
-def _mask_notes(image: pyvips.Image, mask: pyvips.Image) -> tuple[str, ...]:
-    """Say what looks wrong with a mask."""
-    if photo.mask_box(mask) is None:
-        return ("the mask is empty: nothing to harmonize",)
+def _judge_mask(mask: pyvips.Image) -> tuple[bool, tuple[str, ...]]:
+    """Whether there is a foreground and a background, and what looks wrong."""
+    if mask.max() == 0:
+        return False, ("the mask is empty: nothing to harmonize",)
     if mask.min() == 255:
-        return ("the mask covers everything: there is no background to fit to",)
+        return False, ("the mask covers everything: there is no background to fit to",)
     # An object rarely fills most of the photo and all of its rim.
     rim = [
         mask.crop(0, 0, mask.width, 1),
@@ -294,11 +296,12 @@ def _mask_notes(image: pyvips.Image, mask: pyvips.Image) -> tuple[str, ...]:
         mask.crop(mask.width - 1, 0, 1, mask.height),
     ]
     if mask.avg() > 127 and min(side.avg() for side in rim) > 242:
-        return (
+        note = (
             "the mask looks inverted (it covers most of the photo and its whole "
-            "rim); white is the foreground",
+            "rim); white is the foreground"
         )
-    return ()
+        return True, (note,)
+    return True, ()
 
 
 def _announce(predicted: P) -> P:
