@@ -82,7 +82,7 @@ def find_pairs(root: Path) -> list[Pair]:
     pairs = []
     for folder in sorted(root.glob("*/composite_images")):
         subset = folder.parent
-        for composite in sorted(folder.iterdir()):
+        for composite in sorted(folder.glob("[!.]*")):
             image, _, rest = composite.stem.rpartition("_")
             mask_stem, image = image, image.rpartition("_")[0]
             if not image or not rest:
