@@ -1,0 +1,1 @@
+"""Training: networks, data, losses, export. The only place that imports torch."""

@@ -1,0 +1,235 @@
+"""Checkpoints: our safetensors, the authors' released format, torchvision trunks.
+
+Nothing here executes pickled code.
+"""
+
+import hashlib
+import io
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from imharmony.errors import UsageError, WeightsError
+from imharmony.training.networks.s2crnet import Dimensions, S2CRNet
+
+__all__ = [
+    "load_checkpoint",
+    "load_released",
+    "load_trunk",
+    "released_keys",
+    "save_checkpoint",
+    "sha256",
+]
+
+FORMAT = "imharmony-checkpoint-1"
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def save_checkpoint(
+    path: Path, network: S2CRNet, *, variant: str, thumbnail_size: tuple[int, int]
+) -> None:
+    """Write a network as safetensors, its dimensions in the metadata.
+
+    Written to a temporary name first, so a killed process leaves the old file.
+    """
+    record = {
+        "variant": variant,
+        "thumbnail_size": thumbnail_size,
+        "dimensions": asdict(network.dimensions),
+    }
+    tensors = {
+        k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()
+    }
+    # One key: several would come out in another order each time.
+    metadata = {FORMAT: json.dumps(record)}
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(save(tensors, metadata))
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path) -> tuple[S2CRNet, str, tuple[int, int]]:
+    """Read what `save_checkpoint` wrote.
+
+    Returns
+    -------
+    tuple
+        The network in evaluation mode, its variant, its thumbnail size
+        (height, width).
+
+    Raises
+    ------
+    WeightsError
+        If the file is absent, not safetensors, or not ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        msg = f"{path}: cannot read a safetensors checkpoint: {error}"
+        raise WeightsError(msg) from error
+    if FORMAT not in metadata:
+        msg = f"{path}: expected a checkpoint of ours, with metadata {FORMAT!r}"
+        raise WeightsError(msg)
+    try:
+        record = json.loads(metadata[FORMAT])
+        network = S2CRNet(Dimensions(**record["dimensions"]))
+        height, width = record["thumbnail_size"]
+        variant = record["variant"]
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        msg = f"{path}: damaged checkpoint metadata: {error}"
+        raise WeightsError(msg) from error
+    _load_strictly(network, tensors, name=str(path))
+    return network.eval(), variant, (height, width)
+
+
+def load_trunk(network: S2CRNet, path: Path) -> None:
+    """Start the encoder from a torchvision SqueezeNet 1.1 state dict.
+
+    Parameters
+    ----------
+    network : S2CRNet
+        Its encoder is overwritten.
+    path : Path
+        A `.pth` or `.safetensors` file with keys `features.<i>.*`; those with i
+        up to 11 are read, the classifier and the last Fire block are not.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read, or a key is missing or misshapen.
+    """
+    stored = _read_state_dict(path)
+    trunk = {
+        key.removeprefix("features."): value
+        for key, value in stored.items()
+        if key.startswith("features.")
+    }
+    _load_strictly(network.encoder, trunk, name=str(path), prefix="features.")
+
+
+def released_keys(dimensions: Dimensions) -> dict[str, str]:
+    """Map our parameter names to those of the authors' checkpoint.
+
+    The released file holds a plain and a label-aware head for each of its two
+    stages; a variant reads the one it uses.
+    """
+    keys = {}
+    for name in S2CRNet(dimensions).state_dict():
+        theirs = re.sub(r"^encoder\.", "squeezenet1_1.", name)
+        if match := re.match(r"stages\.(\d+)\.(.*)", name):
+            head = "fc_f_label" if dimensions.has_semantic_label else "fc_f_1.fc1"
+            rest = match[2].replace("foreground", head, 1)
+            rest = rest.replace("background", "fc_b_1.fc1", 1)
+            rest = rest.replace("label_embedding.0", "fc_label_1")
+            rest = rest.replace("label_embedding.2", "fc_label_2")
+            theirs = f"fusion.cr{int(match[1]) + 1}.{rest}"
+        keys[name] = theirs
+    return keys
+
+
+def load_released(path: Path, dimensions: Dimensions) -> S2CRNet:
+    """Read a checkpoint in the authors' format.
+
+    Parameters
+    ----------
+    path : Path
+        A `.pth` file: a dictionary with the weights under `state_dict`, other
+        entries ignored; or the weights alone.
+    dimensions : Dimensions
+        Of the variant to read: the file itself does not say. With a semantic
+        label the label-aware heads are read, else the plain ones.
+
+    Returns
+    -------
+    S2CRNet
+        In evaluation mode.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read without executing pickled code, or a key is
+        missing or misshapen; the message names every one.
+    """
+    stored = _read_state_dict(path)
+    network = S2CRNet(dimensions)
+    keys = released_keys(dimensions)
+    ours = {name: stored[key] for name, key in keys.items() if key in stored}
+    _load_strictly(network, ours, name=str(path), names=keys)
+    return network.eval()
+
+
+def _read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a state dict, unwrapped from `state_dict`, without executing code."""
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            msg = f"{path}: cannot read weights: {error}"
+            raise WeightsError(msg) from error
+    rebuild_scalar = np.float64().__reduce__()[0]
+    kinds = np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"
+    scalars: list[Any] = [
+        np.dtype,
+        *{type(np.dtype(kind)) for kind in kinds},
+        (rebuild_scalar, "numpy.core.multiarray.scalar"),
+        (rebuild_scalar, "numpy._core.multiarray.scalar"),
+    ]
+    try:
+        data = io.BytesIO(path.read_bytes())
+    except OSError as error:
+        msg = f"{path}: cannot read weights: {error.strerror or error}"
+        raise WeightsError(msg) from error
+    try:
+        with torch.serialization.safe_globals(scalars):
+            stored = torch.load(data, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle raises almost anything
+        code = re.search(r"GLOBAL (\S+) was not an allowed", str(error))
+        reason = (
+            f"not loaded, its pickle would execute {code[1]}"
+            if code
+            else "expected a PyTorch file, got one of another kind or a damaged one"
+        )
+        raise WeightsError(f"{path}: {reason}") from error
+    if isinstance(stored, dict) and isinstance(stored.get("state_dict"), dict):
+        stored = stored["state_dict"]
+    if not isinstance(stored, dict) or not stored:
+        msg = f"{path}: expected a dictionary of weights, got {type(stored).__name__}"
+        raise WeightsError(msg)
+    return {k: v for k, v in stored.items() if isinstance(v, Tensor)}
+
+
+def _load_strictly(
+    module: torch.nn.Module,
+    tensors: dict[str, Tensor],
+    *,
+    name: str,
+    names: dict[str, str] | None = None,
+    prefix: str = "",
+) -> None:
+    """Load all parameters, or say under the file's own names what is wrong."""
+    problems = []
+    expected = module.state_dict()
+    for key, value in expected.items():
+        shown = names[key] if names else prefix + key
+        if key not in tensors:
+            problems.append(f"{shown} is missing")
+        elif tensors[key].shape != value.shape:
+            got, want = list(tensors[key].shape), list(value.shape)
+            problems.append(f"{shown} has shape {got}, expected {want}")
+    if problems:
+        msg = f"{name}: weights for another network: {'; '.join(problems)}"
+        raise WeightsError(msg)
+    module.load_state_dict({key: tensors[key] for key in expected})
