@@ -1,0 +1,1 @@
+"""Photographs with masks, and the training pairs made from them."""

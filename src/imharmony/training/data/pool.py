@@ -1,0 +1,153 @@
+"""A folder of photographs with one-object masks, held in memory.
+
+The folder has an `index.csv` with the columns `photo` and `mask` (paths relative
+to the folder) and, where known, `semantic_label`, `split` and `source`.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from imharmony import files, photo
+from imharmony.errors import UsageError
+from imharmony.networks import LABELS
+
+__all__ = ["Example", "Pool", "read_pool"]
+
+UInt8Array = npt.NDArray[np.uint8]
+UNKNOWN_LABEL = -1
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row of the index, its pixels still on disk."""
+
+    photo: Path
+    mask: Path
+    semantic_label: int
+    """Index into `LABELS`, or `UNKNOWN_LABEL`."""
+    source: str
+
+    @property
+    def name(self) -> str:
+        """`<source>-<mask's stem>`, unique within a pool."""
+        return f"{self.source}-{self.mask.stem}"
+
+
+class Pool(Sequence[Example]):
+    """The examples of one split; `pixels` decodes each photo once and keeps it."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self._examples = list(examples)
+        self._photos: dict[Path, UInt8Array] = {}
+        self._masks: dict[Path, UInt8Array] = {}
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, index: int) -> Example:  # type: ignore[override]
+        return self._examples[index]
+
+    def pixels(self, index: int) -> tuple[UInt8Array, UInt8Array]:
+        """Return photo (H, W, 3) and mask (H, W), both uint8."""
+        example = self._examples[index]
+        if example.photo not in self._photos:
+            self._photos[example.photo] = _read_rgb(example.photo)
+        rgb = self._photos[example.photo]
+        if example.mask not in self._masks:
+            mask = files.read_mask(example.mask, size=rgb.shape[:2])
+            self._masks[example.mask] = photo.to_array(mask)[..., 0]
+        return rgb, self._masks[example.mask]
+
+    def decode_all(self) -> Iterator[int]:
+        """Decode everything, yielding after each example; two threads."""
+        with ThreadPoolExecutor(2) as threads:
+            for done, _ in enumerate(threads.map(self.pixels, range(len(self)))):
+                yield done + 1
+
+
+def _read_rgb(path: Path) -> UInt8Array:
+    image, _ = photo.split_alpha(files.read_photo(path))
+    pixels = photo.to_array(image)
+    if pixels.dtype != np.uint8:
+        msg = f"{path}: training photographs are 8 bit, this one is {pixels.dtype}"
+        raise UsageError(msg)
+    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+
+
+def read_pool(
+    root: Path,
+    *,
+    split: str | None = None,
+    unlabeled_sources: Sequence[str] = (),
+    foreground_ratio: tuple[float, float] = (0.005, 0.9),
+) -> Pool:
+    """List the examples of a folder; pixels are read later.
+
+    Parameters
+    ----------
+    root : Path
+        Folder with `index.csv`.
+    split : str or None
+        Keep the rows whose `split` is this; None keeps all.
+    unlabeled_sources : sequence of str
+        Sources whose label "other" is not to be believed: it becomes unknown.
+    foreground_ratio : tuple of float
+        Smallest and largest share of the photo the object may fill, where the
+        index has a column `foreground_ratio`.
+
+    Returns
+    -------
+    Pool
+
+    Raises
+    ------
+    UsageError
+        If there is no index, a needed column is absent, a label is unknown, or
+        no row is left.
+    """
+    index = root / "index.csv"
+    if not index.is_file():
+        msg = f"{root}: expected a folder with index.csv (columns photo, mask)"
+        raise UsageError(msg)
+    low, high = foreground_ratio
+    examples = []
+    with index.open(newline="", encoding="utf-8") as rows:
+        reader = csv.DictReader(rows)
+        missing = {"photo", "mask"} - set(reader.fieldnames or ())
+        if missing:
+            msg = f"{index}: column {', '.join(sorted(missing))} is missing"
+            raise UsageError(msg)
+        for row in reader:
+            if split is not None and row.get("split", split) != split:
+                continue
+            try:
+                ratio = float(row.get("foreground_ratio") or low)
+            except ValueError as error:
+                msg = f"{index}: foreground_ratio {row['foreground_ratio']!r}: {error}"
+                raise UsageError(msg) from error
+            if not low <= ratio <= high:
+                continue
+            source = row.get("source") or row["photo"].split("/")[0]
+            label = row.get("semantic_label") or ""
+            if label and label not in LABELS and label != "other":
+                msg = f"{index}: label {label!r} is not one of {', '.join(LABELS)}"
+                raise UsageError(msg)
+            is_doubtful = label in ("other", "others") and source in unlabeled_sources
+            number = (
+                UNKNOWN_LABEL
+                if not label or is_doubtful
+                else LABELS.index("others" if label == "other" else label)
+            )
+            examples.append(
+                Example(root / row["photo"], root / row["mask"], number, source)
+            )
+    if not examples:
+        msg = f"{index}: no row has split {split!r} and a usable foreground ratio"
+        raise UsageError(msg)
+    return Pool(examples)

@@ -1,0 +1,110 @@
+"""Losses, against values worked out by hand and loops written out."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from imharmony.training.losses import relative_l1, roughness, stage_losses
+from imharmony.training.networks.s2crnet import render_curves
+
+# Single precision, sums of a few hundred numbers.
+ROUNDING = 1e-5
+
+
+def pictures(seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Two noise pictures and a soft mask, a batch of 3."""
+    rng = torch.Generator().manual_seed(seed)
+    first, second = torch.rand(2, 3, 3, 6, 5, generator=rng)
+    return first, second, torch.rand(3, 1, 6, 5, generator=rng)
+
+
+def slopes(seed: int, stages: int = 2) -> Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return torch.rand(3, stages, 3, 8, generator=rng) + 0.1
+
+
+def test_relative_l1_counts_channels_thrice_and_the_mask_once() -> None:
+    real = torch.zeros(1, 3, 2, 2)
+    harmonized = torch.full_like(real, 0.5)  # wrong by 0.5 in 3 channels everywhere
+    mask = torch.tensor([[[[1.0, 0.5], [0.0, 0.0]]]])
+    loss = relative_l1(harmonized, real, mask)
+    assert loss.tolist() == pytest.approx([3 * 0.5 * 1.5 / 1.5])
+
+
+def test_relative_l1_is_the_released_formula() -> None:
+    harmonized, real, mask = pictures(0)
+    expected = [
+        float((m * y - m * t).abs().sum() / m.sum())
+        for y, t, m in zip(harmonized, real, mask, strict=True)
+    ]
+    assert relative_l1(harmonized, real, mask).tolist() == pytest.approx(expected)
+
+
+def test_relative_l1_does_not_see_outside_the_mask() -> None:
+    harmonized, real, _ = pictures(0)
+    mask = torch.zeros(3, 1, 6, 5)
+    mask[:, :, 2:4, 2:4] = 1
+    changed = torch.where(mask > 0, harmonized, 0.0)
+    losses = [relative_l1(picture, real, mask) for picture in (harmonized, changed)]
+    assert torch.equal(*losses)
+
+
+def test_relative_l1_of_an_empty_mask_is_zero() -> None:
+    harmonized, real, mask = pictures(0)
+    mask[1] = 0
+    assert relative_l1(harmonized, real, mask)[1] == 0
+
+
+def test_stages_are_rendered_in_a_row_and_their_losses_added() -> None:
+    composite, real, mask = pictures(1)
+    params = slopes(1)
+    first = render_curves(composite, params[:, 0])
+    second = render_curves(first, params[:, 1])
+    expected = sum(
+        float(relative_l1(image, real, mask).mean()) for image in (first, second)
+    )
+    loss = stage_losses(composite, real, mask, params)
+    assert float(loss) == pytest.approx(expected, abs=ROUNDING)
+
+
+def test_a_single_stage_is_counted_once() -> None:
+    # Differs from the released code, which lists the same picture twice.
+    composite, real, mask = pictures(2)
+    identity = torch.ones(3, 1, 3, 8)
+    expected = float(relative_l1(composite, real, mask).mean())
+    loss = stage_losses(composite, real, mask, identity)
+    assert float(loss) == pytest.approx(expected, abs=ROUNDING)
+
+
+def test_a_log_offset_averages_logarithms() -> None:
+    composite, real, mask = pictures(3)
+    identity = torch.ones(3, 1, 3, 8)
+    errors = relative_l1(composite, real, mask).tolist()
+    expected = sum(math.log(error + 0.1) for error in errors) / 3
+    loss = stage_losses(composite, real, mask, identity, log_offset=0.1)
+    assert float(loss) == pytest.approx(expected, abs=ROUNDING)
+
+
+def test_stage_losses_reach_the_slopes_of_every_stage() -> None:
+    composite, real, mask = pictures(4)
+    params = slopes(4).requires_grad_()
+    (gradient,) = torch.autograd.grad(
+        stage_losses(composite, real, mask, params), params
+    )
+    assert gradient.abs().sum(dim=(0, 2, 3)).min() > 0
+
+
+def test_roughness_of_equal_slopes_is_zero() -> None:
+    assert roughness(torch.full((2, 2, 3, 8), 0.3)) == 0
+
+
+def test_roughness_is_the_mean_squared_step_of_slopes_whose_mean_is_1() -> None:
+    params = torch.tensor([[[[1.0, 3.0, 2.0]]]])  # mean 2: 0.5, 1.5, 1
+    assert float(roughness(params)) == pytest.approx((1 + 0.25) / 2)
+
+
+def test_only_the_ratios_of_slopes_are_rough() -> None:
+    params = slopes(5)
+    assert float(roughness(7 * params)) == pytest.approx(float(roughness(params)))

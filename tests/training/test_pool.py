@@ -1,0 +1,126 @@
+"""Folders of photographs: which rows are used, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imharmony import files, photo
+from imharmony.errors import ShapeError, UsageError
+from imharmony.networks import LABELS
+from imharmony.training.data.pool import read_pool
+
+
+def write_index(root: Path, *lines: str) -> Path:
+    (root / "index.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return root
+
+
+def write_picture(path: Path, pixels: photo.PixelArray) -> None:
+    files.write_photo(photo.from_array(pixels), path)
+
+
+def test_a_split_keeps_its_rows(pool_folder: Path) -> None:
+    names = [example.name for example in read_pool(pool_folder, split="val")]
+    assert names == ["farm-e-mask", "farm-f-mask"]
+
+
+def test_without_a_split_all_rows_are_kept(pool_folder: Path) -> None:
+    assert len(read_pool(pool_folder)) == 6
+
+
+def test_labels_are_numbers_and_other_is_others(pool_folder: Path) -> None:
+    labels = [example.semantic_label for example in read_pool(pool_folder)]
+    names = ["person", "person", "others", "animal", "animal"]
+    assert labels == [*(LABELS.index(name) for name in names), -1]
+
+
+def test_other_is_not_believed_of_unlabeled_sources(pool_folder: Path) -> None:
+    pool = read_pool(pool_folder, unlabeled_sources=["web", "farm"])
+    assert [e.semantic_label for e in pool] == [0, 0, -1, 1, 1, -1]
+
+
+def test_two_columns_are_enough(tmp_path: Path) -> None:
+    write_index(tmp_path, "photo,mask", "web/a.png,masks/a.png")
+    (example,) = read_pool(tmp_path, split="train")
+    assert (example.semantic_label, example.name) == (-1, "web-a")
+
+
+def test_too_small_and_too_large_foregrounds_are_left_out(tmp_path: Path) -> None:
+    rows = ["a.png,a.png,0.001", "b.png,b.png,0.3", "c.png,c.png,0.95", "d.png,d.png,"]
+    write_index(tmp_path, "photo,mask,foreground_ratio", *rows)
+    assert [example.photo.stem for example in read_pool(tmp_path)] == ["b", "d"]
+
+
+def test_pixels_are_those_of_the_files(pool_folder: Path) -> None:
+    pool = read_pool(pool_folder)
+    rgb, mask = pool.pixels(0)
+    stored = photo.to_array(files.read_photo(pool[0].photo))
+    assert np.array_equal(rgb, stored)
+    assert np.array_equal(mask, photo.to_array(files.read_photo(pool[0].mask))[..., 0])
+
+
+def test_pixels_are_decoded_once(pool_folder: Path) -> None:
+    pool = read_pool(pool_folder)
+    assert pool.pixels(1)[0] is pool.pixels(1)[0]
+
+
+def test_decoding_all_counts_every_example(pool_folder: Path) -> None:
+    assert list(read_pool(pool_folder).decode_all()) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_gray_and_transparent_photographs_become_rgb(
+    tmp_path: Path, channels: int
+) -> None:
+    pixels = np.arange(6 * channels, dtype=np.uint8).reshape(2, 3, channels)
+    write_picture(tmp_path / "a.png", pixels)
+    write_picture(tmp_path / "m.png", np.full((2, 3), 255, np.uint8))
+    write_index(tmp_path, "photo,mask", "a.png,m.png")
+    rgb, _ = read_pool(tmp_path).pixels(0)
+    expected = np.repeat(pixels, 3, axis=2) if channels == 1 else pixels[..., :3]
+    assert np.array_equal(rgb, expected)
+
+
+def test_a_photograph_of_16_bit_is_refused(tmp_path: Path) -> None:
+    write_picture(tmp_path / "deep.png", np.zeros((2, 3, 3), np.uint16))
+    write_index(tmp_path, "photo,mask", "deep.png,deep.png")
+    message = r"deep\.png: training photographs are 8 bit, this one is uint16"
+    with pytest.raises(UsageError, match=message):
+        read_pool(tmp_path).pixels(0)
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png", np.zeros((2, 3, 3), np.uint8))
+    write_picture(tmp_path / "m.png", np.zeros((4, 3), np.uint8))
+    write_index(tmp_path, "photo,mask", "a.png,m.png")
+    with pytest.raises(ShapeError, match=r"m\.png: .* 2x3 .*, got 4x3"):
+        read_pool(tmp_path).pixels(0)
+
+
+def test_a_folder_without_index_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"expected a folder with index\.csv"):
+        read_pool(tmp_path)
+
+
+def test_an_index_without_a_needed_column_is_refused(tmp_path: Path) -> None:
+    write_index(tmp_path, "photo,split", "a.png,train")
+    with pytest.raises(UsageError, match=r"index\.csv: column mask is missing"):
+        read_pool(tmp_path)
+
+
+def test_an_empty_index_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").touch()
+    with pytest.raises(UsageError, match="column mask, photo is missing"):
+        read_pool(tmp_path)
+
+
+def test_an_unknown_label_is_refused(tmp_path: Path) -> None:
+    write_index(tmp_path, "photo,mask,semantic_label", "a.png,a.png,dragon")
+    with pytest.raises(UsageError, match="label 'dragon' is not one of person, "):
+        read_pool(tmp_path)
+
+
+def test_a_split_without_rows_is_refused(pool_folder: Path) -> None:
+    with pytest.raises(UsageError, match="no row has split 'test' and a usable"):
+        read_pool(pool_folder, split="test")

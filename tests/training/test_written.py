@@ -1,0 +1,159 @@
+"""Synthesized pairs on disk: the layout others read, and what they were made from."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imharmony import files, photo
+from imharmony.errors import UsageError
+from imharmony.evaluation.protocol import find_pairs
+from imharmony.training.data.pool import read_pool
+from imharmony.training.data.synthesis import LookSettings, Synthesis
+from imharmony.training.data.written import write_pairs
+
+NUM_PAIRS = 5
+STEMS = [f"s{index:06d}" for index in range(NUM_PAIRS)]
+
+
+@pytest.fixture(scope="module")
+def written(pool_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("written") / "pairs"
+    counts = list(
+        write_pairs(pool_folder, output, split=None, num_pairs=NUM_PAIRS, seed=3)
+    )
+    assert counts == [1, 2, 3, 4, 5]
+    return output
+
+
+def pixels(path: Path) -> photo.PixelArray:
+    return photo.to_array(files.read_photo(path))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_folders_are_those_of_iharmony4(written: Path) -> None:
+    assert names(written) == ["IHD_test.txt", "pairs.csv", "synthetic"]
+    root = written / "synthetic"
+    assert names(root / "composite_images") == [f"{stem}_1_1.png" for stem in STEMS]
+    assert names(root / "masks") == [f"{stem}_1.png" for stem in STEMS]
+    assert names(root / "real_images") == [f"{stem}.png" for stem in STEMS]
+
+
+def test_the_list_names_every_composite_below_its_sub_set(written: Path) -> None:
+    lines = (written / "IHD_test.txt").read_text(encoding="utf-8").splitlines()
+    assert lines == [f"synthetic/composite_images/{stem}_1_1.png" for stem in STEMS]
+
+
+def test_the_evaluation_finds_every_pair(written: Path) -> None:
+    assert [pair.real.stem for pair in find_pairs(written)] == STEMS
+
+
+def test_the_table_says_what_a_pair_was_made_from(
+    written: Path, pool_folder: Path
+) -> None:
+    drawn = Synthesis(read_pool(pool_folder), LookSettings(), seed=3)
+    made_from = [drawn.pool[drawn.draw_example(i)].name for i in range(NUM_PAIRS)]
+    labels = {
+        "web-a-mask": "person",
+        "web-b-mask": "person",
+        "web-c-mask": "others",
+        "farm-d-mask": "animal",
+        "farm-e-mask": "animal",
+        "farm-f-mask": "",
+    }
+    with (written / "pairs.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows == [
+        {"pair": stem, "made_from": name, "semantic_label": labels[name]}
+        for stem, name in zip(STEMS, made_from, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("index", range(NUM_PAIRS))
+def test_a_pair_is_the_photograph_under_its_looks(
+    written: Path, pool_folder: Path, index: int
+) -> None:
+    drawn = Synthesis(read_pool(pool_folder), LookSettings(), seed=3)
+    example = drawn.draw_example(index)
+    rgb, mask = drawn.pool.pixels(example)
+    real, changed = (
+        look.apply(rgb.transpose(2, 0, 1)).clip(0, 1).transpose(1, 2, 0) * 255
+        for look in drawn.draw_looks(index, example)
+    )
+    weight = mask[..., None] / 255
+    composite = weight * changed + (1 - weight) * real
+    root, stem = written / "synthetic", STEMS[index]
+    for folder, name, expected in (
+        ("composite_images", f"{stem}_1_1.png", composite),
+        ("real_images", f"{stem}.png", real),
+        ("masks", f"{stem}_1.png", mask[..., None]),
+    ):
+        # Rounded to whole levels; the hundredth is for single precision.
+        assert np.abs(pixels(root / folder / name) - expected).max() <= 0.51
+
+
+def test_outside_the_mask_composite_and_truth_are_equal(written: Path) -> None:
+    for pair in find_pairs(written):
+        outside = pixels(pair.mask)[..., 0] == 0
+        assert np.array_equal(
+            pixels(pair.composite)[outside], pixels(pair.real)[outside]
+        )
+
+
+def test_the_same_seed_writes_the_same_files(
+    written: Path, pool_folder: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "again"
+    list(write_pairs(pool_folder, again, split=None, num_pairs=NUM_PAIRS, seed=3))
+    stored = [path for path in written.rglob("*") if path.is_file()]
+    assert stored
+    for path in stored:
+        assert (again / path.relative_to(written)).read_bytes() == path.read_bytes()
+
+
+def test_more_pairs_begin_with_the_same(
+    written: Path, pool_folder: Path, tmp_path: Path
+) -> None:
+    list(write_pairs(pool_folder, tmp_path / "two", split=None, num_pairs=2, seed=3))
+    name = "synthetic/composite_images/s000001_1_1.png"
+    assert (tmp_path / "two" / name).read_bytes() == (written / name).read_bytes()
+
+
+def test_a_split_is_kept_to(pool_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "val"
+    list(write_pairs(pool_folder, output, split="val", num_pairs=4, seed=0))
+    with (output / "pairs.csv").open(newline="", encoding="utf-8") as file:
+        assert {row["made_from"] for row in csv.DictReader(file)} <= {
+            "farm-e-mask",
+            "farm-f-mask",
+        }
+
+
+def test_settings_are_used(pool_folder: Path, tmp_path: Path) -> None:
+    settings = LookSettings(changed={"foreground": 1.0})
+    output = tmp_path / "pairs"
+    list(
+        write_pairs(
+            pool_folder, output, split="val", num_pairs=1, seed=0, settings=settings
+        )
+    )
+    pool = read_pool(pool_folder, split="val")
+    example = Synthesis(pool, settings, seed=0).draw_example(0)
+    real = pixels(output / "synthetic/real_images/s000000.png")
+    assert np.array_equal(real, pool.pixels(example)[0])
+
+
+def test_an_existing_folder_is_refused(pool_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="exists; synthesize writes a new folder"):
+        list(write_pairs(pool_folder, tmp_path, split=None, num_pairs=1, seed=0))
+
+
+def test_data_that_cannot_be_used_leave_no_folder(tmp_path: Path) -> None:
+    output = tmp_path / "pairs"
+    with pytest.raises(UsageError, match=r"index\.csv"):
+        list(write_pairs(tmp_path, output, split=None, num_pairs=1, seed=0))
+    assert not output.exists()
