@@ -1,0 +1,148 @@
+"""What the package shows, holds and imports."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import import_module, resources
+from pathlib import Path
+
+import pytest
+
+import imharmony
+from imharmony.harmonizer import MODELS
+
+PUBLIC = [
+    "Curves",
+    "HarmonizeError",
+    "HarmonizeWarning",
+    "Harmonizer",
+    "Result",
+    "harmonize",
+]
+BASE_INSTALL = {"numpy", "onnxruntime", "pyvips", "typer", "rich"}
+MAX_WEIGHTS_BYTES = 8_000_000  # of all bundled weights together
+
+PACKAGE = Path(imharmony.__file__).parent
+PROJECT = Path(__file__).parents[1]
+
+
+def modules_after(code: str) -> set[str]:
+    """Run some Python on its own and return the packages that it imported."""
+    report = "\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code + report],
+        env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def imported_packages(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").partition(".")[0]
+
+
+# Names
+
+
+def test_public_names_are_the_checked_in_list() -> None:
+    assert imharmony.__all__ == PUBLIC
+    assert dir(imharmony) == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_name_resolves_and_is_documented(name: str) -> None:
+    value = getattr(imharmony, name)
+    assert (value.__name__, value.__module__.partition(".")[0]) == (name, "imharmony")
+    assert value.__doc__
+
+
+def test_public_name_is_the_same_object_as_at_home() -> None:
+    home = import_module("imharmony.harmonizer")
+    assert imharmony.harmonize is home.harmonize
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    message = r"^module 'imharmony' has no attribute 'harmonise'$"
+    with pytest.raises(AttributeError, match=message):
+        _ = imharmony.harmonise
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda p: p.stem)
+def test_names_that_a_module_exports_exist(path: Path) -> None:
+    module = import_module(
+        "imharmony" if path.stem == "__init__" else f"imharmony.{path.stem}"
+    )
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+# Imports
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    heavy = {"numpy", "pyvips", "onnxruntime", "torch", "typer"}
+    assert not heavy & modules_after("import imharmony")
+
+
+def test_harmonizing_imports_no_torch() -> None:
+    code = """
+import numpy as np, imharmony
+mask = np.eye(8, dtype=bool)
+imharmony.harmonize(np.zeros((8, 8, 3), np.uint8), mask)
+"""
+    found = modules_after(code)
+    assert "imharmony.harmonizer" in found
+    assert not {"torch", "lightning", "imharmony.training"} & found
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(p for p in PACKAGE.rglob("*.py") if "training" not in p.parts),
+    ids=lambda p: str(p.relative_to(PACKAGE)),
+)
+def test_outside_training_the_base_install_is_enough(path: Path) -> None:
+    allowed = BASE_INSTALL | sys.stdlib_module_names | {"imharmony"}
+    assert set(imported_packages(path)) <= allowed
+
+
+def test_base_install_is_what_the_project_file_says() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    names = {
+        line.partition(">")[0].partition("[")[0] for line in project["dependencies"]
+    }
+    assert names == BASE_INSTALL
+
+
+def test_entry_point_resolves() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    module, _, name = project["scripts"]["imharmony"].partition(":")
+    assert callable(getattr(import_module(module), name))
+
+
+# Files in the package
+
+
+def test_package_holds_weights_and_types() -> None:
+    package = resources.files("imharmony")
+    held = {entry.name for entry in package.joinpath("weights").iterdir()}
+    for model in MODELS:
+        assert {f"{model}.onnx", f"{model}.safetensors"} <= held
+    assert package.joinpath("py.typed").is_file()
+
+
+def test_bundled_weights_are_small() -> None:
+    files = [path for path in (PACKAGE / "weights").iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < MAX_WEIGHTS_BYTES
+
+
+def test_models_are_files_of_the_package() -> None:
+    assert all(path.parent == PACKAGE / "weights" for path in MODELS.values())
