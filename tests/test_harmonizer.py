@@ -266,6 +266,16 @@ def test_label_for_weights_without_labels_is_announced(
     assert result.label is None
 
 
+def test_a_foreground_that_already_fits_is_announced(
+    harmonizer: Harmonizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flat = Prediction(np.ones((2, 3, 64), np.float32), "person")
+    monkeypatch.setattr(Network, "predict", lambda *_, **__: flat)
+    with pytest.warns(HarmonizeWarning, match="already fits"):
+        result = harmonizer(picture(), foreground())
+    np.testing.assert_array_equal(result.image, picture())
+
+
 def test_full_mask_returns_the_composite(harmonizer: Harmonizer) -> None:
     with pytest.warns(HarmonizeWarning, match="covers everything"):
         result = harmonizer(picture(), np.full((H, W), 255, np.uint8))

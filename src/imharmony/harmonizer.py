@@ -150,7 +150,8 @@ class Harmonizer:
         -----
         HarmonizeWarning
             If the mask is empty or covers everything (the composite is returned),
-            or looks inverted; if the slopes define no curve (likewise returned).
+            or looks inverted; if the foreground already fits, or the slopes define
+            no curve (likewise returned).
 
         Notes
         -----
@@ -234,6 +235,8 @@ class Harmonizer:
                 f"the network's slopes define no curve ({error}); unchanged",
             )
             return Predicted(identity, (), prediction.label, notes)
+        if all(stage.is_identity for stage in stages):
+            notes = (*notes, "the foreground already fits, as far as we can tell")
         curves = stages[0]
         for stage in stages[1:]:
             curves = curves.then(stage)

@@ -32,6 +32,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "whole": {"encoder_input": "whole"},
     "masked": {"pooling": "masked"},
     "positive": {"slopes": "positive"},
+    "restrained": {"slopes": "positive", "strength": 0.8, "min_change": 0.001},
     "statistics": {"num_bins": 4},
     "guess": {"guesses_label": True},
     "all": {

@@ -296,6 +296,48 @@ def test_positive_slopes_give_monotone_curves_for_any_weights() -> None:
         )
 
 
+def held_back(**restraint: float) -> S2CRNet:
+    """The network of seed 0 with slopes far from 1, restrained."""
+    strong = network(slopes="positive", **restraint)
+    with torch.no_grad():
+        for parameter in strong.stages.parameters():
+            parameter.mul_(3)
+    return strong
+
+
+def test_strength_mixes_each_stage_with_the_identity() -> None:
+    full, half = (
+        params_of(held_back(strength=strength), inputs()) for strength in (1.0, 0.5)
+    )
+    for whole, mixed in zip(full.flatten(0, 1), half.flatten(0, 1), strict=True):
+        expected = Curves.from_params(whole.numpy()).blend(0.5)
+        found = Curves.from_params(mixed.numpy())
+        for theirs, ours in zip(expected.knots_y, found.knots_y, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=ROUNDING)
+
+
+def test_a_change_below_the_least_is_not_made() -> None:
+    given = inputs()
+    image = given["foreground"]
+    for stage in params_of(held_back(), given).unbind(dim=1):
+        image = render_curves(image, stage)
+    weight = given["foreground_mask"]
+    change = ((image - given["foreground"]).abs() * weight).sum(dim=(1, 2, 3))
+    change = change / (3 * weight.sum(dim=(1, 2, 3)))
+    low, high = change.sort().values.tolist()
+    assert low < high
+    kept = params_of(held_back(min_change=(low + high) / 2), given)
+    unchanged = (kept == 1).flatten(1).all(dim=1)
+    assert unchanged.tolist() == (change == change.min()).tolist()
+
+
+def test_training_holds_nothing_back() -> None:
+    free, held = held_back().train(), held_back(strength=0.5, min_change=1.0).train()
+    torch.testing.assert_close(
+        params_of(free, inputs()), params_of(held, inputs()), rtol=0, atol=0
+    )
+
+
 def test_free_slopes_may_turn_back() -> None:
     wild = network()
     with torch.no_grad():
@@ -553,6 +595,8 @@ def test_region_statistics_of_nothing_are_zero() -> None:
         ("s2crnet", {"stages": 3}, "dimensions are num_pieces, .*; got stages"),
         ("s2crnet", {"pooling": "max"}, "pooling is one of plain, masked, got max"),
         ("s2crnet", {"num_bins": 1}, "num_bins is 0 or at least 2, got 1"),
+        ("s2crnet", {"strength": 0.5}, "strength and min_change need positive"),
+        ("s2crnet", {"min_change": 0.1}, "strength and min_change need positive"),
         (
             "s2crnet-c",
             {"guesses_label": True},

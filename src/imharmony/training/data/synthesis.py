@@ -73,7 +73,7 @@ class LookSettings:
         }
     )
     """Share, and the range that a look's strength is drawn from."""
-    difference: tuple[float, float] = (0.04, 0.45)
+    difference: tuple[float, float] = (0.06, 0.45)
     """Root mean square difference of the two foregrounds a pair may have."""
     max_clipped: float = 0.25
     """Share of foreground values a look may push out of range."""

@@ -16,7 +16,7 @@ the paper's form is a field of `Dimensions`:
 
 Additions of ours, all off in the paper's variants: `slopes="positive"`,
 `pooling="masked"`, `num_bins` (color statistics of both regions beside the
-features), `guesses_label`.
+features), `guesses_label`, `strength` and `min_change`.
 """
 
 from dataclasses import dataclass, replace
@@ -72,6 +72,11 @@ class Dimensions:
     """Width of the two layers that read the statistics."""
     guesses_label: bool = False
     """Whether a linear head guesses the label where none is given."""
+    strength: float = 1.0
+    """In evaluation: share of the predicted change that is made."""
+    min_change: float = 0.0
+    """In evaluation: mean change of the foreground's values, of [0, 1], below which
+    nothing is changed."""
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -85,6 +90,8 @@ class Dimensions:
             raise UsageError(msg)
         if self.guesses_label and not self.has_semantic_label:
             raise UsageError("guesses_label needs has_semantic_label")
+        if self.slopes == "free" and (self.strength != 1 or self.min_change != 0):
+            raise UsageError("strength and min_change need positive slopes")
 
 
 VARIANTS = {
@@ -318,11 +325,45 @@ class S2CRNet(nn.Module):
             of_f = region_statistics(foreground, foreground_mask, bins)
             of_b = region_statistics(composite, 1 - mask, bins)
             stats = self.statistics(torch.cat([of_f, of_b], dim=1))
-        curve_params = [
-            stage(features_f, features_b, semantic_label, stats)
-            for stage in self.stages
-        ]
-        return Prediction(torch.stack(curve_params, dim=1), label_logits)
+        curve_params = torch.stack(
+            [
+                stage(features_f, features_b, semantic_label, stats)
+                for stage in self.stages
+            ],
+            dim=1,
+        )  # (B, N, 3, K)
+        if not self.training and self.dimensions.slopes == "positive":
+            curve_params = self.restrain(curve_params, foreground, foreground_mask)
+        return Prediction(curve_params, label_logits)
+
+    def restrain(
+        self, curve_params: Tensor, foreground: Tensor, foreground_mask: Tensor
+    ) -> Tensor:
+        """Hold back, in use: small evidence should not spoil what was right.
+
+        Parameters
+        ----------
+        curve_params : Tensor, shape (B, N, 3, K)
+            Positive slopes.
+        foreground, foreground_mask : Tensor, (B, 3, h, w) and (B, 1, h, w)
+            Where the change is measured.
+
+        Returns
+        -------
+        Tensor, shape (B, N, 3, K)
+            Slopes with mean 1, drawn to 1 by `dimensions.strength`, which mixes the
+            curve with the identity; all 1 where the change is below `min_change`.
+        """
+        strength = self.dimensions.strength
+        slopes = curve_params / curve_params.mean(dim=-1, keepdim=True)
+        slopes = 1 + strength * (slopes - 1)
+        image = foreground
+        for stage in slopes.unbind(dim=1):
+            image = render_curves(image, stage)
+        change = ((image - foreground).abs() * foreground_mask).mean(dim=(1, 2, 3))
+        change = change / foreground_mask.mean(dim=(1, 2, 3)).clamp(min=1e-6)  # (B,)
+        is_kept = (change >= self.dimensions.min_change).float()[:, None, None, None]
+        return 1 + is_kept * (slopes - 1)
 
 
 def build_s2crnet(variant: str, **changes: object) -> S2CRNet:

@@ -1,0 +1,89 @@
+"""The bundled weights: their record, their size, and that they do what they are for."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from imharmony import Harmonizer, files, photo
+from imharmony.harmonizer import MODELS, WEIGHTS
+
+Pixels = npt.NDArray[Any]
+
+ROOT = Path(__file__).parents[1]
+GOLDEN = Path(__file__).parent / "golden" / "astronaut"
+
+# ONNX Runtime's kernels differ between processors in the last bits of a slope, which
+# can move a value across a rounding step, and libvips's thumbnails by a step.
+GOLDEN_MAX, GOLDEN_MEAN = 3, 0.2
+
+
+@pytest.fixture(scope="module")
+def harmonizer() -> Harmonizer:
+    return Harmonizer()
+
+
+def example() -> tuple[Pixels, Pixels]:
+    composite = photo.to_array(files.read_photo(ROOT / "examples" / "composite.png"))
+    size = (composite.shape[0], composite.shape[1])
+    mask = files.read_mask(ROOT / "examples" / "mask.png", size=size)
+    return composite, photo.to_array(mask)[..., 0]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_record_is_that_of_the_files(model: str) -> None:
+    record = json.loads((WEIGHTS / f"{model}.json").read_text(encoding="utf-8"))
+    for name, expected in record["sha256"].items():
+        assert hashlib.sha256((WEIGHTS / name).read_bytes()).hexdigest() == expected
+    contract = Harmonizer(model).contract
+    checkpoint = record["sha256"][f"{model}.safetensors"]
+    assert contract.checkpoint_sha256 == checkpoint
+    assert list(contract.thumbnail_size) == record["contract"]["thumbnail_size"]
+
+
+def test_all_weights_together_stay_under_8_mb() -> None:
+    files_ = [path for path in WEIGHTS.iterdir() if path.suffix != ".json"]
+    assert sum(path.stat().st_size for path in files_) < 8_000_000
+
+
+def test_the_example_comes_out_as_it_was_approved(
+    harmonizer: Harmonizer, request: pytest.FixtureRequest
+) -> None:
+    image = harmonizer(*example(), label="person").image
+    expected_path = GOLDEN / "expected.png"
+    if request.config.getoption("--update-golden"):
+        files.write_photo(photo.from_array(image), expected_path, overwrite=True)
+    expected = photo.to_array(files.read_photo(expected_path))
+    difference = np.abs(image.astype(int) - expected)
+    assert difference.max() <= GOLDEN_MAX
+    assert difference.mean() <= GOLDEN_MEAN
+
+
+@pytest.mark.parametrize("gain", [0.35, 2.2])
+def test_a_wrong_exposure_is_reduced(harmonizer: Harmonizer, gain: float) -> None:
+    # The launch pad's right half, exposed otherwise in linear light (power 2.2),
+    # stands in for a paste; its own left half says how it should look.
+    real = photo.to_array(files.read_photo(ROOT / "examples" / "launchpad.jpg"))
+    mask = np.zeros(real.shape[:2], np.uint8)
+    mask[100:420, 330:620] = 255
+    wrong = np.rint(255 * np.clip(gain * (real / 255) ** 2.2, 0, 1) ** (1 / 2.2))
+    composite = np.where(mask[..., None] > 0, wrong.astype(np.uint8), real)
+    result = harmonizer(composite, mask).image
+    before = np.square(composite.astype(float) - real).mean()
+    after = np.square(result.astype(float) - real).mean()
+    assert after < 0.7 * before
+
+
+def test_curves_stay_monotone_on_noise(harmonizer: Harmonizer) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        noise = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        mask = (rng.random((32, 32)) < rng.random()).astype(np.uint8) * 255
+        result = harmonizer(noise, mask)
+        assert result.curves.is_monotone
+        ends = result.curves(np.array([[0.0] * 3, [1.0] * 3]))
+        np.testing.assert_allclose(ends, [[0] * 3, [1] * 3], atol=1e-12)
