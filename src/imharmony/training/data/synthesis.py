@@ -231,21 +231,24 @@ class Synthesis:
         """Draw the looks of the truth and of the composite's foreground.
 
         Judged on some 2,000 pixels: looks that break a bound of the settings are
-        drawn again, up to six times, each time weaker.
+        drawn again, up to ten times, weaker if they were too strong.
         """
         photo, mask = self.pool.pixels(example)
         whole, own = _some_pixels(photo), _some_foreground(photo, mask)  # (3, N)
         low, high = self.settings.difference
         rng = self._rng(index, 2)
-        for attempt in range(7):
-            looks = self._draw_once(rng, example, own, 0.7**attempt)
+        scale = 1.0
+        for _ in range(11):
+            looks = self._draw_once(rng, example, own, scale)
             real, foreground = (look.apply(own).clip(0, 1) for look in looks)
             difference = float(((real - foreground) ** 2).mean()) ** 0.5
             clipped = max(
                 _share_clipped(whole, looks[0].apply(whole)),
                 _share_clipped(own, foreground),
             )
-            if low <= difference <= high and clipped <= self.settings.max_clipped:
+            if difference > high or clipped > self.settings.max_clipped:
+                scale *= 0.7
+            elif difference >= low:
                 break
         return looks
 
