@@ -27,6 +27,7 @@ import imharmony
 from imharmony import cli, photo
 from imharmony.files import encode_photo, read_photo
 from imharmony.harmonizer import MODELS, Harmonizer
+from imharmony.networks import Network, Prediction
 
 Pixels = npt.NDArray[Any]
 
@@ -111,9 +112,10 @@ class Finished:
 
     @property
     def messages(self) -> list[str]:
-        """Lines on standard error, but the note on the label that was guessed."""
+        """Lines on standard error, but the notes on what the network found."""
         lines = self.err.splitlines()
-        return [line for line in lines if not line.startswith("label: ")]
+        found = ("label: ", "nothing changed: ")
+        return [line for line in lines if not line.startswith(found)]
 
 
 class Run(Protocol):
@@ -188,8 +190,18 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_harmonize_writes_the_file_and_prints_its_path(inputs: Inputs) -> None:
     finished = run_alone("harmonize", inputs.composite, inputs.mask, "-o", "out.png")
     assert (finished.code, finished.out) == (0, f"out.png{os.linesep}".encode())
-    assert re.fullmatch(r"label: \w+ \(guessed; --label changes it\)\s+", finished.err)
+    assert re.match(r"label: \w+ \(guessed; --label changes it\)\s+", finished.err)
+    assert finished.messages == []
     assert load(Path("out.png")).shape == (H, W, 3)
+
+
+def test_a_foreground_that_fits_already_is_said(
+    run: Run, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flat = Prediction(np.ones((2, 3, 64), np.float32), "person")
+    monkeypatch.setattr(Network, "predict", lambda *_, **__: flat)
+    finished = run("harmonize", inputs.composite, inputs.mask, "-o", "out.png")
+    assert "nothing changed: the foreground seems to fit already" in finished.err
 
 
 @pytest.mark.parametrize(

@@ -411,6 +411,8 @@ def _harmonize_opened(
     )
     if predicted.label is not None and label is None:
         typer.echo(f"label: {predicted.label} (guessed; --label changes it)", err=True)
+    if predicted.stages and strength > 0 and predicted.curves.is_identity:
+        typer.echo("nothing changed: the foreground seems to fit already", err=True)
     return photo.render(image, mask, predicted.curves)
 
 

@@ -31,7 +31,8 @@ class Predicted:
     """The curves for one composite, and how they came about."""
 
     curves: Curves
-    """What is rendered: all stages in one, strength included."""
+    """What is rendered: all stages in one, strength included. The identity where the
+    network found nothing worth changing."""
     stages: tuple[Curves, ...]
     """The network's stages, first one first, at full strength."""
     label: str | None
@@ -150,8 +151,7 @@ class Harmonizer:
         -----
         HarmonizeWarning
             If the mask is empty or covers everything (the composite is returned),
-            or looks inverted; if the foreground already fits, or the slopes define
-            no curve (likewise returned).
+            or looks inverted; if the slopes define no curve (likewise returned).
 
         Notes
         -----
@@ -235,8 +235,6 @@ class Harmonizer:
                 f"the network's slopes define no curve ({error}); unchanged",
             )
             return Predicted(identity, (), prediction.label, notes)
-        if all(stage.is_identity for stage in stages):
-            notes = (*notes, "the foreground already fits, as far as we can tell")
         curves = stages[0]
         for stage in stages[1:]:
             curves = curves.then(stage)

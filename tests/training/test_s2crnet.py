@@ -296,7 +296,7 @@ def test_positive_slopes_give_monotone_curves_for_any_weights() -> None:
         )
 
 
-def held_back(**restraint: float) -> S2CRNet:
+def held_back(**restraint: Any) -> S2CRNet:
     """The network of seed 0 with slopes far from 1, restrained."""
     strong = network(slopes="positive", **restraint)
     with torch.no_grad():
