@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from imharmony.errors import UsageError
 from imharmony.training.checkpoints import load_trunk, save_checkpoint
-from imharmony.training.data.pool import Pool, read_pool
+from imharmony.training.data.pool import Example, Pool, read_pool
 from imharmony.training.data.synthesis import LookSettings, Pair, Synthesis
 from imharmony.training.losses import roughness, stage_losses
 from imharmony.training.networks.s2crnet import S2CRNet, build_s2crnet, render_curves
@@ -121,7 +121,12 @@ class Progress:
 
 
 def train(
-    settings: TrainSettings, data: Path, output: Path, *, resume: bool = False
+    settings: TrainSettings,
+    data: Path,
+    output: Path,
+    *,
+    photos: Path | None = None,
+    resume: bool = False,
 ) -> Iterator[Progress]:
     """Train a network on pairs synthesized from a folder of photographs.
 
@@ -133,6 +138,10 @@ def train(
     output : Path
         Folder for `weights.safetensors` (the averaged weights), `trainer.pt`,
         `settings.json` and `log.csv`.
+    photos : Path or None
+        A folder of further photographs for training, as `read_pool` takes it; masks
+        are not read. `settings.looks.maskless` says how often they are used. A photo
+        whose file has the name of one in split "val" is left out.
     resume : bool
         Go on from `trainer.pt` in the output folder. Pairs depend on the step
         alone, so the run goes on as if it had never stopped.
@@ -178,6 +187,8 @@ def train(
 
     pool = read_pool(data, split="train", unlabeled_sources=settings.unlabeled_sources)
     val_pool = read_pool(data, split="val")
+    if photos is not None:
+        pool = Pool([*pool, *_without_masks(read_pool(photos), kept_apart=val_pool)])
     synthesis = Synthesis(pool, settings.looks, seed=settings.seed)
     labels_of = average.dimensions.num_labels
     with _prefetch(synthesis, settings, first) as batches:
@@ -237,6 +248,14 @@ def train(
             yield Progress(done, settings.num_steps, values)
 
 
+def _without_masks(pool: Pool, *, kept_apart: Pool) -> Iterator[Example]:
+    """Drop masks, and photos whose file is named like one kept apart for scores."""
+    names = {example.photo.stem for example in kept_apart}
+    for example in pool:
+        if example.photo.stem not in names:
+            yield replace(example, mask=None)
+
+
 def validate(
     network: S2CRNet, pool: Pool, settings: TrainSettings, *, num_pairs: int = 512
 ) -> dict[str, float]:
@@ -248,7 +267,8 @@ def validate(
         `psnr` and `composite_psnr` in dB (mean over images, whole thumbnail, peak
         1), `harm_rate` (share whose squared error grew), without labels given.
     """
-    synthesis = Synthesis(pool, settings.looks, seed=settings.seed + 1_000_003)
+    looks = replace(settings.looks, base=0.0, parts=0.0)
+    synthesis = Synthesis(pool, looks, seed=settings.seed + 1_000_003)
     device = next(network.parameters()).device
     before, after = [], []
     for start in range(0, num_pairs, settings.batch_size):

@@ -1,7 +1,8 @@
 """A folder of photographs with one-object masks, held in memory.
 
 The folder has an `index.csv` with the columns `photo` and `mask` (paths relative
-to the folder) and, where known, `semantic_label`, `split` and `source`.
+to the folder; the mask may be missing) and, where known, `semantic_label`, `split`
+and `source`.
 """
 
 import csv
@@ -28,15 +29,15 @@ class Example:
     """One row of the index, its pixels still on disk."""
 
     photo: Path
-    mask: Path
+    mask: Path | None
     semantic_label: int
     """Index into `LABELS`, or `UNKNOWN_LABEL`."""
     source: str
 
     @property
     def name(self) -> str:
-        """`<source>-<mask's stem>`, unique within a pool."""
-        return f"{self.source}-{self.mask.stem}"
+        """`<source>-<mask's or photo's stem>`, unique within a pool."""
+        return f"{self.source}-{(self.mask or self.photo).stem}"
 
 
 class Pool(Sequence[Example]):
@@ -54,11 +55,16 @@ class Pool(Sequence[Example]):
         return self._examples[index]
 
     def pixels(self, index: int) -> tuple[UInt8Array, UInt8Array]:
-        """Return photo (H, W, 3) and mask (H, W), both uint8."""
+        """Return photo (H, W, 3) and mask (H, W), both uint8.
+
+        The mask has no rows where the example has none.
+        """
         example = self._examples[index]
         if example.photo not in self._photos:
             self._photos[example.photo] = _read_rgb(example.photo)
         rgb = self._photos[example.photo]
+        if example.mask is None:
+            return rgb, np.empty((0, 0), np.uint8)
         if example.mask not in self._masks:
             mask = files.read_mask(example.mask, size=rgb.shape[:2])
             self._masks[example.mask] = photo.to_array(mask)[..., 0]
@@ -119,10 +125,8 @@ def read_pool(
     examples = []
     with index.open(newline="", encoding="utf-8") as rows:
         reader = csv.DictReader(rows)
-        missing = {"photo", "mask"} - set(reader.fieldnames or ())
-        if missing:
-            msg = f"{index}: column {', '.join(sorted(missing))} is missing"
-            raise UsageError(msg)
+        if "photo" not in (reader.fieldnames or ()):
+            raise UsageError(f"{index}: column photo is missing")
         for row in reader:
             if split is not None and row.get("split", split) != split:
                 continue
@@ -144,9 +148,8 @@ def read_pool(
                 if not label or is_doubtful
                 else LABELS.index("others" if label == "other" else label)
             )
-            examples.append(
-                Example(root / row["photo"], root / row["mask"], number, source)
-            )
+            mask = root / row["mask"] if row.get("mask") else None
+            examples.append(Example(root / row["photo"], mask, number, source))
     if not examples:
         msg = f"{index}: no row has split {split!r} and a usable foreground ratio"
         raise UsageError(msg)

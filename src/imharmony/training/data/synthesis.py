@@ -77,6 +77,14 @@ class LookSettings:
     """Root mean square difference of the two foregrounds a pair may have."""
     max_clipped: float = 0.25
     """Share of foreground values a look may push out of range."""
+    maskless: float = 0.25
+    """Share of pairs made from photographs without a mask, where the pool has any:
+    each gets the mask of another photograph's object, stretched to its size."""
+    base: float = 0.0
+    """Greatest strength of a look that the whole photograph takes on before the
+    pair's own looks, as if another camera had taken it."""
+    parts: float = 0.0
+    """Share of pairs whose foreground crop shows a part of the object's box only."""
 
     def __post_init__(self) -> None:
         for name, known in (("families", FAMILIES), ("changed", CHANGED)):
@@ -217,7 +225,14 @@ class Synthesis:
     def __init__(self, pool: Pool, settings: LookSettings, *, seed: int) -> None:
         self.pool, self.settings, self.seed = pool, settings, seed
         labels = np.array([example.semantic_label for example in pool])
-        self._peers = {int(n): np.flatnonzero(labels == n) for n in set(labels)}
+        has_mask = np.array([example.mask is not None for example in pool])
+        self._masked = np.flatnonzero(has_mask)
+        self._maskless = np.flatnonzero(~has_mask)
+        if not len(self._masked):
+            raise UsageError("no photograph has a mask; pairs need some objects' masks")
+        self._peers = {
+            int(n): np.flatnonzero(has_mask & (labels == n)) for n in set(labels)
+        }
 
     def _rng(self, index: int, stream: int) -> np.random.Generator:
         """Randomness of one pair; streams keep example, geometry and looks apart."""
@@ -225,7 +240,18 @@ class Synthesis:
 
     def draw_example(self, index: int) -> int:
         """Which example of the pool pair `index` is made from."""
-        return int(self._rng(index, 0).integers(len(self.pool)))
+        rng = self._rng(index, 0)
+        if len(self._maskless) and rng.random() < self.settings.maskless:
+            return int(rng.choice(self._maskless))
+        return int(self._masked[rng.integers(len(self._masked))])
+
+    def draw_pixels(self, index: int, example: int) -> tuple[UInt8Array, UInt8Array]:
+        """Photo (H, W, 3) and mask (H, W) of pair `index`, uint8."""
+        photo, mask = self.pool.pixels(example)
+        if not mask.size:
+            other = int(self._rng(index, 3).choice(self._masked))
+            mask = _stretch(self.pool.pixels(other)[1], photo.shape[:2])
+        return photo, mask
 
     def draw_looks(self, index: int, example: int) -> tuple[Look, Look]:
         """Draw the looks of the truth and of the composite's foreground.
@@ -233,13 +259,16 @@ class Synthesis:
         Judged on some 2,000 pixels: looks that break a bound of the settings are
         drawn again, up to ten times, weaker if they were too strong.
         """
-        photo, mask = self.pool.pixels(example)
+        photo, mask = self.draw_pixels(index, example)
         whole, own = _some_pixels(photo), _some_foreground(photo, mask)  # (3, N)
         low, high = self.settings.difference
         rng = self._rng(index, 2)
+        base = _base_table(self._rng(index, 4), self.settings.base)
         scale = 1.0
         for _ in range(11):
             looks = self._draw_once(rng, example, own, scale)
+            if base is not None:
+                looks = (_after(base, looks[0]), _after(base, looks[1]))
             real, foreground = (look.apply(own).clip(0, 1) for look in looks)
             difference = float(((real - foreground) ** 2).mean()) ** 0.5
             clipped = max(
@@ -288,11 +317,13 @@ class Synthesis:
         for i, index in enumerate(indices):
             example = self.draw_example(index)
             labels[i] = self.pool[example].semantic_label
-            photo, full_mask = self.pool.pixels(example)
+            photo, full_mask = self.draw_pixels(index, example)
             rng = self._rng(index, 1)
             inner = mask_limits(full_mask)
             outer = _random_part(rng, inner, full_mask.shape)
             step = -1 if rng.random() < 0.5 else 1
+            if self.settings.parts > rng.random():
+                inner = _part_of_object(rng, inner, full_mask)
             looks = self.draw_looks(index, example)
             for part, into in ((outer, thumbnails), (inner, crops)):
                 composite, real, mask = (array[i] for array in into)
@@ -307,6 +338,42 @@ class Synthesis:
                 composite += real
         tensors = [torch.from_numpy(array) for array in (*thumbnails, *crops, labels)]
         return Pair(*tensors)
+
+
+def _base_table(rng: np.random.Generator, strength: float) -> FloatArray | None:
+    """Draw the curves, (3, 256), of a look up to a strength; None for none."""
+    if strength == 0:
+        return None
+    return _retouch_look(rng, rng.uniform(0, strength)).table.clip(0, 1)
+
+
+def _after(base: FloatArray, look: Look) -> Look:
+    """Apply a look to what the base table gives."""
+    rows = zip(base, look.table, strict=True)
+    table = [np.interp(levels, _LEVELS, row) for levels, row in rows]
+    return look._replace(table=np.array(table, np.float32))
+
+
+def _stretch(mask: UInt8Array, shape: tuple[int, ...]) -> UInt8Array:
+    """Nearest-neighbor resize of a mask (h, w) to a shape (H, W)."""
+    rows, columns = (
+        np.arange(n) * old // n for n, old in zip(shape, mask.shape, strict=True)
+    )
+    return np.ascontiguousarray(mask[rows[:, None], columns])
+
+
+def _part_of_object(
+    rng: np.random.Generator, inner: tuple[slice, slice], mask: UInt8Array
+) -> tuple[slice, slice]:
+    """Choose a box of 0.6 to 1 of the object's sides; the whole one if it is empty."""
+    sides = []
+    for part in inner:
+        length = part.stop - part.start
+        kept = max(1, round(length * rng.uniform(0.6, 1.0)))
+        start = part.start + int(rng.integers(length - kept + 1))
+        sides.append(slice(start, start + kept))
+    share = (mask[sides[0], sides[1]] > 127).mean()
+    return (sides[0], sides[1]) if share > 0.1 else inner
 
 
 def _choose(rng: np.random.Generator, shares: dict[str, float]) -> str:

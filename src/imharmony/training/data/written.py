@@ -58,7 +58,7 @@ def write_pairs(
     rows = []
     for index in range(num_pairs):
         example = synthesis.draw_example(index)
-        rgb, mask = pool.pixels(example)
+        rgb, mask = synthesis.draw_pixels(index, example)
         levels = np.ascontiguousarray(rgb.transpose(2, 0, 1))  # (3, H, W)
         real, changed = (
             look.apply(levels).clip(0, 1)

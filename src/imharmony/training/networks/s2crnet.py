@@ -16,7 +16,7 @@ the paper's form is a field of `Dimensions`:
 
 Additions of ours, all off in the paper's variants: `slopes="positive"`,
 `pooling="masked"`, `num_bins` (color statistics of both regions beside the
-features), `guesses_label`, `strength` and `min_change`.
+features), `guesses_label`, `feature_dropout`, `strength` and `min_change`.
 """
 
 from dataclasses import dataclass, replace
@@ -72,6 +72,9 @@ class Dimensions:
     """Width of the two layers that read the statistics."""
     guesses_label: bool = False
     """Whether a linear head guesses the label where none is given."""
+    feature_dropout: float = 0.0
+    """In training: share of the pooled features, and half that share of the embedded
+    statistics, set to zero at random."""
     strength: float = 1.0
     """In evaluation: share of the predicted change that is made."""
     min_change: float = 0.0
@@ -313,6 +316,9 @@ class S2CRNet(nn.Module):
         features_f, features_b = self.encode(
             composite, mask, foreground, foreground_mask
         )  # (B, 512) each
+        dropout = self.dimensions.feature_dropout
+        features_f = F.dropout(features_f, dropout, self.training)
+        features_b = F.dropout(features_b, dropout, self.training)
         label_logits = torch.zeros_like(semantic_label)  # (B, num_labels)
         if self.dimensions.guesses_label:
             label_logits = self.label_guess(features_f)
@@ -325,6 +331,7 @@ class S2CRNet(nn.Module):
             of_f = region_statistics(foreground, foreground_mask, bins)
             of_b = region_statistics(composite, 1 - mask, bins)
             stats = self.statistics(torch.cat([of_f, of_b], dim=1))
+            stats = F.dropout(stats, dropout / 2, self.training)
         curve_params = torch.stack(
             [
                 stage(features_f, features_b, semantic_label, stats)
