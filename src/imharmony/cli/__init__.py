@@ -26,8 +26,8 @@ app = typer.Typer(
 for command in (
     pictures.harmonize,
     pictures.paste,
-    training.train,
     training.export,
+    training.train,
     data.synthesize,
     evaluation.evaluate,
 ):
