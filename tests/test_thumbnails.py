@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import pyvips
 
 from imharmony.errors import ImageError
 from imharmony.photo import from_array, mask_from_array
@@ -201,15 +200,3 @@ def test_empty_mask_is_refused() -> None:
         ImageError, match=r"a mask with a foreground, got 0 everywhere$"
     ):
         thumbnails_of(as_depth(scene((9, 9)), "uint8"), np.zeros((9, 9), bool))
-
-
-def test_profile_is_no_obstacle() -> None:
-    photo = from_array(as_depth(scene((50, 40)), "uint8"))
-    wide = photo.copy()
-    profile = photo.icc_transform("p3").get("icc-profile-data")
-    wide.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    mask = mask_from_array(disc((50, 40)), size=(50, 40))
-    np.testing.assert_array_equal(
-        make_thumbnails(wide, mask, size=SIZE).composite,
-        make_thumbnails(photo, mask, size=SIZE).composite,
-    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyvips
 
+from imharmony import profiles
 from imharmony.errors import ImageError, UsageError
 from imharmony.photo import (
     FULL_SCALE,
@@ -114,10 +115,10 @@ def paste(
     Parameters
     ----------
     cutout : pyvips.Image
-        Gray or RGB with straight alpha, 8 or 16 bit or float; sRGB-encoded. Pixel
-        values are taken as they are: profiles are not converted.
+        Gray or RGB with straight alpha, 8 or 16 bit or float; sRGB-encoded or with a
+        profile. Converted to the background's where the two differ.
     background : pyvips.Image
-        1 to 4 channels, 8 or 16 bit or float; sRGB-encoded.
+        1 to 4 channels, 8 or 16 bit or float; sRGB-encoded or with a profile.
     at : (x, y)
         Where the cut-out's top left corner goes, from the background's. Numbers are
         pixels, percent is of the background's width and height. Rounded to whole
@@ -170,15 +171,14 @@ def paste(
             "expected a cut-out with an alpha channel, such as an RGBA PNG, got "
             f"{cutout.bands} channels without alpha"
         )
-    scaled = _scale(cutout, scale)
+    if cutout.bands == 4:
+        background = to_rgb(background)
+    scaled = _scale(profiles.convert(cutout, background), scale)
     x, y = (a if isinstance(a, Length) else Length(a) for a in at)
     left = round(x.pixels(background.width))
     top = round(y.pixels(background.height))
     visible = _visible_box(scaled, background, left=left, top=top)
     place = replace(visible, top=top + visible.top, left=left + visible.left)
-    if cutout.bands == 4:
-        background = to_rgb(background)
-
     color, alpha = np.split(to_array(visible.crop(scaled)), [-1], axis=-1)
     color /= np.maximum(alpha, 1)  # the cubic filter overshoots
     alpha = np.clip(alpha, 0, 1)

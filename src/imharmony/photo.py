@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
+from imharmony import profiles
 from imharmony.curves import Curves
 from imharmony.errors import HarmonizeWarning, ImageError, ShapeError
 
@@ -229,12 +230,13 @@ def render(photo: pyvips.Image, mask: pyvips.Image, curves: Curves) -> pyvips.Im
     """Apply color curves to the foreground of a photo.
 
     Computes `M * f(I) + (1 - M) * I` within the mask's box, at the photo's depth.
-    Gray photos get the luminance of the curves and stay gray.
+    Gray photos get the luminance of the curves and stay gray. Where an embedded
+    profile is not sRGB, f converts to sRGB, applies the curves, and converts back.
 
     Parameters
     ----------
     photo : pyvips.Image
-        1 to 4 channels, 8 or 16 bit or float, sRGB-encoded.
+        1 to 4 channels, 8 or 16 bit or float, sRGB-encoded or with a profile.
     mask : pyvips.Image
         One channel of 8 bit, of the photo's size.
     curves : Curves
@@ -274,13 +276,19 @@ def render(photo: pyvips.Image, mask: pyvips.Image, curves: Curves) -> pyvips.Im
     if photo.bands < 3:
         curves = curves.luminance()
     part, weights = box.crop(photo), box.crop(mask)
-    if photo.format == "float":
-        rendered = _render_floats(to_array(part), to_array(weights), curves)
-        part = from_array(rendered)
+    if not profiles.is_srgb(photo):
+        color, alpha = split_alpha(part)
+        mapped = _with_alpha(profiles.apply_in_srgb(color, curves), alpha)
+    elif photo.format == "float":
+        color, alpha = split_alpha(part)
+        mapped = profiles.map_floats(color, lambda x: np.clip(curves(x), 0, 1))
+        mapped = _with_alpha(mapped, alpha)
     else:
         mapped = part.maplut(_table_image(part, curves))
-        part = weights.ifthenelse(mapped, part, blend=True)
-    return photo.insert(part, box.left, box.top)
+    blended = weights.ifthenelse(mapped, part, blend=True)
+    if photo.format == "float":  # in sums, -0.0 becomes 0.0
+        blended = (weights > 0).ifthenelse(blended, part)
+    return photo.insert(blended, box.left, box.top)
 
 
 def to_rgb(photo: pyvips.Image) -> pyvips.Image:
@@ -383,6 +391,10 @@ def scale_mask(image: pyvips.Image, full: int, name: str) -> pyvips.Image:
     return tag((image * scale).rint().cast("uchar")).copy_memory()
 
 
+def _with_alpha(color: pyvips.Image, alpha: pyvips.Image | None) -> pyvips.Image:
+    return color if alpha is None else color.bandjoin(alpha)
+
+
 def _table_image(part: pyvips.Image, curves: Curves) -> pyvips.Image:
     """Tabulate the curves for all channels of a photo; alpha maps to itself."""
     dtype = np.uint8 if part.format == "uchar" else np.uint16
@@ -390,16 +402,3 @@ def _table_image(part: pyvips.Image, curves: Curves) -> pyvips.Image:
     if part.hasalpha():
         rows.append(np.arange(len(rows[0]), dtype=dtype))
     return from_array(np.stack(rows, axis=-1)[np.newaxis])  # (1, 256 or 65536, C)
-
-
-def _render_floats(
-    pixels: PixelArray, weights: PixelArray, curves: Curves
-) -> PixelArray:
-    """Render float pixels (H, W, C) in place; weights are uint8 (H, W, 1)."""
-    color = pixels[..., :3] if pixels.shape[2] > 2 else pixels[..., :1]
-    inside = np.clip(color, 0, 1)
-    rgb = np.broadcast_to(inside, (*inside.shape[:2], 3))
-    mapped = np.clip(curves(rgb)[..., : color.shape[2]], 0, 1) + (color - inside)
-    M = weights.astype(np.float32) / 255
-    np.copyto(color, M * mapped + (1 - M) * color, where=M > 0)
-    return pixels

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
+from imharmony import profiles
 from imharmony.errors import ImageError
 from imharmony.photo import FULL_SCALE, mask_box, split_alpha, stretch, to_array
 
@@ -31,7 +32,11 @@ class Thumbnails:
 
 
 def make_thumbnails(
-    photo: pyvips.Image, mask: pyvips.Image, *, size: tuple[int, int]
+    photo: pyvips.Image,
+    mask: pyvips.Image,
+    *,
+    size: tuple[int, int],
+    background: pyvips.Image | None = None,
 ) -> Thumbnails:
     """Shrink a photo, its mask, and the box of its foreground to one size.
 
@@ -41,12 +46,15 @@ def make_thumbnails(
     Parameters
     ----------
     photo : pyvips.Image
-        1 to 4 channels, 8 or 16 bit or float, sRGB-encoded. An embedded profile is
-        not applied.
+        1 to 4 channels, 8 or 16 bit or float, sRGB-encoded or with a profile.
     mask : pyvips.Image
         One channel of 8 bit, of the photo's size.
     size : (height, width)
         Of the thumbnails, in pixels.
+    background : pyvips.Image or None
+        Another photo whose colors the foreground should fit, of any size; nothing of
+        it is foreground. None takes the photo around the foreground. Figure 8
+        of [1]_.
 
     Returns
     -------
@@ -84,9 +92,11 @@ def make_thumbnails(
     box = mask_box(mask)
     if box is None:
         raise ImageError("expected a mask with a foreground, got 0 everywhere")
+    whole = _rgb_thumbnail(photo if background is None else background, size)
+    outer = np.zeros((1, *size), np.float32)
     return Thumbnails(
-        composite=_rgb_thumbnail(photo, size),
-        mask=_thumbnail(mask, size),
+        composite=whole,
+        mask=_thumbnail(mask, size) if background is None else outer,
         foreground=_rgb_thumbnail(box.crop(photo), size),
         foreground_mask=_thumbnail(box.crop(mask), size),
     )
@@ -96,6 +106,16 @@ def _rgb_thumbnail(
     photo: pyvips.Image, size: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
     color, _ = split_alpha(photo)
+    if not profiles.is_srgb(color):
+        # Converting a photo is slow, so a small copy is converted; not one as small
+        # as the thumbnail, since means of other encodings are other colors.
+        height, width = (8 * n for n in size)
+        if color.height > height or color.width > width:
+            smaller = min(color.height, height), min(color.width, width)
+            color = stretch(
+                color.clamp() if color.format == "float" else color, smaller
+            )
+        color = profiles.to_srgb(color)
     thumbnail = _thumbnail(color, size)
     return np.ascontiguousarray(np.broadcast_to(thumbnail, (3, *size)))
 
