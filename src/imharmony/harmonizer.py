@@ -117,6 +117,7 @@ class Harmonizer:
         *,
         label: str | None = None,
         strength: float = 1.0,
+        background: ImageArray | None = None,
     ) -> Result:
         """Recolor the foreground of a composite so that it fits its background.
 
@@ -134,6 +135,9 @@ class Harmonizer:
         strength : float
             0 leaves the composite, 1 is what the network predicts, above 1
             exaggerates with the range kept.
+        background : ndarray like `composite`, of any size, or None
+            Another photo to fit the foreground to. None takes the composite's own
+            background.
 
         Returns
         -------
@@ -158,7 +162,7 @@ class Harmonizer:
         J. Liang et al., "Spatial-Separated Curve Rendering Network for Efficient
         and High-Resolution Image Harmonization", ECCV 2022, arXiv:2109.05750.
         """
-        return _announce(self._render(composite, mask, label, strength))
+        return _announce(self._render(composite, mask, label, strength, background))
 
     def predict(
         self,
@@ -167,6 +171,7 @@ class Harmonizer:
         *,
         label: str | None = None,
         strength: float = 1.0,
+        background: pyvips.Image | None = None,
     ) -> Predicted:
         """Predict the curves of an opened photo; `photo.render` applies them.
 
@@ -178,6 +183,8 @@ class Harmonizer:
             As `files.read_mask` gives it, of the same size.
         label, strength
             As for calling the harmonizer.
+        background : pyvips.Image or None
+            As `files.read_photo` gives it: another photo to fit the foreground to.
 
         Returns
         -------
@@ -193,7 +200,7 @@ class Harmonizer:
         HarmonizeWarning
             As for calling the harmonizer.
         """
-        return _announce(self._predict(image, mask, label, strength))
+        return _announce(self._predict(image, mask, label, strength, background))
 
     def _render(
         self,
@@ -201,11 +208,15 @@ class Harmonizer:
         mask: npt.NDArray[np.generic],
         label: str | None,
         strength: float,
+        background: ImageArray | None = None,
     ) -> Result:
         image = photo.from_array(composite, name="composite")
         size = (image.height, image.width)
         mask_image = photo.mask_from_array(mask, size=size)
-        predicted = self._predict(image, mask_image, label, strength)
+        other = None
+        if background is not None:
+            other = photo.from_array(background, name="background")
+        predicted = self._predict(image, mask_image, label, strength, other)
         rendered = photo.render(image, mask_image, predicted.curves)
         pixels = photo.to_array(rendered).reshape(composite.shape)
         return Result(**vars(predicted), image=pixels)
@@ -216,16 +227,19 @@ class Harmonizer:
         mask: pyvips.Image,
         label: str | None,
         strength: float,
+        background: pyvips.Image | None = None,
     ) -> Predicted:
         if label is not None:
             label_index(label)  # an unknown label is an error with any mask
         identity = Curves.identity().blend(strength)
-        has_regions, notes = _judge_mask(mask)
+        has_regions, notes = _judge_mask(mask, has_background=background is not None)
         if label is not None and not self.contract.has_semantic_label:
             notes = (*notes, "these weights know no labels; the given one is ignored")
         if not has_regions:
             return Predicted(identity, (), None, notes)
-        thumbnails = make_thumbnails(image, mask, size=self.contract.thumbnail_size)
+        thumbnails = make_thumbnails(
+            image, mask, size=self.contract.thumbnail_size, background=background
+        )
         prediction = self._network.predict(thumbnails, label=label)
         try:
             stages = tuple(map(Curves.from_params, prediction.curve_params))
@@ -283,10 +297,14 @@ def _default_harmonizer() -> Harmonizer:
         return _default[0]
 
 
-def _judge_mask(mask: pyvips.Image) -> tuple[bool, tuple[str, ...]]:
+def _judge_mask(
+    mask: pyvips.Image, *, has_background: bool
+) -> tuple[bool, tuple[str, ...]]:
     """Whether there is a foreground and a background, and what looks wrong."""
     if mask.max() == 0:
         return False, ("the mask is empty: nothing to harmonize",)
+    if has_background:
+        return True, ()
     if mask.min() == 255:
         return False, ("the mask covers everything: there is no background to fit to",)
     # An object rarely fills most of the photo and all of its rim.
