@@ -4,6 +4,7 @@ Most tests call `main` in this process, which is ten times as fast as a new one;
 pipes, signals and what gets imported are tried on real processes.
 """
 
+import contextlib
 import io
 import os
 import re
@@ -415,9 +416,32 @@ def test_unknown_format_of_standard_output(inputs: Inputs, refused: Refused) -> 
 
 def test_standard_input_can_be_one_input_only(inputs: Inputs, refused: Refused) -> None:
     message = refused(2, "harmonize", "-", "-", "-o", "out.png", stdin=PNG)
-    assert message == "composite and mask cannot both be standard input"
+    assert message == "only one of composite, mask and background can be standard input"
     message = refused(2, "paste", "-", "-", "-o", "out.png", stdin=PNG)
     assert message == "cutout and background cannot both be standard input"
+
+
+def test_another_background_gives_other_colors(
+    inputs: Inputs, run: Run, harmonizer: Harmonizer
+) -> None:
+    other = np.full((40, 30, 3), [20, 30, 90], np.uint8)
+    save(Path("night.png"), other)
+    args = ("harmonize", inputs.composite, inputs.mask, "-o", "out.png")
+    assert run(*args, "--background", "night.png").code == 0
+    composite, mask = load(inputs.composite), load(inputs.mask)[..., 0]
+    expected = harmonizer(composite, mask, background=other).image
+    np.testing.assert_array_equal(load(Path("out.png")), expected)
+    assert (expected != harmonizer(composite, mask).image).any()
+
+
+def test_limit_on_pixels_is_stated_and_can_be_raised(
+    inputs: Inputs, run: Run, refused: Refused
+) -> None:
+    args = ("harmonize", inputs.composite, inputs.mask, "-o", "out.png")
+    message = refused(1, *args, "--max-pixels", str(H * W - 1))
+    assert f"at most {H * W - 1} pixels, got {H}x{W}" in message
+    assert "--max-pixels raises the limit" in message
+    assert run(*args, "--max-pixels", str(H * W)).code == 0
 
 
 def test_empty_pipe(inputs: Inputs, refused: Refused) -> None:
@@ -484,7 +508,10 @@ def broken_input(kind: str, folder: Path) -> Path:
     ("kind", "message"),
     [
         ("missing", "no such file"),
-        ("text", "expected a JPEG, PNG, WebP or TIFF file, got one that starts with"),
+        (
+            "text",
+            "expected a JPEG, PNG, WebP, TIFF or AVIF file, got one that starts with",
+        ),
         ("truncated", "the JPEG data is damaged, truncated or"),
         ("empty", "expected a picture, got 0 bytes"),
         ("cmyk", "expected an RGB or gray picture, got CMYK; convert it to RGB first"),
@@ -539,7 +566,7 @@ def test_name_that_leads_in_circles(inputs: Inputs, refused: Refused) -> None:
         (("--model", "best"), "model is one of s2crnet-cs, got 'best'"),
         (("--weights", "mask.png"), "mask.png: expected an .onnx weights file, got"),
         (("--weights", "none.onnx"), "none.onnx: cannot read weights: No such file"),
-        (("--quality", "50"), "out.png: quality applies to JPEG and WebP only"),
+        (("--quality", "50"), "out.png: quality applies to JPEG, WebP and AVIF only"),
     ],
 )
 def test_option_that_cannot_be_used(
@@ -736,21 +763,31 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     return Inputs(folder / "composite.png", folder / "mask.png", folder / "none")
 
 
+def has_draft(folder: Path, process: subprocess.Popen[bytes]) -> bool:
+    """Whether the process has an unnamed file open in the folder."""
+    opened = Path(f"/proc/{process.pid}/fd")
+    with contextlib.suppress(FileNotFoundError):  # one that was just closed
+        links = [str(link.readlink()) for link in opened.iterdir()]
+        return any(link.startswith(f"{folder}/#") for link in links)
+    return False
+
+
 def moment(name: str, folder: Path, process: subprocess.Popen[bytes]) -> None:
     """Wait until the process is where a person might interrupt it."""
     if name == "starting":
         time.sleep(0.05)
         return
-    while process.poll() is None and not any(folder.glob(".imharmony-*.png")):
+    while process.poll() is None and not has_draft(folder, process):
         time.sleep(0.005)
     if name == "writing":
         time.sleep(0.1)
 
 
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("name", ["starting", "about to write", "writing"])
 @pytest.mark.parametrize("is_old_there", [False, True])
-def test_ctrl_c_leaves_no_partial_file(
-    name: str, is_old_there: bool, large: Inputs, folder: Path
+def test_stopped_process_leaves_no_partial_file(
+    stop: signal.Signals, name: str, is_old_there: bool, large: Inputs, folder: Path
 ) -> None:
     target = folder / "out.png"
     if is_old_there:
@@ -763,11 +800,28 @@ def test_ctrl_c_leaves_no_partial_file(
     process = start(*args, stdout=subprocess.DEVNULL)
     signal.signal(signal.SIGINT, handler)
     moment(name, folder, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     process.communicate(timeout=60)
     assert process.returncode != 0
     assert contents(folder) == ({"out.png": b"old"} if is_old_there else {})
     assert large.composite.read_bytes() == before
+
+
+def test_full_disk_leaves_the_old_file_and_says_so(large: Inputs, folder: Path) -> None:
+    target = folder / "out.png"
+    target.write_bytes(b"old")
+    args = ("harmonize", large.composite, large.mask, "-o", target, "--overwrite")
+    # A quota of 1 MB per file; the noise takes 18.
+    limited = "ulimit -f 1024; trap '' XFSZ; exec \"$@\""
+    command = [sys.executable, "-m", "imharmony.cli", *map(str, args)]
+    finished = subprocess.run(
+        ["bash", "-c", limited, "bash", *command],
+        capture_output=True, check=False, text=True,
+        env=os.environ | {"PYTHONPATH": SOURCES},
+    )  # fmt: skip
+    assert finished.returncode == 1
+    assert "out.png: cannot be written" in finished.stderr
+    assert contents(folder) == {"out.png": b"old"}
 
 
 # Help

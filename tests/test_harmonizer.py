@@ -131,6 +131,23 @@ def test_alpha_does_not_change_the_curves(harmonizer: Harmonizer) -> None:
     assert harmonizer(composite, foreground()).curves == opaque.curves
 
 
+def test_premultiplied_array_gets_the_look_of_a_straight_one(
+    harmonizer: Harmonizer,
+) -> None:
+    straight: npt.NDArray[np.float32] = picture("float32", (H, W, 4)) / 2 + np.float32(
+        0.4
+    )
+    premultiplied = straight.copy()
+    premultiplied[..., :3] *= straight[..., 3:]
+    expected = harmonizer(straight, foreground()).image
+    result = harmonizer(premultiplied, foreground(), premultiplied=True).image
+    shown = result[..., :3] / result[..., 3:]
+    # The network sees means that are weighted by alpha.
+    np.testing.assert_allclose(shown, expected[..., :3], rtol=0, atol=0.02)
+    outside = foreground() == 0
+    assert result[outside].tobytes() == premultiplied[outside].tobytes()
+
+
 def test_inputs_are_only_read(harmonizer: Harmonizer) -> None:
     composite, mask = picture(), foreground()
     composite.setflags(write=False)
@@ -281,6 +298,24 @@ def test_full_mask_returns_the_composite(harmonizer: Harmonizer) -> None:
     with pytest.warns(HarmonizeWarning, match="covers everything"):
         result = harmonizer(picture(), np.full((H, W), 255, np.uint8))
     np.testing.assert_array_equal(result.image, picture())
+
+
+def test_another_background_of_any_size_gives_other_curves(
+    harmonizer: Harmonizer,
+) -> None:
+    composite, mask = picture("uint8"), foreground()
+    dusk = np.full((90, 20, 3), [30, 20, 60], np.uint8)
+    result = harmonizer(composite, mask, background=dusk)
+    assert result.curves != harmonizer(composite, mask).curves
+    assert (result.image[~mask.astype(bool)] == composite[~mask.astype(bool)]).all()
+
+
+def test_full_mask_fits_to_another_background(harmonizer: Harmonizer) -> None:
+    composite, dusk = picture("uint8"), np.full((9, 9, 3), [30, 20, 60], np.uint8)
+    everything = np.ones((H, W), bool)
+    result = harmonizer(composite, everything, background=dusk)
+    assert result.warnings == ()
+    assert (result.image != composite).any()
 
 
 def test_guessed_label_is_reported(harmonizer: Harmonizer) -> None:

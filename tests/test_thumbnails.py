@@ -200,3 +200,15 @@ def test_empty_mask_is_refused() -> None:
         ImageError, match=r"a mask with a foreground, got 0 everywhere$"
     ):
         thumbnails_of(as_depth(scene((9, 9)), "uint8"), np.zeros((9, 9), bool))
+
+
+def test_another_background_is_seen_whole_and_the_foreground_as_before() -> None:
+    photo = from_array(as_depth(scene((50, 40)), "uint8"))
+    mask = mask_from_array(disc((50, 40)), size=(50, 40))
+    other = from_array(np.full((7, 90, 3), 51, np.uint8))
+    own = make_thumbnails(photo, mask, size=SIZE)
+    seen = make_thumbnails(photo, mask, size=SIZE, background=other)
+    np.testing.assert_allclose(seen.composite, 0.2, rtol=0, atol=1e-6)
+    assert not seen.mask.any()
+    np.testing.assert_array_equal(seen.foreground, own.foreground)
+    np.testing.assert_array_equal(seen.foreground_mask, own.foreground_mask)

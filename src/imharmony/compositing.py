@@ -15,6 +15,7 @@ from imharmony.photo import (
     PixelArray,
     from_array,
     split_alpha,
+    straighten,
     stretch,
     to_array,
     to_rgb,
@@ -171,6 +172,7 @@ def paste(
             "expected a cut-out with an alpha channel, such as an RGBA PNG, got "
             f"{cutout.bands} channels without alpha"
         )
+    cutout, background = straighten(cutout), straighten(background)
     if cutout.bands == 4:
         background = to_rgb(background)
     scaled = _scale(profiles.convert(cutout, background), scale)

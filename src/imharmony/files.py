@@ -1,15 +1,13 @@
 """Photo files: read whole or refused with a reason, written whole or not at all."""
 
+import io
 import os
-import secrets
-import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyvips
 
@@ -19,7 +17,13 @@ from imharmony.errors import (
     HarmonizeWarning,
     ImageError,
     ShapeError,
-    UsageError,
+)
+from imharmony.formats import (
+    HEAD_BYTES,
+    QUALITY_FIELD,
+    jpeg_quality,
+    saver,
+    sniff,
 )
 from imharmony.photo import (
     FULL_SCALE,
@@ -28,45 +32,42 @@ from imharmony.photo import (
     check_finite,
     scale_mask,
     split_alpha,
+    straighten,
     stretch,
     tag,
 )
+from imharmony.targets import check_target, draft, replace_whole
 
 __all__ = [
     "MAX_PIXELS",
-    "check_target",
     "encode_photo",
     "read_mask",
     "read_photo",
     "write_photo",
 ]
 
-MAX_PIXELS = 2**28  # 16,384 x 16,384; decoded, 0.8 GB of 8-bit RGB
+MAX_PIXELS = 2**28
+"""16,384 x 16,384: what is refused before it is decoded, unless asked for."""
 
+STREAM_BYTES = 2**28
+"""Decoded, a photo of up to this size is held in memory; a larger one is read piece by
+piece, again for each use: a tiled TIFF from the file, others from a decoded copy that
+libvips keeps in the folder for temporary files."""
 
-_SUFFIXES = {
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".png": "png",
-    ".webp": "webp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-}
+_TIFF = (".tif", ".tiff")
 
-
-_FILLER_EXIF = {
-    *("Orientation", "XResolution", "YResolution", "ResolutionUnit"),
-    *("YCbCrPositioning", "ExifVersion", "ComponentsConfiguration"),
-    *("FlashpixVersion", "FlashPixVersion", "ColorSpace"),
-    *("PixelXDimension", "PixelYDimension"),
-}
-_HEAD_BYTES = 12  # enough to tell the kinds of file apart
+Progress = Callable[[int], None]
+"""Told the percent done."""
 
 
 def read_photo(
-    source: Path | bytes, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+    source: Path | bytes,
+    *,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    progress: Progress | None = None,
 ) -> pyvips.Image:
-    """Read a JPEG, PNG, WebP or TIFF file.
+    """Read a JPEG, PNG, WebP, TIFF or AVIF file.
 
     Parameters
     ----------
@@ -76,14 +77,18 @@ def read_photo(
         What error messages call the input. Default: the path.
     max_pixels : int
         Pictures with more pixels are refused before they are decoded.
+    progress : callable, optional
+        Called with the percent decoded.
 
     Returns
     -------
     pyvips.Image
-        Decoded and in memory, with the file's depth and channels; palettes become
-        RGB and 1-bit pictures 8-bit gray. Values are as in the file: an embedded
-        profile is kept but not applied. EXIF orientation has been applied and its
-        tag removed, as is the EXIF preview, which would show the old picture.
+        Decoded once from end to end, so nothing is damaged, and in memory up to
+        `STREAM_BYTES`. With the file's depth and channels; palettes become RGB and
+        1-bit pictures 8-bit gray. Values are as in the file: an embedded profile is
+        kept but not applied; premultiplied alpha of a TIFF is divided out. EXIF
+        orientation has been applied and its tag removed, as is the EXIF preview,
+        which would show the old picture.
 
     Raises
     ------
@@ -108,17 +113,31 @@ def read_photo(
     """
     if name is None:
         name = str(source) if isinstance(source, Path) else "image data"
-    stored, kind = _open(source, name)
+    source, kind = _open(source, name)
+    tags = None
     try:
-        load = getattr(pyvips.Image, f"{kind}load_source")
-        image = load(stored, access="sequential", fail_on="error")
+        load = partial(getattr(pyvips.Image, f"{kind}load_source"), fail_on="error")
+        image = load(_stored(source), access="sequential")
         _check_header(image, name, max_pixels)
         if image.get_n_pages() > 1:
             msg = f"{name}: {image.get_n_pages()} pages; only the first is used"
             warnings.warn(msg, HarmonizeWarning, stacklevel=2)
-        image = _stoppable(image, image.copy_memory)
+        if kind == "tiff":
+            from imharmony import tiff_tags
+
+            tags = tiff_tags.read_tags(source, name)
+            if tags is not None and tags.straight_file is not None:
+                source = tags.straight_file
+                image = load(_stored(source), access="sequential")
+        is_small = _decoded_bytes(image) <= STREAM_BYTES
+        if is_small:
+            image = _stoppable(image, image.copy_memory, progress)
+        else:
+            image = load(_stored(source), access="random")
+            _stoppable(image, image.avg, progress)  # to find damage
         if image.get_typeof("orientation") and image.get("orientation") != 1:
-            image = image.autorot().copy_memory()
+            image = image.autorot()
+            image = image.copy_memory() if is_small else image
     except pyvips.Error as error:
         raise DecodeError(
             f"{name}: the {kind.upper()} data is damaged, truncated or of an "
@@ -127,7 +146,9 @@ def read_photo(
     image = tag(image)
     image.remove("jpeg-thumbnail-data")
     check_finite(image, name)
-    return image
+    if kind == "jpeg" and (quality := jpeg_quality(source)) is not None:
+        image.set_type(pyvips.GValue.gint_type, QUALITY_FIELD, quality)
+    return image if tags is None else tags.remember(image)
 
 
 def read_mask(
@@ -192,9 +213,9 @@ def read_mask(
     else:
         mask = scale_mask(color, full, name)
     if mask.bands == 3:
-        mask = tag(mask.recomb([list(BT709_LUMA)]).rint().cast("uchar")).copy_memory()
+        mask = tag(mask.recomb([list(BT709_LUMA)]).rint().cast("uchar"))
     if (mask.height, mask.width) == size:
-        return mask
+        return mask if _decoded_bytes(mask) > STREAM_BYTES else mask.copy_memory()
     if not resize:
         raise ShapeError(
             f"{name}: expected a mask of the photo's size, {size[0]}x{size[1]} "
@@ -204,77 +225,32 @@ def read_mask(
     return stretch(mask, size).copy_memory()
 
 
-def check_target(
-    target: Path, *, overwrite: bool = False, suffixes: Sequence[str] | None = None
-) -> None:
-    """Refuse an output path that cannot be written, before any work is done.
-
-    Parameters
-    ----------
-    target : Path
-        File to be written.
-    overwrite : bool
-        Whether it may exist.
-    suffixes : sequence of str, optional
-        Known extensions. Default: those of pictures.
-
-    Raises
-    ------
-    UsageError
-        If the extension is unknown, the folder does not exist or cannot be written
-        to, or the target exists and may not be replaced.
-
-    Examples
-    --------
-    >>> check_target(Path("result.bmp"))
-    Traceback (most recent call last):
-    imharmony.errors.UsageError: result.bmp: expected an extension of .jpg, .jpeg, \
-.png, .webp, .tif, .tiff, got '.bmp'
-    """
-    _check_suffix(target.suffix, str(target), suffixes or tuple(_SUFFIXES))
-    folder = target.parent
-    try:
-        if not folder.exists():
-            raise UsageError(f"{target}: the folder {folder} does not exist")
-        if not folder.is_dir():
-            raise UsageError(f"{target}: {folder} is not a folder")
-        if target.is_dir():
-            raise UsageError(f"{target}: expected a file to write, got a folder")
-        if target.exists() and not target.is_file():
-            raise UsageError(f"{target}: expected a regular file, got a device or pipe")
-        if target.exists() and not overwrite:
-            raise _exists_error(target)
-        if not os.access(folder, os.W_OK):
-            raise UsageError(f"{target}: no permission to write to the folder {folder}")
-    except OSError as error:  # such as a name that is too long
-        msg = f"{target}: cannot be written ({error.strerror or error})"
-        raise UsageError(msg) from error
-
-
 def write_photo(
     image: pyvips.Image,
     target: Path,
     *,
     overwrite: bool = False,
     quality: int | None = None,
+    progress: Progress | None = None,
 ) -> None:
-    """Write a photo whole or not at all.
+    """Write a photo whole or not at all; see `replace_whole`.
 
-    The extension says the format. The picture is written under a temporary name in
-    the same folder and then renamed; whatever happens before that, the temporary
-    file is removed and an older file stays as it was.
+    The extension says the format.
 
     Parameters
     ----------
     image : pyvips.Image
-        1 to 4 channels, 8 or 16 bit or float. EXIF, ICC profile and XMP are written.
+        1 to 4 channels, 8 or 16 bit or float. EXIF, ICC profile, XMP, IPTC and
+        resolution are written, where the format has a place for them.
     target : Path
-        .jpg, .jpeg, .png, .webp, .tif or .tiff.
+        .jpg, .jpeg, .png, .webp, .tif, .tiff or .avif.
     overwrite : bool
         Whether an existing file may be replaced.
     quality : int, optional
-        1 to 100, for JPEG (default 95; chroma is subsampled below 90) and WebP
-        (default: lossless). PNG and TIFF are always lossless.
+        1 to 100, for JPEG (default: that of the JPEG the photo was read from, else
+        95), WebP and AVIF (default: lossless). PNG and TIFF are always lossless.
+    progress : callable, optional
+        Called with the percent written.
 
     Raises
     ------
@@ -283,11 +259,6 @@ def write_photo(
         channel, or `quality` does not apply or is out of range.
     ImageError
         If writing fails, for instance on a full disk.
-
-    Warns
-    -----
-    HarmonizeWarning
-        If the photo has EXIF and the target is a TIFF, which libvips writes without.
 
     Examples
     --------
@@ -302,23 +273,28 @@ def write_photo(
     3
     """
     check_target(target, overwrite=overwrite)
-    saver, options = _saver(image, target.suffix, quality, str(target))
-    with _temporary(target) as path:
-        try:
-            # "x+b": created, never opened; with the permissions of a new file.
-            with path.open("x+b") as file:
-                stored = pyvips.Target.new_to_descriptor(file.fileno())
-                _stoppable(image, partial(getattr(image, saver), stored, **options))
-                os.fsync(file.fileno())
-            if target.exists():
-                shutil.copymode(target, path)
-            _rename(path, target, overwrite=overwrite)
-        except OSError as error:
-            msg = f"{target}: cannot be written ({error.strerror or error})"
-            raise ImageError(msg) from error
-        except pyvips.Error as error:
-            msg = f"{target}: cannot be written ({_detail(error)})"
-            raise ImageError(msg) from error
+    if target.suffix.lower() not in _TIFF:
+        image = straighten(image)
+    name, options = saver(image, target.suffix, quality, str(target))
+
+    def save(file: BinaryIO) -> None:
+        stored = pyvips.Target.new_to_descriptor(file.fileno())
+        work = partial(getattr(image, name), stored, **options)
+        _stoppable(image, work, progress)
+
+    try:
+        with replace_whole(target, overwrite=overwrite) as file:
+            if not _needs_finish(image, target.suffix):
+                save(file)
+            else:
+                from imharmony import tiff_tags
+
+                with draft(target) as (plain, _):
+                    save(plain)
+                    tiff_tags.finish(image, plain, file)
+    except pyvips.Error as error:
+        msg = f"{target}: cannot be written ({_detail(error)})"
+        raise ImageError(msg) from error
 
 
 def encode_photo(
@@ -346,30 +322,44 @@ def encode_photo(
     >>> encode_photo(photo, ".png")[1:4]
     b'PNG'
     """
-    saver, options = _saver(image, suffix, quality, "output")
+    if suffix.lower() not in _TIFF:
+        image = straighten(image)
+    operation, options = saver(image, suffix, quality, "output")
     stored = pyvips.Target.new_to_memory()
     try:
-        _stoppable(image, partial(getattr(image, saver), stored, **options))
+        _stoppable(image, partial(getattr(image, operation), stored, **options))
     except pyvips.Error as error:
         raise ImageError(f"output: cannot be encoded ({_detail(error)})") from error
     encoded: bytes = stored.get("blob")
-    return encoded
+    if not _needs_finish(image, suffix):
+        return encoded
+    from imharmony import tiff_tags
+
+    finished = io.BytesIO()
+    tiff_tags.finish(image, io.BytesIO(encoded), finished)
+    return finished.getvalue()
 
 
-def _open(source: Path | bytes, name: str) -> tuple[pyvips.Source, str]:
-    """Open a file or its bytes, and tell from its head which kind it is."""
+def _needs_finish(image: pyvips.Image, suffix: str) -> bool:
+    if suffix.lower() not in _TIFF:
+        return False
+    from imharmony import tiff_tags  # and tifftools: only where there is a TIFF
+
+    return tiff_tags.needs_finish(image)
+
+
+def _open(source: Path | bytes, name: str) -> tuple[Path | bytes, str]:
+    """Take a file or its bytes, and tell from its head which kind it is."""
     try:
         if isinstance(source, Path) and source.is_dir():
             raise DecodeError(f"{name}: expected a file, got a folder")
         if isinstance(source, Path) and source.is_file():
             with source.open("rb") as file:
-                head = file.read(_HEAD_BYTES)
-            stored = pyvips.Source.new_from_file(os.fsencode(source))
+                head = file.read(HEAD_BYTES)
         else:
             # A path that is no file may be a pipe, which can be read only once.
-            data = source if isinstance(source, bytes) else source.read_bytes()
-            head = data[:_HEAD_BYTES]
-            stored = pyvips.Source.new_from_memory(data)
+            source = source if isinstance(source, bytes) else source.read_bytes()
+            head = source[:HEAD_BYTES]
     except FileNotFoundError as error:
         raise DecodeError(f"{name}: no such file") from error
     except OSError as error:
@@ -378,18 +368,25 @@ def _open(source: Path | bytes, name: str) -> tuple[pyvips.Source, str]:
         ) from error
     if not head:
         raise DecodeError(f"{name}: expected a picture, got 0 bytes")
-    if head.startswith(b"\xff\xd8\xff"):
-        return stored, "jpeg"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return stored, "png"
-    if head.startswith(b"RIFF") and head.endswith(b"WEBP"):
-        return stored, "webp"
-    if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):  # +: BigTIFF
-        return stored, "tiff"
-    raise DecodeError(
-        f"{name}: expected a JPEG, PNG, WebP or TIFF file, got one that starts with "
-        f"{head!r}"
-    )
+    kind = sniff(head)
+    if kind is None:
+        raise DecodeError(
+            f"{name}: expected a JPEG, PNG, WebP, TIFF or AVIF file, got one that "
+            f"starts with {head!r}"
+        )
+    return source, kind
+
+
+def _stored(source: Path | bytes) -> pyvips.Source:
+    if isinstance(source, bytes):
+        return pyvips.Source.new_from_memory(source)
+    return pyvips.Source.new_from_file(os.fsencode(source))
+
+
+def _decoded_bytes(image: pyvips.Image) -> int:
+    sample_bytes = {"uchar": 1, "ushort": 2, "float": 4}[image.format]
+    size: int = image.width * image.height * image.bands * sample_bytes
+    return size
 
 
 def _check_header(image: pyvips.Image, name: str, max_pixels: int) -> None:
@@ -397,7 +394,7 @@ def _check_header(image: pyvips.Image, name: str, max_pixels: int) -> None:
     if image.height * image.width > max_pixels:
         raise ImageError(
             f"{name}: expected at most {max_pixels} pixels, got {size} (height x "
-            f"width), {image.height * image.width}"
+            f"width), {image.height * image.width}; --max-pixels raises the limit"
         )
     if image.interpretation not in {*GRAY_NAMES.values(), *RGB_NAMES.values()}:
         raise ImageError(
@@ -413,59 +410,18 @@ def _check_header(image: pyvips.Image, name: str, max_pixels: int) -> None:
         raise ImageError(f"{name}: expected 1 to 4 channels, got {image.bands}")
 
 
-def _check_suffix(suffix: str, name: str, known: Sequence[str]) -> None:
-    if suffix.lower() not in known:
-        expected = ", ".join(known)
-        raise UsageError(f"{name}: expected an extension of {expected}, got {suffix!r}")
-
-
-def _saver(
-    image: pyvips.Image, suffix: str, quality: int | None, name: str
-) -> tuple[str, dict[str, Any]]:
-    """Choose the libvips saver and its options; refuse what would lose something."""
-    _check_suffix(suffix, name, tuple(_SUFFIXES))
-    kind = _SUFFIXES[suffix.lower()]
-    if quality is not None and kind not in ("jpeg", "webp"):
-        raise UsageError(f"{name}: quality applies to JPEG and WebP only")
-    if quality is not None and not 1 <= quality <= 100:
-        raise UsageError(f"{name}: expected a quality from 1 to 100, got {quality}")
-    if kind == "jpeg" and image.hasalpha():
-        raise UsageError(f"{name}: JPEG holds no alpha channel; use .png")
-    if image.format == "float" and kind != "tiff":
-        raise UsageError(f"{name}: only TIFF holds float pixels; use .tif")
-    if image.format == "ushort" and kind in ("jpeg", "webp"):
-        raise UsageError(f"{name}: {kind.upper()} holds 8 bit, not 16; use .png")
-    if kind == "tiff" and _has_camera_exif(image):
-        msg = f"{name}: EXIF data is not written to TIFF; use .png to keep it"
-        warnings.warn(msg, HarmonizeWarning, stacklevel=3)
-    options: dict[str, Any]
-    if kind == "jpeg":
-        options = {"Q": 95 if quality is None else quality}
-    elif kind == "webp" and quality is not None:
-        options = {"Q": quality}
-    elif kind == "webp":
-        options = {"lossless": True, "exact": True}  # exact: colors under alpha 0 too
-    elif kind == "png":
-        # Measured on photographs: 20 percent smaller and no slower than the default.
-        options = {"compression": 3, "filter": "sub"}
-    else:
-        predictor = "float" if image.format == "float" else "horizontal"
-        options = {"compression": "deflate", "predictor": predictor}
-    return f"{kind}save_target", options
-
-
-def _has_camera_exif(image: pyvips.Image) -> bool:
-    """Whether there is more EXIF than the filler libvips gives every PNG and JPEG."""
-    fields = [name for name in image.get_fields() if name.startswith("exif-ifd")]
-    return any(name.split("-")[2] not in _FILLER_EXIF for name in fields)
-
-
-def _stoppable(image: pyvips.Image, work: Callable[[], Any]) -> Any:
+def _stoppable(
+    image: pyvips.Image, work: Callable[[], Any], progress: Progress | None = None
+) -> Any:
     """Let libvips read or write all of an image so that Ctrl-C stops it at once.
 
     Were it the main thread that waits for libvips, Python would hear of Ctrl-C only
     in the callback by which libvips logs that it has finished, and lose it there.
     """
+    if progress is not None:
+        image.set_progress(True)
+        image.signal_connect("eval", lambda _, state: progress(state.percent))
+        image.signal_connect("posteval", lambda *_: progress(100))
     with ThreadPoolExecutor(max_workers=1) as pool:
         running = pool.submit(work)
         try:
@@ -473,33 +429,6 @@ def _stoppable(image: pyvips.Image, work: Callable[[], Any]) -> Any:
         except KeyboardInterrupt:
             image.set_kill(True)
             raise
-
-
-@contextmanager
-def _temporary(target: Path) -> Iterator[Path]:
-    """Name a file beside the target that is gone afterwards, whatever happens."""
-    path = target.with_name(f".imharmony-{secrets.token_hex(8)}{target.suffix}")
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _rename(path: Path, target: Path, *, overwrite: bool) -> None:
-    if overwrite:
-        path.replace(target)
-        return
-    try:
-        target.hardlink_to(path)  # unlike renaming, fails if the target appeared
-    except FileExistsError as error:
-        raise _exists_error(target) from error
-    except OSError:  # a file system without hard links, such as exFAT
-        check_target(target)
-        path.replace(target)
-
-
-def _exists_error(target: Path) -> UsageError:
-    return UsageError(f"{target}: exists already; --overwrite replaces it")
 
 
 def _detail(error: pyvips.Error) -> str:

@@ -118,6 +118,7 @@ class Harmonizer:
         label: str | None = None,
         strength: float = 1.0,
         background: ImageArray | None = None,
+        premultiplied: bool = False,
     ) -> Result:
         """Recolor the foreground of a composite so that it fits its background.
 
@@ -138,6 +139,9 @@ class Harmonizer:
         background : ndarray like `composite`, of any size, or None
             Another photo to fit the foreground to. None takes the composite's own
             background.
+        premultiplied : bool
+            Whether the composite's colors are multiplied by its alpha, as compositing
+            programs keep them. They are in the result, too.
 
         Returns
         -------
@@ -162,7 +166,9 @@ class Harmonizer:
         J. Liang et al., "Spatial-Separated Curve Rendering Network for Efficient
         and High-Resolution Image Harmonization", ECCV 2022, arXiv:2109.05750.
         """
-        return _announce(self._render(composite, mask, label, strength, background))
+        return _announce(
+            self._render(composite, mask, label, strength, background, premultiplied)
+        )
 
     def predict(
         self,
@@ -209,8 +215,11 @@ class Harmonizer:
         label: str | None,
         strength: float,
         background: ImageArray | None = None,
+        premultiplied: bool = False,
     ) -> Result:
         image = photo.from_array(composite, name="composite")
+        if premultiplied:
+            image.set_type(pyvips.GValue.gint_type, photo.PREMULTIPLIED, 1)
         size = (image.height, image.width)
         mask_image = photo.mask_from_array(mask, size=size)
         other = None
@@ -261,12 +270,14 @@ def harmonize(
     *,
     label: str | None = None,
     strength: float = 1.0,
+    background: ImageArray | None = None,
+    premultiplied: bool = False,
 ) -> Result:
     """Harmonize with the default model, loaded on the first call.
 
     Parameters
     ----------
-    composite, mask, label, strength
+    composite, mask, label, strength, background, premultiplied
         As for calling a `Harmonizer`.
 
     Returns
@@ -281,7 +292,9 @@ def harmonize(
     >>> bool((result.image == composite)[~mask].all())
     True
     """
-    result = _default_harmonizer()._render(composite, mask, label, strength)
+    result = _default_harmonizer()._render(
+        composite, mask, label, strength, background, premultiplied
+    )
     return _announce(result)
 
 

@@ -22,16 +22,19 @@ from imharmony.errors import HarmonizeWarning, ImageError, ShapeError
 __all__ = [
     "FULL_SCALE",
     "GRAY_NAMES",
+    "PREMULTIPLIED",
     "RGB_NAMES",
     "Box",
     "alpha_mask",
     "check_finite",
     "from_array",
+    "is_premultiplied",
     "mask_box",
     "mask_from_array",
     "render",
     "scale_mask",
     "split_alpha",
+    "straighten",
     "stretch",
     "tag",
     "to_array",
@@ -42,6 +45,9 @@ PixelArray = npt.NDArray[Any]
 
 FULL_SCALE = {"uchar": 255, "ushort": 65535, "float": 1}
 """What stands for 1 in each libvips format: white, or fully opaque."""
+
+PREMULTIPLIED = "imharmony-premultiplied"
+"""Field of a photo whose colors are multiplied by its alpha."""
 
 _FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 GRAY_NAMES = {"uchar": "b-w", "ushort": "grey16", "float": "b-w"}
@@ -202,6 +208,31 @@ def split_alpha(photo: pyvips.Image) -> tuple[pyvips.Image, pyvips.Image | None]
     return photo.extract_band(0, n=num_colors), photo.extract_band(num_colors)
 
 
+def is_premultiplied(photo: pyvips.Image) -> bool:
+    """Whether a photo's colors are multiplied by its alpha; few formats allow it."""
+    return bool(photo.hasalpha() and photo.get_typeof(PREMULTIPLIED))
+
+
+def straighten(photo: pyvips.Image) -> pyvips.Image:
+    """Divide premultiplied colors by alpha; other photos come back as they are.
+
+    Examples
+    --------
+    >>> photo = from_array(np.array([[[60, 30, 0, 128]]], dtype=np.uint8)).copy()
+    >>> photo.set_type(pyvips.GValue.gint_type, PREMULTIPLIED, 1)
+    >>> to_array(straighten(photo)).ravel().tolist()
+    [120, 60, 0, 128]
+    """
+    if not is_premultiplied(photo):
+        return photo
+    straight = photo.unpremultiply(max_alpha=FULL_SCALE[photo.format])
+    straight = _as_format(straight, photo.format).copy(
+        interpretation=photo.interpretation
+    )
+    straight.remove(PREMULTIPLIED)
+    return straight
+
+
 def mask_box(mask: pyvips.Image) -> Box | None:
     """Find the smallest box that holds all pixels of a mask that are not zero.
 
@@ -276,15 +307,17 @@ def render(photo: pyvips.Image, mask: pyvips.Image, curves: Curves) -> pyvips.Im
     if photo.bands < 3:
         curves = curves.luminance()
     part, weights = box.crop(photo), box.crop(mask)
+    color, alpha = split_alpha(straighten(part))
     if not profiles.is_srgb(photo):
-        color, alpha = split_alpha(part)
-        mapped = _with_alpha(profiles.apply_in_srgb(color, curves), alpha)
+        color = profiles.apply_in_srgb(color, curves)
     elif photo.format == "float":
-        color, alpha = split_alpha(part)
-        mapped = profiles.map_floats(color, lambda x: np.clip(curves(x), 0, 1))
-        mapped = _with_alpha(mapped, alpha)
+        color = profiles.map_floats(color, lambda x: np.clip(curves(x), 0, 1))
     else:
-        mapped = part.maplut(_table_image(part, curves))
+        color = color.maplut(_table_image(color, curves))
+    mapped = color if alpha is None else color.bandjoin(alpha)
+    if is_premultiplied(photo):
+        mapped = mapped.premultiply(max_alpha=FULL_SCALE[photo.format])
+        mapped = _as_format(mapped, photo.format)
     blended = weights.ifthenelse(mapped, part, blend=True)
     if photo.format == "float":  # in sums, -0.0 becomes 0.0
         blended = (weights > 0).ifthenelse(blended, part)
@@ -388,17 +421,15 @@ def scale_mask(image: pyvips.Image, full: int, name: str) -> pyvips.Image:
     if image.format == "uchar" and high != 1:
         return image
     scale = 255 if high == 1 else 255 / full
-    return tag((image * scale).rint().cast("uchar")).copy_memory()
+    return tag((image * scale).rint().cast("uchar"))
 
 
-def _with_alpha(color: pyvips.Image, alpha: pyvips.Image | None) -> pyvips.Image:
-    return color if alpha is None else color.bandjoin(alpha)
+def _as_format(image: pyvips.Image, name: str) -> pyvips.Image:
+    """Round floats to whole numbers where the format is one of those."""
+    return (image if name == "float" else image.rint()).cast(name)
 
 
-def _table_image(part: pyvips.Image, curves: Curves) -> pyvips.Image:
-    """Tabulate the curves for all channels of a photo; alpha maps to itself."""
-    dtype = np.uint8 if part.format == "uchar" else np.uint16
-    rows = [*curves.table(dtype)[: part.bands - part.hasalpha()]]
-    if part.hasalpha():
-        rows.append(np.arange(len(rows[0]), dtype=dtype))
-    return from_array(np.stack(rows, axis=-1)[np.newaxis])  # (1, 256 or 65536, C)
+def _table_image(color: pyvips.Image, curves: Curves) -> pyvips.Image:
+    """Tabulate the curves for the channels of a photo without alpha."""
+    table = curves.table(np.uint8 if color.format == "uchar" else np.uint16)
+    return from_array(table[: color.bands].T[np.newaxis])  # (1, 256 or 65536, C)

@@ -8,7 +8,15 @@ import pyvips
 
 from imharmony import profiles
 from imharmony.errors import ImageError
-from imharmony.photo import FULL_SCALE, mask_box, split_alpha, stretch, to_array
+from imharmony.photo import (
+    FULL_SCALE,
+    is_premultiplied,
+    mask_box,
+    split_alpha,
+    straighten,
+    stretch,
+    to_array,
+)
 
 __all__ = ["Thumbnails", "make_thumbnails"]
 
@@ -105,6 +113,8 @@ def make_thumbnails(
 def _rgb_thumbnail(
     photo: pyvips.Image, size: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
+    if is_premultiplied(photo):  # the mean of what is seen, and little to divide
+        photo = straighten(stretch(photo, size))
     color, _ = split_alpha(photo)
     if not profiles.is_srgb(color):
         # Converting a photo is slow, so a small copy is converted; not one as small

@@ -1,0 +1,170 @@
+"""Files that appear under their name whole, or not at all."""
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from imharmony.errors import ImageError, UsageError
+from imharmony.formats import SUFFIXES, check_suffix
+
+__all__ = ["check_target", "draft", "replace_whole"]
+
+
+def check_target(
+    target: Path, *, overwrite: bool = False, suffixes: Sequence[str] | None = None
+) -> None:
+    """Refuse an output path that cannot be written, before any work is done.
+
+    Parameters
+    ----------
+    target : Path
+        File to be written.
+    overwrite : bool
+        Whether it may exist.
+    suffixes : sequence of str, optional
+        Known extensions. Default: those of pictures.
+
+    Raises
+    ------
+    UsageError
+        If the extension is unknown, the folder does not exist or cannot be written
+        to, or the target exists and may not be replaced.
+
+    Examples
+    --------
+    >>> check_target(Path("result.bmp"))
+    Traceback (most recent call last):
+    imharmony.errors.UsageError: result.bmp: expected an extension of .jpg, .jpeg, \
+.png, .webp, .tif, .tiff, .avif, got '.bmp'
+    """
+    check_suffix(target.suffix, str(target), suffixes or tuple(SUFFIXES))
+    folder = target.parent
+    try:
+        if not folder.exists():
+            raise UsageError(f"{target}: the folder {folder} does not exist")
+        if not folder.is_dir():
+            raise UsageError(f"{target}: {folder} is not a folder")
+        if target.is_dir():
+            raise UsageError(f"{target}: expected a file to write, got a folder")
+        if target.exists() and not target.is_file():
+            raise UsageError(f"{target}: expected a regular file, got a device or pipe")
+        if target.exists() and not overwrite:
+            raise _exists_error(target)
+        if not os.access(folder, os.W_OK):
+            raise UsageError(f"{target}: no permission to write to the folder {folder}")
+    except OSError as error:  # such as a name that is too long
+        msg = f"{target}: cannot be written ({error.strerror or error})"
+        raise UsageError(msg) from error
+
+
+@contextmanager
+def replace_whole(target: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
+    """Open a file that takes its name only when all of it is written.
+
+    Until then it has no name, where the system can do that (Linux), so that not even
+    a killed process leaves a trace; elsewhere it has a temporary one in the same
+    folder. If the block ends with an error, an older file stays as it was.
+
+    Parameters
+    ----------
+    target : Path
+        The name to take.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Yields
+    ------
+    binary file
+        For writing and reading.
+
+    Raises
+    ------
+    UsageError
+        If the target has appeared meanwhile and may not be replaced.
+    ImageError
+        If it cannot be written, for instance on a full disk.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replace_whole(Path(folder) / "a.txt") as file:
+    ...         _ = file.write(b"whole")
+    ...     (Path(folder) / "a.txt").read_bytes()
+    b'whole'
+    """
+    try:
+        with draft(target) as (file, path):
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            if target.exists():
+                mode = stat.S_IMODE(target.stat().st_mode)
+                os.chmod(file.fileno() if path is None else path, mode)  # noqa: PTH101
+            _give_name(file, path, target, overwrite=overwrite)
+    except OSError as error:
+        msg = f"{target}: cannot be written ({error.strerror or error})"
+        raise ImageError(msg) from error
+
+
+@contextmanager
+def draft(target: Path) -> Iterator[tuple[BinaryIO, Path | None]]:
+    """Open a file in the target's folder that is gone afterwards; maybe unnamed."""
+    try:
+        # The name that /proc gives it is needed later on.
+        flags = os.O_TMPFILE | os.O_RDWR
+        unnamed = os.open(target.parent, flags, 0o666)
+    except (AttributeError, OSError):  # another system, or a file system without it
+        path = target.with_name(f".imharmony-{secrets.token_hex(8)}{target.suffix}")
+        try:
+            # "x": created, never opened; with the permissions of a new file.
+            with path.open("x+b") as file:
+                yield file, path
+        finally:
+            path.unlink(missing_ok=True)
+    else:
+        with open(unnamed, "w+b") as file:  # noqa: PTH123
+            yield file, None
+
+
+def _give_name(
+    file: BinaryIO, path: Path | None, target: Path, *, overwrite: bool
+) -> None:
+    """Link a draft to the target's name, or put it in the target's place."""
+    if overwrite and path is not None:
+        path.replace(target)
+    elif overwrite:
+        path = target.with_name(f".imharmony-{secrets.token_hex(8)}{target.suffix}")
+        _link(file, None, path)
+        path.replace(target)
+    else:
+        try:
+            _link(file, path, target)  # unlike renaming, fails if the target appeared
+        except FileExistsError as error:
+            raise _exists_error(target) from error
+        except OSError:  # a file system without hard links, such as exFAT
+            if path is None:
+                raise
+            check_target(target)
+            path.replace(target)
+
+
+def _link(file: BinaryIO, path: Path | None, name: Path) -> None:
+    if path is not None:
+        name.hardlink_to(path)
+        return
+    # open(2), O_TMPFILE: the link in /proc is followed. Python does so only with a
+    # folder descriptor.
+    folder = os.open("/proc/self/fd", os.O_RDONLY)
+    try:
+        os.link(str(file.fileno()), name, src_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(folder)
+
+
+def _exists_error(target: Path) -> UsageError:
+    return UsageError(f"{target}: exists already; --overwrite replaces it")
