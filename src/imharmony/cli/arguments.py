@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,23 +15,32 @@ from imharmony.errors import UsageError
 if TYPE_CHECKING:
     import pyvips
 
+    from imharmony.harmonizer import Predicted
+
 __all__ = [
     "PIPE",
+    "Background",
     "Format",
     "Label",
+    "MaxPixels",
     "Model",
     "Output",
     "Overwrite",
     "Quality",
+    "ResizeMask",
     "Strength",
     "Weights",
     "check_outputs",
     "name_of",
     "needs_extra",
+    "read_composite",
+    "read_mask",
     "read_photo",
+    "say_what_was_found",
     "show_progress",
     "source_of",
     "write",
+    "write_to_pipe",
 ]
 
 PIPE = Path("-")
@@ -65,16 +75,40 @@ Weights = Annotated[
         show_default=False,
     ),
 ]
+Background = Annotated[
+    Path | None,
+    typer.Option(
+        help="Another photo to fit the foreground to, instead of the composite's own "
+        "background.",
+        show_default=False,
+    ),
+]
+ResizeMask = Annotated[
+    bool,
+    typer.Option("--resize-mask", help="Fit a mask of another size to the photo."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Refuse pictures of more pixels before decoding them. Default: 268435456, "
+        "which is 16384 x 16384.",
+        show_default=False,
+    ),
+]
 Format = Annotated[
     str,
-    typer.Option("--format", help="Format on standard output: png, jpg, webp or tif."),
+    typer.Option(
+        "--format", help="Format on standard output: png, jpg, webp, tif or avif."
+    ),
 ]
 Quality = Annotated[
     int | None,
     typer.Option(
         min=1, max=100,
-        help="JPEG or WebP quality, 1 to 100. Default: 95 for JPEG, lossless for WebP.",
+        help="JPEG, WebP or AVIF quality, 1 to 100. Default: the input's for JPEG, or "
+        "95; lossless for WebP and AVIF.",
         show_default=False,
     ),
 ]  # fmt: skip
@@ -90,11 +124,71 @@ def source_of(path: Path) -> Path | bytes:
     return sys.stdin.buffer.read() if path == PIPE else path
 
 
-def read_photo(path: Path) -> tuple["pyvips.Image", str]:
+def read_photo(
+    path: Path, *, max_pixels: int | None = None
+) -> tuple["pyvips.Image", str]:
     """Open a photo; also say what error messages call it."""
     from imharmony import files
 
-    return files.read_photo(source_of(path), name=name_of(path)), name_of(path)
+    limit = files.MAX_PIXELS if max_pixels is None else max_pixels
+    with show_progress("reading", 100) as advance:
+        image = files.read_photo(
+            source_of(path), name=name_of(path), max_pixels=limit, progress=advance
+        )
+    return image, name_of(path)
+
+
+def read_composite(
+    composite: Path,
+    mask: Path | None,
+    *,
+    resize_mask: bool,
+    max_pixels: int | None = None,
+) -> tuple["pyvips.Image", "pyvips.Image"]:
+    """Open a composite and its mask; without one, split off the composite's alpha."""
+    from imharmony import photo
+    from imharmony.errors import ImageError
+
+    image, name = read_photo(composite, max_pixels=max_pixels)
+    if mask is not None:
+        return image, read_mask(
+            mask, image, resize_mask=resize_mask, max_pixels=max_pixels
+        )
+    image, alpha = photo.split_alpha(photo.straighten(image))
+    if alpha is None:
+        msg = f"{name}: no mask given and no alpha channel to use as one"
+        raise ImageError(msg)
+    return image, photo.alpha_mask(alpha)
+
+
+def read_mask(
+    mask: Path,
+    image: "pyvips.Image",
+    *,
+    resize_mask: bool,
+    max_pixels: int | None = None,
+) -> "pyvips.Image":
+    """Open the mask of a photo."""
+    from imharmony import files
+
+    with show_progress("reading the mask", None):
+        return files.read_mask(
+            source_of(mask),
+            size=(image.height, image.width),
+            resize=resize_mask,
+            name=name_of(mask),
+            max_pixels=files.MAX_PIXELS if max_pixels is None else max_pixels,
+        )
+
+
+def say_what_was_found(
+    predicted: "Predicted", *, label: str | None, strength: float
+) -> None:
+    """Announce a guessed label, and that nothing needed a change."""
+    if predicted.label is not None and label is None:
+        typer.echo(f"label: {predicted.label} (guessed; --label changes it)", err=True)
+    if predicted.stages and strength > 0 and predicted.curves.is_identity:
+        typer.echo("nothing changed: the foreground seems to fit already", err=True)
 
 
 def check_outputs(
@@ -105,7 +199,7 @@ def check_outputs(
     suffixes: Sequence[str] | None = None,
 ) -> None:
     """Refuse before any work what could not be written after it."""
-    from imharmony import files
+    from imharmony import targets
 
     # realpath: two names of one file, through a link or another folder.
     taken = {os.path.realpath(path) for path in inputs if path not in (None, PIPE)}
@@ -116,7 +210,7 @@ def check_outputs(
             msg = f"{target}: --{option} is also used for another file of this command"
             raise UsageError(msg)
         taken.add(os.path.realpath(target))
-        files.check_target(target, overwrite=overwrite, suffixes=suffixes)
+        targets.check_target(target, overwrite=overwrite, suffixes=suffixes)
 
 
 def write(
@@ -129,22 +223,30 @@ def write(
 ) -> None:
     """Write a picture to a file or to standard output, and say where it is."""
     from imharmony import files
-    from imharmony.errors import ImageError
 
     if target == PIPE:
         suffix = "." + file_format.removeprefix(".")
-        encoded = files.encode_photo(image, suffix, quality=quality)
-        try:
-            sys.stdout.buffer.write(encoded)
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise  # the reader has seen enough; Typer ends quietly
-        except OSError as error:
-            msg = f"standard output: cannot be written ({error.strerror or error})"
-            raise ImageError(msg) from error
+        write_to_pipe(files.encode_photo(image, suffix, quality=quality))
     else:
-        files.write_photo(image, target, overwrite=overwrite, quality=quality)
+        with show_progress("writing", 100) as advance:
+            files.write_photo(
+                image, target, overwrite=overwrite, quality=quality, progress=advance
+            )
         typer.echo(target)
+
+
+def write_to_pipe(encoded: bytes) -> None:
+    """Write to standard output, all of it."""
+    from imharmony.errors import ImageError
+
+    try:
+        sys.stdout.buffer.write(encoded)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise  # the reader has seen enough; Typer ends quietly
+    except OSError as error:
+        msg = f"standard output: cannot be written ({error.strerror or error})"
+        raise ImageError(msg) from error
 
 
 @contextmanager
@@ -160,16 +262,27 @@ def needs_extra(extra: str) -> Iterator[None]:
 
 
 @contextmanager
-def show_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal; stay quiet in a pipe."""
+def show_progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal after a second; stay quiet in a pipe.
+
+    Without a total it shows that work goes on.
+    """
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn())
-    with Progress(
+    progress = Progress(
         *columns, TimeRemainingColumn(), console=console,
         disable=not console.is_terminal, transient=True,
-    ) as progress:  # fmt: skip
-        bar = progress.add_task(what, total=total)
+    )  # fmt: skip
+    bar = progress.add_task(what, total=total)
+    start = Timer(1.0, progress.start)
+    start.daemon = True
+    start.start()
+    try:
         yield lambda done: progress.update(bar, completed=done)
+    finally:
+        start.cancel()
+        start.join()
+        progress.stop()

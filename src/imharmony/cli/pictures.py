@@ -7,26 +7,28 @@ import typer
 
 from imharmony.cli.arguments import (
     PIPE,
+    Background,
     Format,
     Label,
+    MaxPixels,
     Model,
     Output,
     Overwrite,
     Quality,
+    ResizeMask,
     Strength,
     Weights,
     check_outputs,
-    name_of,
+    read_composite,
     read_photo,
-    source_of,
+    say_what_was_found,
+    show_progress,
     write,
 )
 from imharmony.errors import UsageError
 
 if TYPE_CHECKING:
     import pyvips
-
-    from imharmony.harmonizer import Predicted
 
 __all__ = ["harmonize", "paste"]
 
@@ -49,10 +51,8 @@ def harmonize(
     label: Label = None,
     model: Model = "s2crnet-cs",
     weights: Weights = None,
-    resize_mask: Annotated[
-        bool,
-        typer.Option("--resize-mask", help="Fit a mask of another size to the photo."),
-    ] = False,
+    background: Background = None,
+    resize_mask: ResizeMask = False,
     strip: Annotated[
         Path | None,
         typer.Option(
@@ -62,29 +62,25 @@ def harmonize(
     ] = None,
     quality: Quality = None,
     file_format: Format = "png",
+    max_pixels: MaxPixels = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Recolor the foreground of a composite so that it fits its background."""
-    from imharmony import compositing, files, photo
-    from imharmony.errors import ImageError
+    from imharmony import compositing, files
 
     outputs = {"output": output, "strip": strip}
-    check_outputs(outputs, inputs=[composite, mask], overwrite=overwrite)
-    if mask == composite == PIPE:
-        raise UsageError("composite and mask cannot both be standard input")
-    image, name = read_photo(composite)
-    if mask is None:
-        image, alpha = photo.split_alpha(image)
-        if alpha is None:
-            msg = f"{name}: no mask given and no alpha channel to use as one"
-            raise ImageError(msg)
-        mask_image = photo.alpha_mask(alpha)
-    else:
-        size = (image.height, image.width)
-        mask_image = files.read_mask(
-            source_of(mask), size=size, resize=resize_mask, name=name_of(mask)
-        )
-    rendered = _harmonize_opened(image, mask_image, strength, label, model, weights)
+    inputs = [composite, mask, background]
+    check_outputs(outputs, inputs=inputs, overwrite=overwrite)
+    if inputs.count(PIPE) > 1:
+        msg = "only one of composite, mask and background can be standard input"
+        raise UsageError(msg)
+    image, mask_image = read_composite(
+        composite, mask, resize_mask=resize_mask, max_pixels=max_pixels
+    )
+    other = None if background is None else read_photo(background)[0]
+    rendered = _harmonize_opened(
+        image, mask_image, strength, label, model, weights, other
+    )
     write(rendered, output, file_format, quality=quality, overwrite=overwrite)
     if strip is not None:
         pictures = [image, mask_image, rendered]
@@ -132,6 +128,7 @@ def paste(
     ] = None,
     quality: Quality = None,
     file_format: Format = "png",
+    max_pixels: MaxPixels = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Place a cut-out on a background and harmonize it with the scene."""
@@ -144,7 +141,10 @@ def paste(
     corner = compositing.parse_point(at)
     length = compositing.parse_length(scale)
     pasted = compositing.paste(
-        read_photo(cutout)[0], read_photo(background)[0], at=corner, scale=length
+        read_photo(cutout, max_pixels=max_pixels)[0],
+        read_photo(background, max_pixels=max_pixels)[0],
+        at=corner,
+        scale=length,
     )
     rendered = _harmonize_opened(
         pasted.composite, pasted.mask, strength, label, model, weights
@@ -162,17 +162,16 @@ def _harmonize_opened(
     label: str | None,
     model: str,
     weights: Path | None,
+    background: "pyvips.Image | None" = None,
 ) -> "pyvips.Image":
     """Predict, say what was used, render."""
     from imharmony import photo
     from imharmony.harmonizer import Harmonizer
 
     harmonizer = Harmonizer(model, weights=weights)
-    predicted: Predicted = harmonizer.predict(
-        image, mask, label=label, strength=strength
-    )
-    if predicted.label is not None and label is None:
-        typer.echo(f"label: {predicted.label} (guessed; --label changes it)", err=True)
-    if predicted.stages and strength > 0 and predicted.curves.is_identity:
-        typer.echo("nothing changed: the foreground seems to fit already", err=True)
+    with show_progress("looking", None):
+        predicted = harmonizer.predict(
+            image, mask, label=label, strength=strength, background=background
+        )
+    say_what_was_found(predicted, label=label, strength=strength)
     return photo.render(image, mask, predicted.curves)
