@@ -1,11 +1,13 @@
 """A folder of photographs with one-object masks, held in memory.
 
 The folder has an `index.csv` with the columns `photo` and `mask` (paths relative
-to the folder; the mask may be missing) and, where known, `semantic_label`, `split`
-and `source`.
+to the folder; the mask may be missing) and, where known, `semantic_label`, `split`,
+`source` and `foreground_ratio`. Or it has no index, but the folders `photos` and
+`masks`: the masks of `photos/a/b.jpg` are `masks/a/b.png` and `masks/a/b_<n>.png`.
 """
 
 import csv
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ __all__ = ["Example", "Pool", "read_pool"]
 
 UInt8Array = npt.NDArray[np.uint8]
 UNKNOWN_LABEL = -1
+_PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class Pool(Sequence[Example]):
         self._examples = list(examples)
         self._photos: dict[Path, UInt8Array] = {}
         self._masks: dict[Path, UInt8Array] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave pixels behind: another process decodes what it needs."""
+        return {"_examples": self._examples, "_photos": {}, "_masks": {}}
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -98,9 +105,11 @@ def read_pool(
     Parameters
     ----------
     root : Path
-        Folder with `index.csv`.
+        Folder with `index.csv`, or with the folders `photos` and `masks`.
     split : str or None
-        Keep the rows whose `split` is this; None keeps all.
+        Keep the rows whose `split` is this; None keeps all. An index without that
+        column is kept whole; without an index, a tenth of the photographs, by a
+        checksum of their names, are "val" and the others "train".
     unlabeled_sources : sequence of str
         Sources whose label "other" is not to be believed: it becomes unknown.
     foreground_ratio : tuple of float
@@ -114,15 +123,33 @@ def read_pool(
     Raises
     ------
     UsageError
-        If there is no index, a needed column is absent, a label is unknown, or
-        no row is left.
+        If there is neither index nor photographs, a needed column is absent, a label
+        is unknown, a mask has no photograph, or no row is left.
     """
     index = root / "index.csv"
-    if not index.is_file():
-        msg = f"{root}: expected a folder with index.csv (columns photo, mask)"
+    if index.is_file():
+        examples = list(_read_index(index, split, unlabeled_sources, foreground_ratio))
+    elif (root / "photos").is_dir():
+        examples = list(_read_folders(root, split))
+    else:
+        msg = (
+            f"{root}: expected a folder with index.csv (columns photo, mask), or with "
+            "the folders photos and masks"
+        )
         raise UsageError(msg)
-    low, high = foreground_ratio
-    examples = []
+    if not examples:
+        msg = f"{root}: no photograph has split {split!r} and a usable foreground ratio"
+        raise UsageError(msg)
+    return Pool(examples)
+
+
+def _read_index(
+    index: Path,
+    split: str | None,
+    unlabeled_sources: Sequence[str],
+    foreground_ratio: tuple[float, float],
+) -> Iterator[Example]:
+    root, (low, high) = index.parent, foreground_ratio
     with index.open(newline="", encoding="utf-8") as rows:
         reader = csv.DictReader(rows)
         if "photo" not in (reader.fieldnames or ()):
@@ -149,8 +176,28 @@ def read_pool(
                 else LABELS.index("others" if label == "other" else label)
             )
             mask = root / row["mask"] if row.get("mask") else None
-            examples.append(Example(root / row["photo"], mask, number, source))
-    if not examples:
-        msg = f"{index}: no row has split {split!r} and a usable foreground ratio"
-        raise UsageError(msg)
-    return Pool(examples)
+            yield Example(root / row["photo"], mask, number, source)
+
+
+def _read_folders(root: Path, split: str | None) -> Iterator[Example]:
+    photos = {
+        path.relative_to(root / "photos").with_suffix(""): path
+        for path in sorted((root / "photos").rglob("[!.]*"))
+        if path.suffix.lower() in _PICTURES
+    }
+    masks: dict[Path, list[Path]] = {key: [] for key in photos}
+    for path in sorted((root / "masks").rglob("[!.]*")):
+        key = path.relative_to(root / "masks").with_suffix("")
+        if key not in photos:
+            key = key.with_name(key.name.rpartition("_")[0] or key.name)
+        if path.suffix.lower() in _PICTURES:
+            if key not in photos:
+                msg = f"{path}: no photograph of that name in {root / 'photos'}"
+                raise UsageError(msg)
+            masks[key].append(path)
+    for key, photo_path in photos.items():
+        is_val = zlib.crc32(key.as_posix().encode()) % 10 == 0
+        if split is None or split == ("val" if is_val else "train"):
+            of_photo: list[Path | None] = [*masks[key]]
+            for mask in of_photo or [None]:
+                yield Example(photo_path, mask, UNKNOWN_LABEL, root.name)

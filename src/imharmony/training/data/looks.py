@@ -1,0 +1,238 @@
+"""Looks: what an expert, or the time of day, does to a photograph's colors.
+
+retouch
+    What an expert does to a raw photograph: exposure and white balance in linear
+    light, contrast, gamma, tone curve, black and white point, saturation, split
+    toning.
+daylight
+    The same place at another time: golden hour, overcast, dusk or night. Exposure,
+    the light's color and haze in linear light; in the dark, the eye's rods, which
+    see no color (H. W. Jensen et al., "Night Rendering", University of Utah
+    UUCS-00-016, 2000).
+
+Looks that take the colors of another photograph are in `transfers`.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional as F
+
+from imharmony.evaluation.baselines import LAB_FROM_LOG_LMS, LMS_FROM_RGB, MIN_LMS
+
+__all__ = [
+    "LEVELS",
+    "TIMES",
+    "UNTOUCHED",
+    "FloatArray",
+    "Look",
+    "UInt8Array",
+    "after",
+    "base_table",
+    "daylight_look",
+    "lattice",
+    "retouch_look",
+]
+
+FloatArray = npt.NDArray[np.floating[Any]]
+UInt8Array = npt.NDArray[np.uint8]
+
+LEVELS = np.linspace(0.0, 1.0, 256)
+"""The 8-bit levels, sRGB-encoded."""
+
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
+_LMS = LMS_FROM_RGB.astype(np.float32)
+_RGB = np.linalg.inv(LMS_FROM_RGB).astype(np.float32)
+_LAB = LAB_FROM_LOG_LMS.astype(np.float32)
+
+# What rods answer to linear sRGB light: −0.702 X + 1.039 Y + 0.433 Z (S. N. Pattanaik
+# et al., "A Multiscale Model of Adaptation and Spatial Vision", SIGGRAPH 1998) of the
+# primaries is −0.06, 0.54, 0.36; red taken as 0, and a sum of 1.
+_RODS = np.array([0.0, 0.6, 0.4])
+_ROD_COLOR = np.array([0.75, 0.95, 1.3])
+_ROD_GRID = 17  # linear between its points: 0.1 of an 8-bit step off, 0.7 at most
+
+
+class Look(NamedTuple):
+    """One look: a function of a pixel's color alone, so it suits any size."""
+
+    table: FloatArray
+    """(3, 256) float32: new sRGB-encoded value of each 8-bit level; applied first."""
+    saturation: float = 1.0
+    toning: FloatArray | None = None
+    """(2, 3): what is added to shadows and to highlights."""
+    transfer: FloatArray | None = None
+    """(3, 3): strength, scale and offset of l, alpha, beta."""
+    grid: FloatArray | None = None
+    """(n, n, n, 3) float32: new colors at the points of `lattice(n)`, linear between
+    them; applied before toning and saturation."""
+    is_grainy: bool = False
+    """Whether noise may grow under the look: large pictures get `regrain`."""
+    family: str = "untouched"
+
+    def apply(self, levels: UInt8Array) -> FloatArray:
+        """Map 8-bit levels (3, ...) to float32 values, (3, ...), not clipped."""
+        planes = [self.table[c].take(levels[c]) for c in range(3)]
+        x: FloatArray = np.stack(planes)  # (3, ...)
+        if self.transfer is not None:
+            strength, scale, offset = self.transfer[:, :, None]  # (3, 1) each
+            flat = x.reshape(3, -1).clip(0, 1)
+            lms = np.maximum(_LMS @ flat, np.float32(MIN_LMS))
+            lab = (_LAB @ np.log10(lms)) * scale + offset  # (3, N)
+            moved = _RGB @ np.power(np.float32(10), _LAB.T @ lab)
+            x = (flat + strength * (moved - flat)).reshape(x.shape)
+        if self.grid is not None:
+            x = _interpolate(self.grid, x)
+        if self.toning is not None:
+            y = np.tensordot(_LUMA, x, 1).clip(0, 1)  # (...)
+            shadows, highlights = (1 - y) ** 2 * np.minimum(4 * y, 1), y**2
+            for c in range(3):
+                x[c] += shadows * self.toning[0, c] + highlights * self.toning[1, c]
+        if self.saturation != 1.0:
+            y = np.tensordot(_LUMA, x, 1)
+            x = y + np.float32(self.saturation) * (x - y)
+        return x
+
+
+UNTOUCHED = Look(np.tile(LEVELS.astype(np.float32), (3, 1)))
+
+
+def lattice(n: int) -> FloatArray:
+    """List the colors at n³ evenly spread points of the RGB cube, (3, n³).
+
+    Examples
+    --------
+    >>> lattice(2).T.astype(int).tolist()[:3]
+    [[0, 0, 0], [0, 0, 1], [0, 1, 0]]
+    """
+    axes = np.meshgrid(*[np.linspace(0.0, 1.0, n)] * 3, indexing="ij")
+    return np.stack(axes).reshape(3, -1)
+
+
+def _interpolate(grid: FloatArray, x: FloatArray) -> FloatArray:
+    """Look colors (3, ...) up, trilinearly; those outside the cube at its surface."""
+    volume = torch.from_numpy(grid).permute(3, 0, 1, 2)[None]  # (1, 3, n, n, n)
+    # grid_sample wants the last axis, blue, first, and the cube from −1 to 1.
+    points = torch.from_numpy(np.ascontiguousarray(x[::-1].reshape(3, -1).T)) * 2 - 1
+    found = F.grid_sample(
+        volume, points[None, None, None], mode="bilinear",
+        padding_mode="border", align_corners=True,
+    )  # (1, 3, 1, 1, N)  # fmt: skip
+    return found.numpy().reshape(x.shape)
+
+
+def after(base: FloatArray, look: Look) -> Look:
+    """Apply a look to what a base table (3, 256) gives."""
+    rows = zip(base, look.table, strict=True)
+    table = [np.interp(levels, LEVELS, row) for levels, row in rows]
+    return look._replace(table=np.array(table, np.float32))
+
+
+def base_table(rng: np.random.Generator, strength: float) -> FloatArray | None:
+    """Draw the curves, (3, 256), of a look up to a strength; None for none."""
+    if strength == 0:
+        return None
+    return retouch_look(rng, rng.uniform(0, strength)).table.clip(0, 1)
+
+
+def retouch_look(rng: np.random.Generator, strength: float) -> Look:
+    """Draw an expert's retouch; each control is used about two times in three."""
+
+    def amount(deviation: float, size: int | None = None) -> FloatArray:
+        used = rng.random() < 0.65
+        return np.asarray(rng.normal(0.0, deviation * strength, size) * used)
+
+    exposure_ev = amount(0.85).clip(-3, 3)
+    warm, tint = amount(0.20), amount(0.08)
+    gains = 2.0**exposure_ev * np.exp([warm, tint, -warm])
+    x = _to_srgb(_to_linear(LEVELS) * gains[:, None])  # (3, 256), may exceed 1
+    roll = rng.uniform(0.0, 1.0)  # highlights clip, or bend as film does
+    x = roll * np.minimum(x, 1.0) + (1 - roll) * x / np.maximum(1.0, x[:, -1:])
+    x = x ** np.exp(amount(0.20) + amount(0.05, 3)[:, None])  # gamma, color gamma
+    pivot, contrast = rng.uniform(0.3, 0.65), np.exp(amount(0.25))
+    x = _contrast(x, float(pivot), float(contrast))
+    bends = amount(0.35, 3)
+    bends *= min(1.0, 0.85 / max(1e-9, float(np.abs(bends).sum())))
+    for k, bend in enumerate(bends, 1):  # slope 1 + Σ bend·cos, so never negative
+        x = x + bend * np.sin(np.pi * k * x) / (np.pi * k)
+    black, white = amount(0.05), 1.0 + amount(0.07)
+    x = black + (white - black) * x
+    saturation = float(np.exp(amount(0.35).clip(-1.5, 0.7)))
+    toning = np.stack([amount(0.03, 3), amount(0.03, 3)]).astype(np.float32)
+    return Look(x.astype(np.float32), saturation, toning if toning.any() else None)
+
+
+class _Time(NamedTuple):
+    """A time of day at strength 1: the ranges its settings are drawn from."""
+
+    exposure_ev: tuple[float, float]
+    warmth: tuple[float, float]
+    """Logarithm of red's gain, and of blue's loss, in linear light."""
+    haze: tuple[float, float]
+    """Share of the light that comes from the air before the scene."""
+    rods: tuple[float, float]
+    """Share of what the eye sees by rods."""
+    contrast: tuple[float, float]
+    """Exponent's logarithm about middle gray."""
+    saturation: tuple[float, float]
+    """Factor's logarithm."""
+
+
+# Exposure, warmth, haze, rods, contrast, saturation.
+TIMES = {
+    "golden hour": _Time(
+        (-0.5, 0.3), (0.12, 0.32), (0.0, 0.02), (0.0, 0.0), (0.0, 0.25), (0.0, 0.2)
+    ),
+    "overcast": _Time(
+        (-0.6, 0.2), (-0.12, 0.0), (0.01, 0.06), (0.0, 0.0), (-0.3, -0.05), (-0.5, -0.1)
+    ),
+    "dusk": _Time(
+        (-1.4, -0.5), (-0.3, 0.05), (0.0, 0.03), (0.1, 0.3), (-0.1, 0.15), (-0.3, 0.1)
+    ),
+    "night": _Time(
+        (-2.4, -1.3), (-0.3, 0.3), (0.0, 0.01), (0.2, 0.6), (-0.2, 0.1), (-0.4, 0.0)
+    ),
+}
+
+
+def daylight_look(rng: np.random.Generator, strength: float) -> Look:
+    """Draw another time of day; a strength of 0 leaves the photograph as it is."""
+    strength = min(strength, 1.25)  # a retouch may exceed nature, a night may not
+    time = list(TIMES.values())[rng.integers(len(TIMES))]
+    exposure_ev, warmth, haze, rods, contrast, saturation = (
+        strength * rng.uniform(*bounds) for bounds in time
+    )
+    tint = rng.normal(0.0, 0.03 * strength)
+    light = 2.0**exposure_ev * np.exp([warmth, tint, -warmth])[:, None]
+    x = _to_srgb(light * ((1 - haze) * _to_linear(LEVELS) + haze))  # (3, 256)
+    x = x / np.maximum(1.0, x[:, -1:])  # the sensor is exposed for the brightest
+    x = _contrast(x, 0.5, float(np.exp(contrast)))
+    grid = _rod_grid(rods) if rods > 0 else None
+    return Look(x.astype(np.float32), float(np.exp(saturation)), grid=grid)
+
+
+def _rod_grid(share: float) -> FloatArray:
+    """Mix what rods see into linear light by a share."""
+    mixed = (1 - share) * np.eye(3) + share * np.outer(_ROD_COLOR, _RODS)
+    colors = _to_srgb(mixed @ _to_linear(lattice(_ROD_GRID)))
+    return colors.T.reshape(*[_ROD_GRID] * 3, 3).astype(np.float32)
+
+
+def _contrast(x: FloatArray, pivot: float, exponent: float) -> FloatArray:
+    """Bend values of [0, 1] away from a pivot by an exponent above 1, or towards it."""
+    low = pivot * (np.minimum(x, pivot) / pivot) ** exponent
+    high = 1 - (1 - pivot) * ((1 - np.maximum(x, pivot)) / (1 - pivot)) ** exponent
+    return np.where(x < pivot, low, high)
+
+
+def _to_linear(x: FloatArray) -> FloatArray:
+    """Decode sRGB (IEC 61966-2-1)."""
+    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+
+
+def _to_srgb(x: FloatArray) -> FloatArray:
+    """Encode sRGB (IEC 61966-2-1)."""
+    x = np.maximum(x, 0.0)
+    return np.where(x <= 0.0031308, x * 12.92, 1.055 * x ** (1 / 2.4) - 0.055)
