@@ -116,7 +116,8 @@ def write_weights(folder: Path, network: bytes | None = None, **changes: Any) ->
 
 def thumbnails(size: tuple[int, int] = (8, 6)) -> Thumbnails:
     rng = np.random.default_rng(0)
-    parts = [rng.random((bands, *size), dtype=np.float32) for bands in (3, 1, 3, 1)]
+    shapes = [(1, 3), (1, 1), (3,), (1,)]
+    parts = [rng.random((*shape, *size), dtype=np.float32) for shape in shapes]
     return Thumbnails(*parts)
 
 
@@ -141,7 +142,8 @@ def test_hash_is_that_of_the_file() -> None:
 def test_each_thumbnail_reaches_the_input_of_its_name() -> None:
     network = Network(BUNDLED)
     seen = thumbnails(network.contract.thumbnail_size)
-    feeds = {name: picture[None] for name, picture in vars(seen).items()}
+    feeds = dict(vars(seen))
+    feeds |= {k: feeds[k][None] for k in ("foreground", "foreground_mask")}
     feeds["semantic_label"] = np.eye(5, dtype=np.float32)[:1]
     session = ort.InferenceSession(BUNDLED, providers=["CPUExecutionProvider"])
     (expected,) = session.run(["curve_params"], feeds)

@@ -106,8 +106,8 @@ def test_thumbnails_are_an_antialiased_triangle_filter(
     soft = mask[..., None] / 255
     rows, columns = (np.nonzero(mask.any(axis=axis))[0] for axis in (1, 0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    assert_close(thumbnails.composite, reference(values))
-    assert_close(thumbnails.mask, reference(soft))
+    assert_close(thumbnails.composite[0], reference(values))
+    assert_close(thumbnails.mask[0], reference(soft))
     assert_close(thumbnails.foreground, reference(values[box]))
     assert_close(thumbnails.foreground_mask, reference(soft[box]))
 
@@ -169,9 +169,9 @@ def test_floats_are_clipped_before_they_are_averaged() -> None:
 def test_tiny_and_thin_photos(size: tuple[int, int]) -> None:
     image = np.full((*size, 3), 51, np.uint8)
     thumbnails = thumbnails_of(image, np.ones(size, bool))
-    for pixels, value in ((thumbnails.composite, 0.2), (thumbnails.foreground, 0.2)):
+    for pixels in (thumbnails.composite[0], thumbnails.foreground):
         assert pixels.shape == (3, *SIZE)
-        np.testing.assert_allclose(pixels, value, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(pixels, 0.2, rtol=0, atol=TOLERANCE)
     np.testing.assert_allclose(thumbnails.mask, 1, rtol=0, atol=TOLERANCE)
 
 
@@ -212,3 +212,32 @@ def test_another_background_is_seen_whole_and_the_foreground_as_before() -> None
     assert not seen.mask.any()
     np.testing.assert_array_equal(seen.foreground, own.foreground)
     np.testing.assert_array_equal(seen.foreground_mask, own.foreground_mask)
+
+
+def test_views_draw_their_frame_in_to_the_object() -> None:
+    # The box is rows 40 to 80 of 100 and columns 60 to 80 of 200; half way in, the
+    # frame is rows 20 to 90 and columns 30 to 140.
+    image = as_depth(scene((100, 200)), "uint8")
+    mask = np.zeros((100, 200), np.uint8)
+    mask[40:80, 60:80] = 255
+    soft = mask_from_array(mask, size=(100, 200))
+    views = make_thumbnails(from_array(image), soft, size=SIZE, contexts=(0, 0.5, 1))
+    frames = [np.s_[:, :], np.s_[20:90, 30:140], np.s_[40:80, 60:80]]
+    for k, frame in enumerate(frames):
+        assert_close(views.composite[k], reference(image[frame] / 255))
+        assert_close(views.mask[k], reference(mask[frame][..., None] / 255))
+
+
+def test_views_of_a_large_photo_are_those_of_a_small_one() -> None:
+    # Larger than 16 times the thumbnail, so shrunk once for all views.
+    image = np.rint(scene((1200, 1000)) * 255).astype(np.uint8)
+    mask = np.zeros((1200, 1000), np.uint8)
+    mask[301:777, 123:555] = 255
+    views = make_thumbnails(
+        from_array(image), mask_from_array(mask, size=(1200, 1000)), size=SIZE,
+        contexts=(0, 0.6),
+    )  # fmt: skip
+    frame = np.s_[180:947, 73:734]  # ends: 1200 - 423 * 0.6 and 1000 - 445 * 0.6
+    np.testing.assert_allclose(
+        views.composite[1], reference(image[frame] / 255), rtol=0, atol=8 / 255
+    )

@@ -247,7 +247,11 @@ class Harmonizer:
         if not has_regions:
             return Predicted(identity, (), None, notes)
         thumbnails = make_thumbnails(
-            image, mask, size=self.contract.thumbnail_size, background=background
+            image,
+            mask,
+            size=self.contract.thumbnail_size,
+            background=background,
+            contexts=self.contract.contexts,
         )
         prediction = self._network.predict(thumbnails, label=label)
         try:

@@ -62,6 +62,8 @@ class Contract:
     slopes: str
     labels: tuple[str, ...]
     checkpoint_sha256: str
+    contexts: tuple[float, ...] = (0.0,)
+    """Views of the surroundings, as `make_thumbnails` takes them."""
 
     def to_metadata(self) -> dict[str, str]:
         """Return the metadata to store in a weights file, all values text."""
@@ -89,7 +91,13 @@ class Contract:
             labels = tuple(fields.pop("labels"))
             if sorted(labels) != sorted(LABELS):
                 raise ValueError(f"labels {labels}, expected {LABELS} in any order")
-            return cls(thumbnail_size=(height, width), labels=labels, **fields)
+            contexts = tuple(map(float, fields.pop("contexts", (0.0,))))
+            return cls(
+                thumbnail_size=(height, width),
+                labels=labels,
+                contexts=contexts,
+                **fields,
+            )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             msg = f"{name}: damaged weights metadata: {error}"
             raise WeightsError(msg) from error
@@ -221,8 +229,8 @@ class Network:
         if label is not None:
             one_hot[0, label_index(label, self.contract.labels)] = 1
         feeds = {
-            "composite": thumbnails.composite[None],
-            "mask": thumbnails.mask[None],
+            "composite": thumbnails.composite,
+            "mask": thumbnails.mask,
             "foreground": thumbnails.foreground[None],
             "foreground_mask": thumbnails.foreground_mask[None],
             "semantic_label": one_hot,

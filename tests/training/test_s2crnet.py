@@ -14,6 +14,7 @@ from imharmony.errors import UsageError
 from imharmony.training.checkpoints import load_released
 from imharmony.training.networks.s2crnet import (
     VARIANTS,
+    Dimensions,
     S2CRNet,
     build_s2crnet,
     region_statistics,
@@ -305,9 +306,14 @@ def held_back(**restraint: Any) -> S2CRNet:
     return strong
 
 
+def restrained(network: S2CRNet, given: dict[str, Tensor]) -> Tensor:
+    params = params_of(network, given)
+    return network.restrain(params, given["foreground"], given["foreground_mask"])
+
+
 def test_strength_mixes_each_stage_with_the_identity() -> None:
     full, half = (
-        params_of(held_back(strength=strength), inputs()) for strength in (1.0, 0.5)
+        restrained(held_back(strength=strength), inputs()) for strength in (1.0, 0.5)
     )
     for whole, mixed in zip(full.flatten(0, 1), half.flatten(0, 1), strict=True):
         expected = Curves.from_params(whole.numpy()).blend(0.5)
@@ -319,23 +325,76 @@ def test_strength_mixes_each_stage_with_the_identity() -> None:
 def test_a_change_below_the_least_is_not_made() -> None:
     given = inputs()
     image = given["foreground"]
-    for stage in params_of(held_back(), given).unbind(dim=1):
+    for stage in restrained(held_back(), given).unbind(dim=1):
         image = render_curves(image, stage)
     weight = given["foreground_mask"]
     change = ((image - given["foreground"]).abs() * weight).sum(dim=(1, 2, 3))
     change = change / (3 * weight.sum(dim=(1, 2, 3)))
     low, high = change.sort().values.tolist()
     assert low < high
-    kept = params_of(held_back(min_change=(low + high) / 2), given)
+    kept = restrained(held_back(min_change=(low + high) / 2), given)
     unchanged = (kept == 1).flatten(1).all(dim=1)
     assert unchanged.tolist() == (change == change.min()).tolist()
 
 
-def test_training_holds_nothing_back() -> None:
-    free, held = held_back().train(), held_back(strength=0.5, min_change=1.0).train()
+def test_calling_holds_nothing_back() -> None:
+    free, held = held_back(), held_back(strength=0.5, min_change=1.0)
     torch.testing.assert_close(
         params_of(free, inputs()), params_of(held, inputs()), rtol=0, atol=0
     )
+
+
+def views_of_one(num_views: int) -> dict[str, Tensor]:
+    """Several surroundings, one foreground, no label."""
+    given = inputs()
+    wider = [key for key in given if key in ("composite", "mask")]
+    given = {key: value[:1] for key, value in given.items()}
+    for key in wider:
+        given[key] = torch.cat(
+            [given[key] * (k + 1) / num_views for k in range(num_views)]
+        )
+    return given | {"semantic_label": torch.zeros(1, 5)}
+
+
+def relative(params: Tensor) -> Tensor:
+    return params / params.mean(dim=-1, keepdim=True)
+
+
+@pytest.mark.parametrize("mirrors", [False, True])
+def test_in_use_slopes_are_the_mean_over_the_views(mirrors: bool) -> None:
+    contexts = (0.0, 0.3, 0.6)
+    used = network(slopes="positive", contexts=contexts, mirrors=mirrors)
+    given = views_of_one(3)
+    with torch.no_grad():
+        found = used.in_use(**given).curve_params
+    each = []
+    for k in range(3):
+        alone = given | {key: given[key][k : k + 1] for key in ("composite", "mask")}
+        each.append(relative(params_of(used, alone)))
+        if mirrors:
+            images = {k: v.flip(-1) for k, v in alone.items() if v.ndim == 4}
+            each.append(relative(params_of(used, alone | images)))
+    expected = relative(torch.stack(each).mean(dim=0))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_in_use_free_slopes_are_those_of_the_call() -> None:
+    released, given = network(), views_of_one(1)
+    with torch.no_grad():
+        found = released.in_use(**given).curve_params
+    torch.testing.assert_close(found, params_of(released, given), rtol=0, atol=0)
+
+
+def test_in_use_the_mean_is_held_back() -> None:
+    used = held_back(min_change=1.0, contexts=(0.0, 0.5))
+    with torch.no_grad():
+        assert (used.in_use(**views_of_one(2)).curve_params == 1).all()
+
+
+@pytest.mark.parametrize("contexts", [(), (-0.1,), (0.0, 1.5)])
+def test_views_that_do_not_exist(contexts: tuple[float, ...]) -> None:
+    with pytest.raises(UsageError, match="contexts are numbers from 0 to 1, got"):
+        Dimensions(contexts=contexts, slopes="positive")
 
 
 def test_free_slopes_may_turn_back() -> None:

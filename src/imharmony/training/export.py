@@ -8,14 +8,14 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from imharmony import files, photo
 from imharmony.errors import UsageError, WeightsError
 from imharmony.networks import LABELS, Contract
 from imharmony.thumbnails import make_thumbnails
 from imharmony.training.checkpoints import load_checkpoint, load_released, sha256
-from imharmony.training.networks.s2crnet import VARIANTS, S2CRNet
+from imharmony.training.networks.s2crnet import VARIANTS, Prediction, S2CRNet
 
 __all__ = ["INPUTS", "TOLERANCE", "export", "export_network"]
 
@@ -81,6 +81,7 @@ def export(checkpoint: Path, target: Path, *, variant: str | None = None) -> flo
         foreground_input=network.dimensions.foreground_input,
         slopes=network.dimensions.slopes,
         labels=LABELS,
+        contexts=network.dimensions.contexts,
         checkpoint_sha256=sha256(checkpoint),
     )
     return export_network(network, contract, target)
@@ -90,20 +91,20 @@ def export_network(network: S2CRNet, contract: Contract, target: Path) -> float:
     """Write a network that is in memory; see `export`."""
     network.eval()
     graph = io.BytesIO()
-    example = example_inputs(contract.thumbnail_size, seed=0)
+    example = example_inputs(contract, seed=0)
     with warnings.catch_warnings():  # the exporter warns of its own successor
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            network, example, graph,  # type: ignore[arg-type]  # a file works too
+            InUse(network), example, graph,  # type: ignore[arg-type]  # a file works too
             dynamo=False, opset_version=17,
             input_names=list(INPUTS), output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: "batch"} for name in (*INPUTS, *OUTPUTS)},
+            dynamic_axes={name: {0: "views"} for name in INPUTS[:2]},
         )  # fmt: skip
     model = onnx.load_from_string(graph.getvalue())
     onnx.helper.set_model_props(model, contract.to_metadata())
     onnx.checker.check_model(model)
     data = model.SerializeToString()
-    difference = largest_difference(network, data, contract.thumbnail_size)
+    difference = largest_difference(network, data, contract)
     if difference > TOLERANCE:
         msg = (
             f"{target}: not written: ONNX and torch differ by {difference:.2g}, "
@@ -116,13 +117,25 @@ def export_network(network: S2CRNet, contract: Contract, target: Path) -> float:
     return difference
 
 
-def example_inputs(size: tuple[int, int], *, seed: int) -> tuple[Tensor, ...]:
+class InUse(nn.Module):
+    """A network whose call is `S2CRNet.in_use`."""
+
+    def __init__(self, network: S2CRNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: Tensor) -> Prediction:
+        """Predict for one composite."""
+        return self.network.in_use(*inputs)
+
+
+def example_inputs(contract: Contract, *, seed: int) -> tuple[Tensor, ...]:
     """Thumbnails of a photograph in another exposure and orientation for each seed.
 
     Returns
     -------
     tuple of Tensor
-        In the order of `INPUTS`, a batch of one. Odd seeds name a label, even ones
+        In the order of `INPUTS`, of one composite. Odd seeds name a label, even ones
         leave it unknown.
     """
     image = photo.to_array(files.read_photo(COMPARISON / "composite.png"))
@@ -137,24 +150,28 @@ def example_inputs(size: tuple[int, int], *, seed: int) -> tuple[Tensor, ...]:
     exposed = (image * rng.uniform(0.3, 1.7, 3)).clip(0, 255).astype(np.uint8)
     shape = mask.shape[:2]
     small = make_thumbnails(
-        photo.from_array(exposed), photo.mask_from_array(mask, size=shape), size=size
+        photo.from_array(exposed),
+        photo.mask_from_array(mask, size=shape),
+        size=contract.thumbnail_size,
+        contexts=contract.contexts,
     )
     label = np.zeros(len(LABELS), np.float32)
     if seed % 2:
         label[seed // 2 % len(LABELS)] = 1
-    arrays = (small.composite, small.mask, small.foreground, small.foreground_mask)
-    return tuple(torch.tensor(array)[None] for array in (*arrays, label))
+    fronts = (small.foreground, small.foreground_mask, label)
+    views = (torch.tensor(array) for array in (small.composite, small.mask))
+    return (*views, *(torch.tensor(array)[None] for array in fronts))
 
 
-def largest_difference(network: S2CRNet, data: bytes, size: tuple[int, int]) -> float:
+def largest_difference(network: S2CRNet, data: bytes, contract: Contract) -> float:
     """Compare ONNX Runtime with torch on ten photographs, with and without label."""
     session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
     names = [node.name for node in session.get_inputs()]
     largest = 0.0
     for seed in range(10):
-        tensors = dict(zip(INPUTS, example_inputs(size, seed=seed), strict=True))
+        tensors = dict(zip(INPUTS, example_inputs(contract, seed=seed), strict=True))
         with torch.inference_mode():
-            expected = network(**tensors)
+            expected = network.in_use(**tensors)
         feeds = {name: tensors[name].numpy() for name in names}
         for ours, theirs in zip(session.run(OUTPUTS, feeds), expected, strict=True):
             largest = max(largest, float(np.abs(ours - theirs.numpy()).max()))

@@ -16,7 +16,8 @@ the paper's form is a field of `Dimensions`:
 
 Additions of ours, all off in the paper's variants: `slopes="positive"`,
 `pooling="masked"`, `num_bins` (color statistics of both regions beside the
-features), `guesses_label`, `feature_dropout`, `strength` and `min_change`.
+features), `guesses_label`, `feature_dropout`, `contexts`, `mirrors`, `strength` and
+`min_change`.
 """
 
 from dataclasses import dataclass, replace
@@ -75,6 +76,11 @@ class Dimensions:
     feature_dropout: float = 0.0
     """In training: share of the pooled features, and half that share of the embedded
     statistics, set to zero at random."""
+    contexts: tuple[float, ...] = (0.0,)
+    """In use: one view of the surroundings each, its frame drawn in from the photo's
+    rim (0) to the mask's box (1); the slopes are averaged."""
+    mirrors: bool = False
+    """In use: whether each view is also seen mirrored."""
     strength: float = 1.0
     """In evaluation: share of the predicted change that is made."""
     min_change: float = 0.0
@@ -93,8 +99,15 @@ class Dimensions:
             raise UsageError(msg)
         if self.guesses_label and not self.has_semantic_label:
             raise UsageError("guesses_label needs has_semantic_label")
-        if self.slopes == "free" and (self.strength != 1 or self.min_change != 0):
-            raise UsageError("strength and min_change need positive slopes")
+        object.__setattr__(self, "contexts", tuple(map(float, self.contexts)))
+        if not self.contexts or not 0 <= min(self.contexts) <= max(self.contexts) <= 1:
+            raise UsageError(f"contexts are numbers from 0 to 1, got {self.contexts}")
+        is_plain = self.contexts == (0.0,) and not self.mirrors
+        if self.slopes == "free" and not (
+            is_plain and self.strength == 1 and self.min_change == 0
+        ):
+            msg = "contexts, mirrors, strength and min_change need positive slopes"
+            raise UsageError(msg)
 
 
 VARIANTS = {
@@ -339,9 +352,45 @@ class S2CRNet(nn.Module):
             ],
             dim=1,
         )  # (B, N, 3, K)
-        if not self.training and self.dimensions.slopes == "positive":
-            curve_params = self.restrain(curve_params, foreground, foreground_mask)
         return Prediction(curve_params, label_logits)
+
+    def in_use(
+        self,
+        composite: Tensor,
+        mask: Tensor,
+        foreground: Tensor,
+        foreground_mask: Tensor,
+        semantic_label: Tensor,
+    ) -> Prediction:
+        """Predict for one composite from all its views, and hold back.
+
+        Parameters
+        ----------
+        composite, mask : Tensor of float, (B, 3, h, w) and (B, 1, h, w)
+            As for calling the network, one of each view.
+        foreground, foreground_mask : Tensor of float, (1, 3, h, w) and (1, 1, h, w)
+        semantic_label : Tensor of float, shape (1, num_labels)
+
+        Returns
+        -------
+        Prediction
+            Of a batch of one.
+        """
+        if self.dimensions.slopes == "free":
+            inputs = (composite, mask, foreground, foreground_mask, semantic_label)
+            return self(*inputs)  # type: ignore[no-any-return]
+        fronts = foreground, foreground_mask
+        B = composite.shape[0]
+        views = [composite, mask, *(x.expand(B, -1, -1, -1) for x in fronts)]
+        if self.dimensions.mirrors:
+            views = [torch.cat([x, x.flip(-1)]) for x in views]  # (2B, …)
+        labels = semantic_label.expand(views[0].shape[0], -1)
+        curve_params, label_logits = self(*views, labels)
+        slopes = curve_params / curve_params.mean(dim=-1, keepdim=True)
+        slopes = slopes.mean(dim=0, keepdim=True)  # (1, N, 3, K)
+        slopes = self.restrain(slopes, foreground, foreground_mask)
+        label_logits = label_logits.mean(dim=0).reshape(1, self.dimensions.num_labels)
+        return Prediction(slopes, label_logits)
 
     def restrain(
         self, curve_params: Tensor, foreground: Tensor, foreground_mask: Tensor
