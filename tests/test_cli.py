@@ -34,7 +34,10 @@ Pixels = npt.NDArray[Any]
 
 H, W = 40, 60
 SOURCES = str(Path(imharmony.__file__).parents[1])
-COMMANDS = ("harmonize", "paste", "export", "train", "synthesize", "evaluate")
+COMMANDS = (
+    *("harmonize", "paste", "curves", "apply", "export", "train", "ablate"),
+    *("synthesize", "evaluate", "compare", "study", "data"),
+)
 PNG, JPEG = b"\x89PNG", b"\xff\xd8\xff"
 
 

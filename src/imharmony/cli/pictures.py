@@ -77,7 +77,9 @@ def harmonize(
     image, mask_image = read_composite(
         composite, mask, resize_mask=resize_mask, max_pixels=max_pixels
     )
-    other = None if background is None else read_photo(background)[0]
+    other = None
+    if background is not None:
+        other = read_photo(background, max_pixels=max_pixels)[0]
     rendered = _harmonize_opened(
         image, mask_image, strength, label, model, weights, other
     )

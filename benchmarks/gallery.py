@@ -1,0 +1,118 @@
+"""Make the pictures of docs/curves.md from the photographs in examples/.
+
+python benchmarks/gallery.py [--output docs/pictures]
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyvips
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from imharmony import Curves, Harmonizer, Result, curve_plots, files, photo
+from imharmony.networks import LABELS
+
+Pixels = npt.NDArray[Any]
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+CROP = (slice(87, 427), slice(30, 370))  # rows and columns of the astronaut
+
+
+def read(name: str) -> Pixels:
+    """Read an example as an array (H, W, 3), or (H, W, 1) for the mask."""
+    return photo.to_array(files.read_photo(EXAMPLES / name))
+
+
+def graded(picture: Pixels, *, exponents: tuple[float, float, float]) -> Pixels:
+    """Give a photograph another light: raise each channel to a power."""
+    x = np.linspace(0, 1, 257)
+    red, green, blue = (x**exponent for exponent in exponents)
+    table = Curves((x, x, x), (red, green, blue)).table(np.uint8)
+    channels = [table[channel][picture[..., channel]] for channel in range(3)]
+    return np.stack(channels, axis=-1)
+
+
+def show(axes: Axes, picture: Pixels, title: str = "") -> None:
+    """Fill a panel with a picture."""
+    axes.imshow(picture, interpolation="antialiased")
+    axes.set_title(title, fontsize=8, pad=3)
+    axes.set_axis_off()
+
+
+def show_curves(axes: Axes, curves: Curves) -> None:
+    """Draw three curves in one small panel."""
+    axes.plot([0, 1], [0, 1], color="#555555", linewidth=0.6, linestyle=":")
+    channels = zip(curves.knots_x, curves.knots_y, curve_plots.COLORS, strict=True)
+    for x, y, color in channels:
+        axes.plot(x, y, color=color, linewidth=1.3)
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=[], yticks=[])
+
+
+def backgrounds(harmonizer: Harmonizer, composite: Pixels, mask: Pixels) -> Figure:
+    """Fit one foreground to its own background and to the same place in other light."""
+    launchpad = read("launchpad.jpg")
+    others: list[tuple[str, Pixels | None]] = [
+        ("its own background", None),
+        ("at sunset", graded(launchpad, exponents=(0.45, 0.8, 1.5))),
+        ("by day", graded(launchpad, exponents=(0.4, 0.4, 0.45))),
+    ]
+    figure = Figure(figsize=(8, 3.85), layout="constrained")
+    top, bottom = figure.subplots(2, 4, height_ratios=(0.67, 1))
+    show(top[0], composite, "composite")
+    show(bottom[0], composite[CROP], "foreground as pasted")
+    for column, (name, other) in enumerate(others, start=1):
+        result = harmonizer(composite, mask, label="person", background=other)
+        show(top[column], launchpad if other is None else other, name)
+        show(bottom[column], result.image[CROP], "fitted to it")
+    return figure
+
+
+def labels(harmonizer: Harmonizer, composite: Pixels, mask: Pixels) -> Figure:
+    """Harmonize one composite under each of the labels; curves below."""
+    figure = Figure(figsize=(8, 3.1), layout="constrained")
+    top, bottom = figure.subplots(2, len(LABELS), height_ratios=(1, 0.8))
+    for column, label in enumerate(LABELS):
+        result = harmonizer(composite, mask, label=label)
+        show(top[column], result.image[CROP], label)
+        show_curves(bottom[column], result.curves)
+    return figure
+
+
+def stages(result: Result, composite: Pixels, mask: Pixels) -> Figure:
+    """Draw what `imharmony curves --stages` draws."""
+    return result.curves.plot(composite, mask, stages=result.stages)
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Write a figure small: JPEG for photographs, a PNG of few colors for plots."""
+    data = curve_plots.encode(figure)
+    picture = pyvips.Image.new_from_buffer(data, "").flatten(background=255)
+    if path.suffix == ".jpg":
+        picture.write_to_file(path, Q=80, strip=True)
+    else:
+        picture.write_to_file(path, palette=True, Q=90, strip=True)
+
+
+def main() -> None:
+    """Make all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    default = Path(__file__).parents[1] / "docs" / "pictures"
+    parser.add_argument("--output", type=Path, default=default)
+    folder = parser.parse_args().output
+    folder.mkdir(parents=True, exist_ok=True)
+    composite, mask = read("composite.png"), read("mask.png")
+    harmonizer = Harmonizer()
+    result = harmonizer(composite, mask, label="person")
+    write(backgrounds(harmonizer, composite, mask), folder / "backgrounds.jpg")
+    write(labels(harmonizer, composite, mask), folder / "labels.jpg")
+    write(stages(result, composite, mask), folder / "stages.png")
+    for path in sorted(folder.iterdir()):
+        print(f"{path} {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
