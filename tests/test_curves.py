@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -623,3 +624,14 @@ def test_repr_is_short_and_readable() -> None:
     assert repr(Curves((x, ends, x), (y, ends, turned))) == (
         "Curves(3/2/3 knots, not monotone, mid gray -> 0.75 0.50 1.50)"
     )
+
+
+def test_exaggerating_many_turns_stays_small() -> None:
+    # A hand-written file may turn back at each of its 4,096 knots.
+    x = np.linspace(0, 1, 4096)
+    turning = Curves((x,) * 3, (np.arange(4096) % 2 * 0.5 + 0.25,) * 3)
+    tracemalloc.start()
+    turning.blend(3.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6

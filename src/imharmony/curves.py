@@ -14,25 +14,26 @@ import numpy as np
 import numpy.typing as npt
 
 from imharmony.errors import CurveError, ImageError, ShapeError, UsageError
+from imharmony.knots import (
+    MIN_SLOPE_SUM,
+    FloatArray,
+    Knots,
+    check_knots,
+    compose,
+    evaluate,
+    is_apart,
+    is_rising,
+    mix,
+    put_in_order,
+    running_share,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["MIN_SLOPE_SUM", "Curves"]
 
-FloatArray = npt.NDArray[np.floating[Any]]
-Knots = tuple[FloatArray, FloatArray]  # of one channel: where it bends, and heights
 TableArray = npt.NDArray[np.unsignedinteger[Any]]
-
-# Smallest |sum of slopes| of a channel, as a share of the sum of their sizes: a
-# share, because only the ratios of the slopes matter. Slopes come from a network in
-# float32, where 64 values good to 6e-8 each have a sum good to 64 * 6e-8 = 4e-6.
-# Dividing by 1e-3 makes that 4e-6 / 1e-3 = 0.4 percent of the curve, one step of an
-# 8-bit photo; closer to zero, rounding noise would become visible color.
-MIN_SLOPE_SUM = 1e-3
-
-# Knots closer than one float64 rounding step of 1.0 cannot be told apart.
-MIN_KNOT_GAP = float(np.finfo(np.float64).eps)  # 2.2e-16
 
 BT709_LUMA = (0.2126, 0.7152, 0.0722)  # R, G, B; ITU-R BT.709-6, item 3.2
 
@@ -82,7 +83,7 @@ class Curves:
                 array.setflags(write=False)
             object.__setattr__(self, name, tuple(arrays))
         for channel, knots in zip(CHANNELS, self._channels(), strict=True):
-            _check_knots(channel, *knots)
+            check_knots(channel, *knots)
 
     @classmethod
     def identity(cls) -> "Curves":
@@ -152,7 +153,7 @@ class Curves:
         knots_x = np.arange(params.shape[1] + 1) / params.shape[1]  # (K + 1,)
         rows = zip(CHANNELS, params, strict=True)
         return _from_channels(
-            (knots_x, _running_share(channel, slopes)) for channel, slopes in rows
+            (knots_x, running_share(channel, slopes)) for channel, slopes in rows
         )
 
     def __call__(self, image: FloatArray) -> FloatArray:
@@ -192,7 +193,7 @@ class Curves:
             raise ShapeError(f"expected an image of shape (..., 3), got {image.shape}")
         mapped = np.empty_like(image)
         for channel, (x, y) in enumerate(self._channels()):
-            mapped[..., channel] = _evaluate(image[..., channel], x, y)
+            mapped[..., channel] = evaluate(image[..., channel], x, y)
         return mapped
 
     def table(self, dtype: npt.DTypeLike) -> TableArray:
@@ -220,7 +221,7 @@ class Curves:
         if kind not in self._tables:
             top = np.iinfo(kind).max
             values = np.arange(top + 1) / top
-            heights = np.array([_evaluate(values, x, y) for x, y in self._channels()])
+            heights = np.array([evaluate(values, x, y) for x, y in self._channels()])
             table = np.clip(np.floor(heights * top + 0.5), 0, top).astype(kind)
             table.setflags(write=False)
             self._tables[kind] = table
@@ -241,7 +242,7 @@ class Curves:
         Curves(4 knots, monotone, mid gray -> 0.92 0.92 0.92)
         """
         pairs = zip(self._channels(), other._channels(), strict=True)
-        return _from_channels(_compose(first, second) for first, second in pairs)
+        return _from_channels(compose(first, second) for first, second in pairs)
 
     def blend(self, strength: float) -> "Curves":
         """Mix with the identity: `(1 - strength) * x + strength * curve(x)`.
@@ -276,7 +277,7 @@ class Curves:
             return Curves.identity()
         if strength == 1:
             return self
-        return _from_channels(_mix(x, y, strength) for x, y in self._channels())
+        return _from_channels(mix(x, y, strength) for x, y in self._channels())
 
     def luminance(self) -> "Curves":
         """Give all three channels the mean of the curves, weighted as luma.
@@ -289,12 +290,12 @@ class Curves:
         Curves(3 knots, monotone, mid gray -> 0.55 0.55 0.55)
         """
         x = np.unique(np.concatenate(self.knots_x))
-        x = x[_is_apart(x)]
-        red, green, blue = (_evaluate(x, *knots) for knots in self._channels())
+        x = x[is_apart(x)]
+        red, green, blue = (evaluate(x, *knots) for knots in self._channels())
         red_weight, _, blue_weight = BT709_LUMA
         # Green takes what is left of 1: three equal curves stay as they are, exactly.
         y = green + red_weight * (red - green) + blue_weight * (blue - green)
-        return _from_channels([(x, _put_in_order(y) if self.is_monotone else y)] * 3)
+        return _from_channels([(x, put_in_order(y) if self.is_monotone else y)] * 3)
 
     def save(
         self,
@@ -405,7 +406,7 @@ class Curves:
     @property
     def is_monotone(self) -> bool:
         """Whether no channel ever reverses the order of two values."""
-        return all(_is_rising(y) for y in self.knots_y)
+        return all(is_rising(y) for y in self.knots_y)
 
     @property
     def is_identity(self) -> bool:
@@ -441,90 +442,3 @@ class Curves:
 def _from_channels(channels: Iterable[Knots]) -> Curves:
     red, green, blue = channels
     return Curves((red[0], green[0], blue[0]), (red[1], green[1], blue[1]))
-
-
-def _check_knots(channel: str, x: FloatArray, y: FloatArray) -> None:
-    if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
-        expected = "knots_x and knots_y of one length, at least 2"
-        got = f"shapes {x.shape} and {y.shape}"
-    elif not np.isfinite([x, y]).all():
-        expected, got = "finite knots", "NaN or infinity"
-    elif x[0] != 0 or x[-1] != 1:
-        expected, got = "knots_x from 0 to 1", f"{x[0]:g} to {x[-1]:g}"
-    elif not _is_apart(x).all():
-        expected = f"knots_x to rise by {MIN_KNOT_GAP:.1e} or more from knot to knot"
-        got = f"a step of {np.diff(x).min():g}"
-    else:
-        return
-    raise CurveError(f"{channel} channel: expected {expected}, got {got}")
-
-
-def _running_share(channel: str, slopes: FloatArray) -> FloatArray:
-    """Sum K slopes up to each knot, as a share of the whole: K + 1 heights."""
-    broken = slopes[~np.isfinite(slopes)]
-    if broken.size > 0:
-        raise CurveError(f"{channel} channel: expected finite slopes, got {broken[0]}")
-    scaled = slopes / (np.abs(slopes).max() or 1.0)  # so that no sum overflows
-    sums = np.cumsum(scaled)
-    # Differs from the released code: it adds 1e-30 to the sum, which makes everything
-    # black at exactly zero and values of a million near it. We raise instead.
-    if abs(sums[-1]) <= MIN_SLOPE_SUM * np.abs(scaled).sum():
-        raise CurveError(
-            f"{channel} channel: expected slopes whose sum is more than "
-            f"{MIN_SLOPE_SUM:g} of the sum of their sizes, got slopes from "
-            f"{slopes.min():g} to {slopes.max():g} that cancel out"
-        )
-    return np.concatenate([[0.0], sums / sums[-1]])
-
-
-def _compose(first: Knots, second: Knots) -> Knots:
-    x, y = _with_crossings(*first, levels=second[0])
-    heights = _evaluate(y, *second)
-    is_rising = _is_rising(first[1]) and _is_rising(second[1])
-    return x, _put_in_order(heights) if is_rising else heights
-
-
-def _mix(x: FloatArray, y: FloatArray, strength: float) -> Knots:
-    mixed: FloatArray = x + strength * (y - x)  # exact for the identity
-    if strength > 1:
-        # Clipping and putting in order make plateaus at these heights: knots there.
-        x, mixed = _with_crossings(x, mixed, levels=np.append(mixed, [0.0, 1.0]))
-        mixed = np.clip(mixed, 0.0, 1.0)
-    return x, _put_in_order(mixed) if _is_rising(y) else mixed
-
-
-def _evaluate(at: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Interpolate at any values; rounding cannot carry it outside the range of y."""
-    return np.clip(np.interp(at, x, y), y.min(), y.max())
-
-
-def _with_crossings(x: FloatArray, y: FloatArray, *, levels: FloatArray) -> Knots:
-    """Add a knot wherever a piece of the curve passes through one of the levels."""
-    low, high = np.minimum(y[:-1], y[1:]), np.maximum(y[:-1], y[1:])
-    is_crossed = (low[:, None] < levels) & (levels < high[:, None])  # (N - 1, levels)
-    piece, level = np.nonzero(is_crossed)
-    share = (levels[level] - y[piece]) / (y[piece + 1] - y[piece])
-    crossing = x[piece] + share * (x[piece + 1] - x[piece])
-    gap = np.minimum(crossing - x[piece], x[piece + 1] - crossing)
-    is_clear = gap >= MIN_KNOT_GAP
-    new_x = np.concatenate([x, crossing[is_clear]])
-    new_y = np.concatenate([y, levels[level][is_clear]])
-    order = np.argsort(new_x, kind="stable")
-    order = order[_is_apart(new_x[order])]
-    return new_x[order], new_y[order]
-
-
-def _is_apart(x: FloatArray) -> npt.NDArray[np.bool_]:
-    """Which of the sorted values are far enough from the one before; the first is."""
-    return np.diff(x, prepend=-1.0) >= MIN_KNOT_GAP
-
-
-def _is_rising(y: FloatArray) -> bool:
-    return bool((np.diff(y) >= 0).all())
-
-
-def _put_in_order(y: FloatArray) -> FloatArray:
-    """Mean of the nearest rising curves above and below; a rising one stays as is."""
-    above = np.maximum.accumulate(y)
-    below = np.minimum.accumulate(y[::-1])[::-1]
-    return 0.5 * (above + below)

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony.curves import Curves, FloatArray
+from imharmony.curves import Curves
 from imharmony.errors import HarmonizeWarning
+from imharmony.knots import FloatArray
 
 __all__ = ["SRGB_TOLERANCE", "apply_in_srgb", "convert", "is_srgb", "to_srgb"]
 
