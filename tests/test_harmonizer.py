@@ -533,7 +533,7 @@ def test_plain_calls_share_one_harmonizer(monkeypatch: pytest.MonkeyPatch) -> No
     np.testing.assert_array_equal(results[3].image, expected.image)
 
 
-def test_thumbnails_have_the_size_of_the_contract(
+def test_thumbnails_have_the_size_and_views_of_the_contract(
     harmonizer: Harmonizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Thumbnails] = []
@@ -545,4 +545,6 @@ def test_thumbnails_have_the_size_of_the_contract(
 
     monkeypatch.setattr(Network, "predict", look)
     harmonizer(picture(), foreground())
-    assert seen[0].composite.shape == (3, *harmonizer.contract.thumbnail_size)
+    contract = harmonizer.contract
+    num_views = len(contract.contexts)
+    assert seen[0].composite.shape == (num_views, 3, *contract.thumbnail_size)

