@@ -33,11 +33,12 @@ print(status.split("VmHWM:")[1].split()[0], file=sys.stderr)
 
 
 def scene(width: int, height: int) -> pyvips.Image:
-    """Make smooth waves in three colors, streamed."""
+    """Make waves in three colors with a camera's noise, streamed."""
     at = pyvips.Image.xyz(width, height)
     x, y = at[0] / width * 40, at[1] / height * 40
     waves = [(x * (c + 3)).sin() * 60 + (y * (9 + c)).cos() * 50 for c in range(3)]
-    return (pyvips.Image.bandjoin(waves[0], waves[1:]) + 128).cast("uchar")
+    noise = pyvips.Image.gaussnoise(width, height, mean=128, sigma=4)
+    return (pyvips.Image.bandjoin(waves[0], waves[1:]) + noise).cast("uchar")
 
 
 def disc(width: int, height: int) -> pyvips.Image:

@@ -1,5 +1,6 @@
 """What goes in comes out: what a file is beyond its pixels survives a rewrite."""
 
+import gc
 import io
 from pathlib import Path
 from typing import Any
@@ -432,3 +433,15 @@ def test_progress_of_reading_and_writing_reaches_100(tmp_path: Path) -> None:
     seen.clear()
     write_photo(photo, tmp_path / "again.png", progress=seen.append)
     assert max(seen) == 100
+
+
+@pytest.mark.usefixtures("streamed")
+def test_progress_is_not_told_any_more_once_the_photo_is_read(tmp_path: Path) -> None:
+    # Work on the photo later on must not call what has been forgotten meanwhile.
+    write_photo(from_array(picture(size=(2000, 1500))), tmp_path / "photo.tif")
+    seen: list[int] = []
+    photo = read_photo(tmp_path / "photo.tif", progress=seen.append)
+    seen.clear()
+    gc.collect()
+    harmonized(photo).invert().copy_memory()
+    assert seen == []

@@ -131,10 +131,10 @@ def read_photo(
                 image = load(_stored(source), access="sequential")
         is_small = _decoded_bytes(image) <= STREAM_BYTES
         if is_small:
-            image = _stoppable(image, image.copy_memory, progress)
+            image = _stoppable(image, pyvips.Image.copy_memory, progress)
         else:
             image = load(_stored(source), access="random")
-            _stoppable(image, image.avg, progress)  # to find damage
+            _stoppable(image, lambda it: it.avg(), progress)  # to find damage
         if image.get_typeof("orientation") and image.get("orientation") != 1:
             image = image.autorot()
             image = image.copy_memory() if is_small else image
@@ -279,7 +279,10 @@ def write_photo(
 
     def save(file: BinaryIO) -> None:
         stored = pyvips.Target.new_to_descriptor(file.fileno())
-        work = partial(getattr(image, name), stored, **options)
+
+        def work(it: pyvips.Image) -> None:
+            getattr(it, name)(stored, **options)
+
         _stoppable(image, work, progress)
 
     try:
@@ -327,7 +330,7 @@ def encode_photo(
     operation, options = saver(image, suffix, quality, "output")
     stored = pyvips.Target.new_to_memory()
     try:
-        _stoppable(image, partial(getattr(image, operation), stored, **options))
+        _stoppable(image, lambda it: getattr(it, operation)(stored, **options))
     except pyvips.Error as error:
         raise ImageError(f"output: cannot be encoded ({_detail(error)})") from error
     encoded: bytes = stored.get("blob")
@@ -411,24 +414,31 @@ def _check_header(image: pyvips.Image, name: str, max_pixels: int) -> None:
 
 
 def _stoppable(
-    image: pyvips.Image, work: Callable[[], Any], progress: Progress | None = None
+    image: pyvips.Image,
+    work: Callable[[pyvips.Image], Any],
+    progress: Progress | None = None,
 ) -> Any:
     """Let libvips read or write all of an image so that Ctrl-C stops it at once.
 
     Were it the main thread that waits for libvips, Python would hear of Ctrl-C only
     in the callback by which libvips logs that it has finished, and lose it there.
     """
+    # A copy, since whatever is made of an image later on tells its progress, too, even
+    # after Python has forgotten whom to tell.
+    image = image.copy()
     if progress is not None:
         image.set_progress(True)
         image.signal_connect("eval", lambda _, state: progress(state.percent))
         image.signal_connect("posteval", lambda *_: progress(100))
     with ThreadPoolExecutor(max_workers=1) as pool:
-        running = pool.submit(work)
+        running = pool.submit(work, image)
         try:
             return running.result()
         except KeyboardInterrupt:
             image.set_kill(True)
             raise
+        finally:
+            image.set_progress(False)
 
 
 def _detail(error: pyvips.Error) -> str:
