@@ -7,6 +7,7 @@ pipes, signals and what gets imported are tried on real processes.
 import contextlib
 import io
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -36,7 +37,7 @@ H, W = 40, 60
 SOURCES = str(Path(imharmony.__file__).parents[1])
 COMMANDS = (
     *("harmonize", "paste", "curves", "apply", "export", "train", "ablate"),
-    *("synthesize", "evaluate", "compare", "study", "data"),
+    *("synthesize", "evaluate", "compare", "study", "serve", "data"),
 )
 PNG, JPEG = b"\x89PNG", b"\xff\xd8\xff"
 
@@ -825,6 +826,48 @@ def test_full_disk_leaves_the_old_file_and_says_so(large: Inputs, folder: Path) 
     assert finished.returncode == 1
     assert "out.png: cannot be written" in finished.stderr
     assert contents(folder) == {"out.png": b"old"}
+
+
+# Progress
+
+LONG_WORK = """
+import time
+from imharmony.cli.arguments import show_progress
+with show_progress("reading", 100) as advance:
+    advance(50)
+    time.sleep(%s)
+"""
+
+
+def shown_on_a_terminal(seconds: float) -> bytes:
+    """Standard error of some work, where that is a terminal."""
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"PYTHONPATH": SOURCES, "TERM": "xterm"}
+    command = [sys.executable, "-c", LONG_WORK % seconds]
+    subprocess.run(command, stderr=theirs, env=environment, check=True)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal says that it is closed
+        while more := os.read(ours, 4096):
+            shown += more
+    os.close(ours)
+    return shown
+
+
+def test_long_work_shows_progress_on_a_terminal() -> None:
+    assert b"reading" in shown_on_a_terminal(1.6)
+
+
+def test_short_work_shows_nothing_on_a_terminal() -> None:
+    assert b"reading" not in shown_on_a_terminal(0.1)
+
+
+def test_long_work_is_quiet_in_a_pipe() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", LONG_WORK % 1.6],
+        capture_output=True, check=True, env=os.environ | {"PYTHONPATH": SOURCES},
+    )  # fmt: skip
+    assert (finished.stdout, finished.stderr) == (b"", b"")
 
 
 # Help
