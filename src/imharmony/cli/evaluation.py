@@ -1,19 +1,14 @@
-"""Commands that measure: evaluate."""
+"""Commands that measure: evaluate, compare, study."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from imharmony.cli.arguments import (
-    Model,
-    Overwrite,
-    Weights,
-    check_outputs,
-    show_progress,
-)
+from imharmony.cli.arguments import Model, Weights, show_progress
 
-__all__ = ["evaluate"]
+__all__ = ["compare", "evaluate", "study"]
 
 
 def evaluate(
@@ -22,26 +17,175 @@ def evaluate(
         typer.Argument(help="Folder in iHarmony4 layout: composites, masks, real."),
     ],
     *,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Rules to measure by: full, 256, pct-full, dccf-full, idih256, "
+            "hdnet256, dovenet256 or s2crnet256. May be given several times, or with "
+            "commas between. Default: full.",
+            show_default=False,
+        ),
+    ] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            help="What to score, with commas between: composite, reinhard, histogram, "
+            "seamless, model, ceiling. Default: all; seamless only where OpenCV is "
+            "installed.",
+            show_default=False,
+        ),
+    ] = None,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Also score another program's pictures: a folder with one for each "
+            "composite, of the composite's name. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     model: Model = "s2crnet-cs",
     weights: Weights = None,
-    table: Annotated[
-        Path | None,
-        typer.Option(help="Also write one CSV row per image.", show_default=False),
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Which list to take: test, train, or all without a list. Default: "
+            "test where there is a list.",
+            show_default=False,
+        ),
     ] = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Score the composites, Reinhard's transfer and a model; print a table."""
-    from imharmony.evaluation import protocol
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o",
+            help="Folder to write tables per image, Markdown and a page of best and "
+            "worst pictures to; must not exist.",
+            show_default=False,
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many images to work on at once. Default: one per core.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:  # fmt: skip
+    """Score composites, baselines, a model, other programs' pictures; print tables."""
+    from imharmony.errors import ImageError
+    from imharmony.evaluation import methods as known
+    from imharmony.evaluation.output import check_new_folder, write_folder
+    from imharmony.evaluation.pairs import find_pairs
+    from imharmony.evaluation.protocol import choose_protocols
+    from imharmony.evaluation.report import report
+    from imharmony.evaluation.scoring import score_pairs
+    from imharmony.evaluation.tables import protocol_tables, to_markdown
 
-    check_outputs({"table": table}, inputs=[], overwrite=overwrite, suffixes=[".csv"])
-    pairs = protocol.find_pairs(root)
+    protocols = choose_protocols(protocol or ["full"])
+    for chosen in protocols:
+        chosen.check_installed()
+    if output is not None:
+        check_new_folder(output)
+    pairs = find_pairs(root, split=split)
+    methods = known.collect_methods(
+        known.choose_rows(rows), pairs, model=model, weights=weights,
+        results=results or [],
+    )  # fmt: skip
+    if rows is None and "seamless" not in methods:
+        note = "row seamless left out: cv2 is not installed; pip install"
+        typer.echo(f"{note} 'imharmony[evaluate]'", err=True)
+    num_threads = threads or os.cpu_count() or 1
     scores = []
+    failures = []
     with show_progress("images", len(pairs)) as advance:
-        for count, score in enumerate(
-            protocol.score_pairs(pairs, model=model, weights=weights), 1
-        ):
-            scores.append(score)
+        scored = score_pairs(
+            pairs, methods, protocols, num_threads=num_threads,
+            on_failure=lambda pair, error: failures.append(f"{pair.name}: {error}"),
+        )  # fmt: skip
+        for count, of_image in enumerate(scored, 1):
+            scores += of_image
             advance(count)
-    if table is not None:
-        protocol.write_scores(scores, table)
-    typer.echo(protocol.summary(scores))
+    for failure in failures:
+        typer.echo(f"left out {failure}", err=True)
+    if not scores:
+        msg = f"{root}: none of {len(pairs)} pairs can be scored"
+        raise ImageError(msg)
+    tables = {
+        chosen.name: protocol_tables(
+            [score for score in scores if score.protocol == chosen.name]
+        )
+        for chosen in protocols
+    }
+    if output is not None:
+        page = report(tables, scores, pairs, methods)
+        write_folder(
+            output, tables=tables, scores=scores, page=page, num_threads=num_threads
+        )
+        typer.echo(f"written: {output}", err=True)
+    typer.echo("\n\n".join(to_markdown(parts) for parts in tables.values()))
+    if failures:
+        msg = f"{len(failures)} of {len(pairs)} pairs could not be scored"
+        raise ImageError(msg)
+
+
+def compare(
+    first: Annotated[
+        Path, typer.Argument(help="A table per image, ours or a peer's (.csv).")
+    ],
+    second: Annotated[Path, typer.Argument(help="Another, to set against it.")],
+) -> None:
+    """Test the difference of two methods on the images both were measured on.
+
+    Says what was measured differently, and leaves that out.
+    """
+    from imharmony.evaluation.comparison import compare_tables, comparison_tables
+    from imharmony.evaluation.interchange import read_table
+    from imharmony.evaluation.tables import to_markdown
+
+    comparison = compare_tables(read_table(first), read_table(second))
+    typer.echo(to_markdown(comparison_tables(comparison)))
+
+
+def study(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Holds a folder per method of equally named pictures."),
+    ],
+    *,
+    results: Annotated[
+        bool,
+        typer.Option("--results", help="Print the preferences voted so far, and end."),
+    ] = False,
+    votes: Annotated[
+        Path | None,
+        typer.Option(
+            help="SQLite file for the votes. Default: votes.sqlite in the folder.",
+            show_default=False,
+        ),
+    ] = None,
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65535, help="Port to listen on at 127.0.0.1; 0 takes any."
+        ),
+    ] = 8765,
+) -> None:  # fmt: skip
+    """Ask people on a local page which of two methods' pictures looks more real.
+
+    Methods are not named, order and sides are random. Ctrl-C ends it.
+    """
+    from imharmony.evaluation.preference import preference_tables
+    from imharmony.evaluation.study import VOTES_FILE, Study, Votes
+    from imharmony.evaluation.study_server import StudyServer
+    from imharmony.evaluation.tables import to_markdown
+
+    if results:
+        choices = Votes(votes or folder / VOTES_FILE).read()
+        typer.echo(to_markdown(preference_tables(choices)))
+        return
+    with StudyServer(Study.of_folder(folder, votes=votes), port=port) as server:
+        typer.echo(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            typer.echo("ended; --results prints the preferences", err=True)
