@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from imharmony.training.losses import relative_l1, roughness, stage_losses
+from imharmony.training.losses import (
+    distance_to,
+    plain_l1,
+    relative_l1,
+    render_stages,
+    roughness,
+    stage_losses,
+)
 from imharmony.training.networks.s2crnet import render_curves
 
 # Single precision, sums of a few hundred numbers.
@@ -57,43 +64,66 @@ def test_relative_l1_of_an_empty_mask_is_zero() -> None:
     assert relative_l1(harmonized, real, mask)[1] == 0
 
 
-def test_stages_are_rendered_in_a_row_and_their_losses_added() -> None:
-    composite, real, mask = pictures(1)
+def test_plain_l1_is_the_mean_over_pixels_and_channels() -> None:
+    harmonized, real, _ = pictures(0)
+    expected = [
+        float((y - t).abs().sum() / y.numel())
+        for y, t in zip(harmonized, real, strict=True)
+    ]
+    assert plain_l1(harmonized, real).tolist() == pytest.approx(expected)
+
+
+def test_stages_are_rendered_in_a_row() -> None:
+    composite, _, _ = pictures(1)
     params = slopes(1)
-    first = render_curves(composite, params[:, 0])
-    second = render_curves(first, params[:, 1])
-    expected = sum(
-        float(relative_l1(image, real, mask).mean()) for image in (first, second)
-    )
-    loss = stage_losses(composite, real, mask, params)
+    first, second = render_stages(composite, params)
+    assert torch.equal(first, render_curves(composite, params[:, 0]))
+    assert torch.equal(second, render_curves(first, params[:, 1]))
+
+
+def test_losses_of_stages_are_added() -> None:
+    composite, real, mask = pictures(1)
+    rendered = render_stages(composite, slopes(1))
+    expected = sum(float(relative_l1(image, real, mask).mean()) for image in rendered)
+    loss = stage_losses(rendered, real, mask)
+    assert float(loss) == pytest.approx(expected, abs=ROUNDING)
+
+
+def test_the_plain_loss_is_chosen_by_name() -> None:
+    composite, real, mask = pictures(1)
+    expected = float(plain_l1(composite, real).mean())
+    loss = stage_losses([composite], real, mask, pixel_loss="l1")
     assert float(loss) == pytest.approx(expected, abs=ROUNDING)
 
 
 def test_a_single_stage_is_counted_once() -> None:
     # Differs from the released code, which lists the same picture twice.
     composite, real, mask = pictures(2)
-    identity = torch.ones(3, 1, 3, 8)
     expected = float(relative_l1(composite, real, mask).mean())
-    loss = stage_losses(composite, real, mask, identity)
+    loss = stage_losses([composite], real, mask)
     assert float(loss) == pytest.approx(expected, abs=ROUNDING)
 
 
 def test_a_log_offset_averages_logarithms() -> None:
     composite, real, mask = pictures(3)
-    identity = torch.ones(3, 1, 3, 8)
     errors = relative_l1(composite, real, mask).tolist()
     expected = sum(math.log(error + 0.1) for error in errors) / 3
-    loss = stage_losses(composite, real, mask, identity, log_offset=0.1)
+    loss = stage_losses([composite], real, mask, log_offset=0.1)
     assert float(loss) == pytest.approx(expected, abs=ROUNDING)
 
 
 def test_stage_losses_reach_the_slopes_of_every_stage() -> None:
     composite, real, mask = pictures(4)
     params = slopes(4).requires_grad_()
-    (gradient,) = torch.autograd.grad(
-        stage_losses(composite, real, mask, params), params
-    )
+    loss = stage_losses(render_stages(composite, params), real, mask)
+    (gradient,) = torch.autograd.grad(loss, params)
     assert gradient.abs().sum(dim=(0, 2, 3)).min() > 0
+
+
+def test_distance_to_a_target_is_the_mean_square() -> None:
+    scores = torch.tensor([[[[0.0, 1.0], [2.0, 3.0]]]])
+    assert float(distance_to(1.0, scores)) == (1 + 0 + 1 + 4) / 4
+    assert float(distance_to(0.0, scores)) == (0 + 1 + 4 + 9) / 4
 
 
 def test_roughness_of_equal_slopes_is_zero() -> None:

@@ -1,51 +1,161 @@
-"""Commands that make weights: train and export."""
+"""Commands that make weights: train, ablate and export."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imharmony.cli.arguments import Overwrite, check_outputs, needs_extra, show_progress
+from imharmony.errors import UsageError
 
-__all__ = ["export", "train"]
+if TYPE_CHECKING:
+    from imharmony.training.task import Devices as TaskDevices
+    from imharmony.training.task import Progress
+
+__all__ = ["ablate", "export", "train"]
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder with index.csv, photographs and masks, or with the folders photos "
+        "and masks; or pairs in iHarmony4 layout with IHD_train.txt and IHD_test.txt."
+    ),
+]
+Photos = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of more photographs, laid out likewise, used without masks.",
+        show_default=False,
+    ),
+]
+Trunk = Annotated[
+    Path | None,
+    typer.Option(
+        help="SqueezeNet 1.1 weights as torchvision stores them (.pth or "
+        ".safetensors), to start the encoder from. Default: the config's, or random.",
+        show_default=False,
+    ),
+]
+Accelerator = Annotated[
+    str, typer.Option(help="What to compute on: auto, cpu, cuda or mps.")
+]
+Devices = Annotated[
+    str,
+    typer.Option(
+        help="How many devices: a count, auto for all, or numbers such as 0,2. They "
+        "share each batch."
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Processes that make training pairs; 0 for a thread of this one. With a "
+        "GPU, the number of processor cores is a good choice.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processor threads for the network's arithmetic. Default: one per core; "
+        "on a few cores, one less leaves making pairs a core.",
+        show_default=False,
+    ),
+]
 
 
 def train(
     config: Annotated[
         str, typer.Argument(help="Name of a bundled config, or a .toml file.")
     ],
-    data: Annotated[
-        Path, typer.Argument(help="Folder with index.csv, photographs and masks.")
-    ],
+    data: Data,
     *,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for checkpoint and log.")
     ],
-    photos: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with index.csv of more photographs, used without masks.",
-            show_default=False,
-        ),
-    ] = None,
+    photos: Photos = None,
+    trunk: Trunk = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the output folder.")
     ] = False,
+    accelerator: Accelerator = "auto",
+    devices: Devices = "1",
+    workers: Workers = 0,
+    threads: Threads = None,
 ) -> None:
-    """Train a network on pairs synthesized from photographs with masks.
+    """Train a network on pairs, made from photographs with masks or read from disk.
 
     Needs the train extra. Prints one line per validation.
     """
     with needs_extra("train"):
-        from imharmony.training import task
-    settings = task.read_settings(config)
-    with show_progress("training", settings.num_steps) as advance:
-        run = task.train(settings, data, output, photos=photos, resume=resume)
+        from imharmony.training import settings, task
+    chosen = settings.read_settings(config)
+    if trunk is not None:
+        chosen = replace(chosen, trunk=str(trunk))
+    run = task.train(
+        chosen, data, output,
+        photos=photos, resume=resume,
+        devices=_devices(accelerator, devices, workers, threads),
+    )  # fmt: skip
+    with _show_steps("training", chosen.num_steps) as advance:
         for progress in run:
             advance(progress.step)
-            if "psnr" in progress.values:
-                shown = "  ".join(f"{k} {v:.4f}" for k, v in progress.values.items())
-                typer.echo(f"step {progress.step}  {shown}")
+            _print_scores(progress)
+
+
+def ablate(
+    data: Data,
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for a run per row and the table; goes on with runs in it.",
+        ),
+    ],
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Steps of each run. Default: the config's.", show_default=False
+        ),
+    ] = None,
+    base: Annotated[
+        str,
+        typer.Option(
+            help="Config for all that the rows have in common: a bundled one, or a "
+            ".toml file."
+        ),
+    ] = "s2crnet-paper",
+    photos: Photos = None,
+    trunk: Trunk = None,
+    accelerator: Accelerator = "auto",
+    devices: Devices = "1",
+    workers: Workers = 0,
+    threads: Threads = None,
+) -> None:
+    """Train the rows A to G of the paper's ablation table, and print the table.
+
+    Needs the train extra. A run that was stopped goes on; one that is finished is not
+    trained again.
+    """
+    with needs_extra("train"):
+        from imharmony.training import ablations, task
+    study = ablations.Study(base=base, num_steps=steps, trunk=trunk)
+    run = ablations.ablate(
+        study, data, output,
+        photos=photos, devices=_devices(accelerator, devices, workers, threads),
+    )  # fmt: skip
+    with _show_steps("ablations", study.total_steps) as advance:
+        for row, progress in run:
+            advance(study.steps_before(row) + progress.step)
+            _print_scores(progress, row)
+    if task.is_first_process():
+        typer.echo((output / ablations.TABLE).read_text(encoding="utf-8"), nl=False)
 
 
 def export(
@@ -84,3 +194,41 @@ def export(
         from imharmony.training import export as exporter
     difference = exporter.export(checkpoint, output, variant=variant)
     typer.echo(f"{output}: ONNX and torch differ by at most {difference:.1e}")
+
+
+def _devices(
+    accelerator: str, devices: str, workers: int, threads: int | None
+) -> "TaskDevices":
+    from imharmony.training.task import Devices
+
+    chosen: int | list[int] | str = devices
+    parts = devices.split(",")
+    if devices.isdecimal():
+        chosen = int(devices)
+    elif all(part.isdecimal() for part in parts):
+        chosen = [int(part) for part in parts]
+    if chosen == 0 or (isinstance(chosen, str) and chosen != "auto"):
+        msg = f"--devices is a count, auto or numbers such as 0,2, got {devices}"
+        raise UsageError(msg)
+    return Devices(accelerator, chosen, workers=workers, threads=threads)
+
+
+@contextmanager
+def _show_steps(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar, but in the first of several processes only."""
+    from imharmony.training.task import is_first_process
+
+    shown = show_progress(what, total) if is_first_process() else nullcontext(_ignore)
+    with shown as advance:
+        yield advance
+
+
+def _ignore(_: int) -> None:
+    pass
+
+
+def _print_scores(progress: "Progress", row: str = "") -> None:
+    """Print a validation's scores; results, so to standard output."""
+    if "psnr" in progress.values:
+        shown = "  ".join(f"{k} {v:.4f}" for k, v in progress.values.items())
+        typer.echo(f"{row} step {progress.step}  {shown}".lstrip())

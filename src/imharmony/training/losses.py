@@ -1,13 +1,25 @@
 """Losses of S²CRNet's training.
 
-The relative L1 loss is that of J. Liang et al., arXiv:2109.05750, equation (2).
+The relative L1 loss is that of J. Liang et al., arXiv:2109.05750, equation (2); the
+adversarial loss is the least-squares one of X. Mao et al., "Least Squares Generative
+Adversarial Networks", ICCV 2017, as the released code has it.
 """
+
+from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor
 
 from imharmony.training.networks.s2crnet import render_curves
 
-__all__ = ["relative_l1", "roughness", "stage_losses"]
+__all__ = [
+    "distance_to",
+    "plain_l1",
+    "relative_l1",
+    "render_stages",
+    "roughness",
+    "stage_losses",
+]
 
 
 def relative_l1(harmonized: Tensor, real: Tensor, mask: Tensor) -> Tensor:
@@ -41,38 +53,91 @@ def relative_l1(harmonized: Tensor, real: Tensor, mask: Tensor) -> Tensor:
     return errors / mask.sum(dim=(1, 2, 3)).clamp(min=1e-6)
 
 
-def stage_losses(
-    composite: Tensor,
-    real: Tensor,
-    mask: Tensor,
-    curve_params: Tensor,
-    *,
-    log_offset: float = 0.0,
-) -> Tensor:
-    """Sum over the stages of a cascade of the mean relative L1 loss.
+def plain_l1(harmonized: Tensor, real: Tensor) -> Tensor:
+    """Mean absolute error of each picture, foreground and background alike, (B,).
+
+    The loss of row A in the paper's table 3. One curve recolors the whole picture,
+    so the background holds it near the identity.
+    """
+    return (harmonized - real).abs().mean(dim=(1, 2, 3))
+
+
+def render_stages(image: Tensor, curve_params: Tensor) -> list[Tensor]:
+    """Render what each stage of a cascade makes of a picture.
 
     Parameters
     ----------
-    composite, real, mask : Tensor
-        As for `relative_l1`.
+    image : Tensor of float, shape (B, 3, H, W)
+        RGB, sRGB-encoded.
     curve_params : Tensor of float, shape (B, N, 3, K)
         Each stage renders what the one before it gave.
+
+    Returns
+    -------
+    list of Tensor
+        N pictures, (B, 3, H, W) each, all of it recolored: not blended by a mask.
+    """
+    rendered = []
+    for params in curve_params.unbind(dim=1):
+        image = render_curves(image, params)
+        rendered.append(image)
+    return rendered
+
+
+def stage_losses(
+    rendered: Sequence[Tensor],
+    real: Tensor,
+    mask: Tensor,
+    *,
+    pixel_loss: Literal["relative_l1", "l1"] = "relative_l1",
+    log_offset: float = 0.0,
+) -> Tensor:
+    """Sum over the stages of a cascade of the batch's mean error.
+
+    Parameters
+    ----------
+    rendered : sequence of Tensor
+        What `render_stages` gives.
+    real, mask : Tensor
+        As for `relative_l1`.
+    pixel_loss : str
+        The error: `relative_l1` or `plain_l1`.
     log_offset : float
-        0 is the paper's loss. Above 0, the mean of log(loss + offset) is taken
+        0 is the paper's loss. Above 0, the mean of log(error + offset) is taken
         instead, as the mean PSNR does: a picture that was almost right weighs as
         much as one that was far off, so the network learns to hold back.
 
     Returns
     -------
     Tensor, shape ()
+
+    Notes
+    -----
+    Differs from the released code: a single stage is counted once, not twice.
     """
-    loss = composite.new_zeros(())
-    image = composite
-    for params in curve_params.unbind(dim=1):
-        image = render_curves(image, params)
-        errors = relative_l1(image, real, mask)
+    loss = real.new_zeros(())
+    for image in rendered:
+        if pixel_loss == "relative_l1":
+            errors = relative_l1(image, real, mask)
+        else:
+            errors = plain_l1(image, real)
         loss = loss + ((errors + log_offset).log() if log_offset else errors).mean()
     return loss
+
+
+def distance_to(target: float, scores: Tensor) -> Tensor:
+    """Mean squared distance of a discriminator's scores from a target, ().
+
+    The network draws its own to 1; the discriminator draws real pictures' to 1 and
+    the network's to 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> float(distance_to(1.0, torch.tensor([[1.0, 3.0]])))
+    2.0
+    """
+    return ((scores - target) ** 2).mean()
 
 
 def roughness(curve_params: Tensor) -> Tensor:

@@ -1,113 +1,53 @@
-"""The training loop: settings in, a checkpoint and a log out."""
+"""The training loop: settings and pairs in, a checkpoint and a log out."""
 
-import csv
-import json
-import tomllib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 from torch.nn import functional as F
 
-from imharmony.errors import UsageError
+from imharmony.errors import HarmonizeError, UsageError
+from imharmony.training.adversary import Adversary
 from imharmony.training.checkpoints import load_trunk, save_checkpoint
-from imharmony.training.data.pool import Example, Pool, read_pool
-from imharmony.training.data.synthesis import LookSettings, Pair, Synthesis
-from imharmony.training.losses import roughness, stage_losses
-from imharmony.training.networks.s2crnet import S2CRNet, build_s2crnet, render_curves
+from imharmony.training.data.synthesis import Pair
+from imharmony.training.feed import Feed, PairSource, open_sources, prefetch
+from imharmony.training.log import RunLog
+from imharmony.training.losses import render_stages, roughness, stage_losses
+from imharmony.training.networks.s2crnet import S2CRNet, build_s2crnet
 from imharmony.training.networks.squeezenet import add_batch_norm, fold_batch_norm
+from imharmony.training.settings import TrainSettings
+from imharmony.training.state import (
+    check_folder,
+    load_state,
+    random_states,
+    restore_random_state,
+    write_settings,
+    write_state,
+)
+from imharmony.training.validation import network_inputs, one_hot, samples, validate
 
-__all__ = ["CONFIGS", "Progress", "TrainSettings", "read_settings", "train"]
-
-CONFIGS = Path(__file__).parent / "configs"
+__all__ = ["Devices", "Progress", "fit", "is_first_process", "train"]
 
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """All that decides a training run, besides the photographs."""
+class Devices:
+    """What a run computes on: not part of its settings."""
 
-    variant: str = "s2crnet-cs"
-    dimensions: dict[str, Any] = field(default_factory=dict)
-    """Fields of `Dimensions` that differ from the variant's."""
-    looks: LookSettings = field(default_factory=LookSettings)
-    unlabeled_sources: tuple[str, ...] = ()
-    """Sources whose label "other" is not believed."""
-    batch_norm: bool = False
-    """Train the encoder with batch normalization, folded into it when saved."""
-    trunk: str | None = None
-    """A torchvision SqueezeNet state dict to start the encoder from."""
-    thumbnail_size: tuple[int, int] = (256, 256)
-    num_steps: int = 20_000
-    batch_size: int = 32
-    learning_rate: float = 8e-4
-    """Peak of AdamW's rate: a linear rise, then a cosine to zero."""
-    warmup_steps: int = 500
-    weight_decay: float = 1e-2
-    max_gradient_norm: float = 1.0
-    average_decay: float = 0.999
-    """Per step, of the running mean of the weights that is kept as the result."""
-    log_offset: float = 0.0
-    """Above 0, the logarithm of the loss is averaged; see `stage_losses`."""
-    label_dropout: float = 0.5
-    """Share of known labels hidden, so that the network works without one."""
-    label_weight: float = 0.05
-    """Of the cross-entropy of the label guess."""
-    roughness_weight: float = 0.2
-    precision: str = "32-true"
-    """Of Lightning Fabric, such as "bf16-mixed"."""
-    seed: int = 0
-    log_every: int = 50
-    validate_every: int = 1000
-    """Steps between validations; a checkpoint is written at each."""
-
-
-def read_settings(config: str) -> TrainSettings:
-    """Read a TOML file, or one of the configs that come with the package.
-
-    Parameters
-    ----------
-    config : str
-        A path ending in `.toml`, or the name of a file in `CONFIGS`.
-
-    Raises
-    ------
-    UsageError
-        If there is no such file, or a setting does not exist.
-
-    Examples
-    --------
-    >>> read_settings("s2crnet-cs").variant
-    's2crnet-cs'
-    """
-    path = Path(config) if config.endswith(".toml") else CONFIGS / f"{config}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.toml")))
-        msg = f"{config}: no such config; known are {known}, or a path to a .toml file"
-        raise UsageError(msg)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        msg = f"{path}: not valid TOML: {error}"
-        raise UsageError(msg) from error
-    looks = values.pop("looks", {})
-    for name, kind in (("setting", TrainSettings), ("looks setting", LookSettings)):
-        fields: dict[str, Any] = kind.__dataclass_fields__
-        unknown = (values if kind is TrainSettings else looks).keys() - fields.keys()
-        if unknown:
-            msg = f"{path}: unknown {name} {', '.join(sorted(unknown))}"
-            raise UsageError(f"{msg}; known are {', '.join(fields)}")
-    for section in (values, looks):
-        for key, value in section.items():
-            if isinstance(value, list):
-                section[key] = tuple(value)
-    return replace(TrainSettings(looks=LookSettings(**looks)), **values)
+    accelerator: str = "auto"
+    """Of Lightning Fabric: auto, cpu, cuda, mps and others."""
+    devices: int | list[int] | str = 1
+    """How many, which ones, or "auto" for all."""
+    workers: int = 0
+    """Processes that make pairs; 0 for one thread of this one."""
+    threads: int | None = None
+    """Processor threads of the network's arithmetic; None leaves torch's number."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +57,7 @@ class Progress:
     step: int
     num_steps: int
     values: dict[str, float]
-    """Newest loss, and after a validation psnr, composite_psnr and harm_rate."""
+    """Newest losses, and after a validation what `validate` gives."""
 
 
 def train(
@@ -127,24 +67,67 @@ def train(
     *,
     photos: Path | None = None,
     resume: bool = False,
+    devices: Devices | None = None,
 ) -> Iterator[Progress]:
-    """Train a network on pairs synthesized from a folder of photographs.
+    """Train a network on a folder: of photographs with masks, or of pairs.
 
     Parameters
     ----------
     settings : TrainSettings
     data : Path
-        A folder as `read_pool` takes it, with splits "train" and "val".
+        A folder as `read_pool` takes it, with splits "train" and "val": pairs are
+        synthesized. Or one in iHarmony4 layout that holds `IHD_train.txt` and
+        `IHD_test.txt`: its pairs are read, those of the second list to validate.
     output : Path
-        Folder for `weights.safetensors` (the averaged weights), `trainer.pt`,
-        `settings.json` and `log.csv`.
+        See `fit`.
     photos : Path or None
         A folder of further photographs for training, as `read_pool` takes it; masks
         are not read. `settings.looks.maskless` says how often they are used. A photo
         whose file has the name of one in split "val" is left out.
+    resume, devices
+        See `fit`.
+
+    Yields
+    ------
+    Progress
+        After every step.
+
+    Raises
+    ------
+    UsageError
+        If a folder cannot be used; and see `fit`.
+    """
+    pairs, val_pairs = open_sources(settings, data, photos=photos)
+    yield from fit(settings, pairs, val_pairs, output, resume=resume, devices=devices)
+
+
+def fit(
+    settings: TrainSettings,
+    pairs: PairSource,
+    val_pairs: PairSource,
+    output: Path,
+    *,
+    resume: bool = False,
+    devices: Devices | None = None,
+) -> Iterator[Progress]:
+    """Train a network on pairs from anywhere.
+
+    On several devices each has a process of its own, which runs the caller's script
+    from its start; only the first one yields and writes.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+    pairs, val_pairs : PairSource
+    output : Path
+        Folder for `weights.safetensors` (the averaged weights), `trainer.pt`,
+        `settings.json`, `log.csv` and `tensorboard`.
     resume : bool
-        Go on from `trainer.pt` in the output folder. Pairs depend on the step
-        alone, so the run goes on as if it had never stopped.
+        Go on from `trainer.pt` in the output folder. It holds all that a step
+        depends on, so on a CPU the run ends with the same bits as one that was
+        never stopped.
+    devices : Devices or None
+        None is one device, the fastest there is.
 
     Yields
     ------
@@ -155,12 +138,18 @@ def train(
     ------
     UsageError
         If the output folder already holds a run and `resume` is off, or there is
-        none to resume, or it was made with other settings.
+        none to resume, or it was made with other settings; if there are no such
+        devices, or the batch cannot be shared out among them.
+    HarmonizeError
+        If a loss or gradient is not finite; the batch is kept in `nan_batch.pt`.
     """
-    state_path = output / "trainer.pt"
-    record = json.dumps(asdict(settings), indent=2) + "\n"
-    _check_output(output, record, resume=resume)
-    fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)  # type: ignore[arg-type]
+    check_folder(output, settings, resume=resume)
+    devices = devices or Devices()
+    fabric = _fabric(settings, devices)
+    feed = Feed(pairs, settings, world_size=fabric.world_size)
+    fabric.launch()
+    feed = replace(feed, rank=fabric.global_rank)
+
     torch.manual_seed(settings.seed)
     network = build_s2crnet(settings.variant, **settings.dimensions)
     if settings.trunk:
@@ -174,133 +163,171 @@ def train(
         network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
     )
     model, optimizer = fabric.setup(network, optimizer)
+    adversary = None
+    if settings.adversarial_weight:
+        rate = settings.discriminator_learning_rate
+        adversary = Adversary(fabric, learning_rate=rate)
     first = 0
+    if fabric.global_rank:  # the other devices drop other features
+        torch.manual_seed(settings.seed + fabric.global_rank)
     if resume:
-        state = torch.load(state_path, map_location=fabric.device, weights_only=True)
+        state = load_state(output, fabric)
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
+        if adversary is not None:
+            adversary.load_state_dict(state["adversary"])
+        fabric.strategy.precision.load_state_dict(state.get("precision", {}))
         first = state["step"]
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "settings.json").write_text(record, encoding="utf-8")
-    _rewind_log(output / "log.csv", first)
+        if first >= settings.num_steps:
+            return
+        restore_random_state(
+            fabric, state.get("random"), otherwise_seed=settings.seed + first
+        )
+    is_first = fabric.is_global_zero
+    if is_first:
+        write_settings(output, settings)
+    log = RunLog(output, first) if is_first else None
 
-    pool = read_pool(data, split="train", unlabeled_sources=settings.unlabeled_sources)
-    val_pool = read_pool(data, split="val")
-    if photos is not None:
-        pool = Pool([*pool, *_without_masks(read_pool(photos), kept_apart=val_pool)])
-    synthesis = Synthesis(pool, settings.looks, seed=settings.seed)
-    labels_of = average.dimensions.num_labels
-    with _prefetch(synthesis, settings, first) as batches:
-        for step in range(first, settings.num_steps):
+    steps = range(first, settings.num_steps)
+    with (
+        closing(log) if log else nullcontext(),
+        _num_threads(devices.threads),
+        prefetch(feed, steps, workers=devices.workers) as batches,
+    ):
+        for step in steps:
             pair = Pair(*(tensor.to(fabric.device) for tensor in next(batches)))
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * _schedule(step, settings)
-            known = pair.semantic_label >= 0  # (B,)
-            generator = torch.Generator().manual_seed(step)
-            shown = known.cpu() & (
-                torch.rand(len(known), generator=generator) >= settings.label_dropout
-            )
-            one_hot = F.one_hot(pair.semantic_label.clamp(min=0), labels_of)
-            one_hot = one_hot * shown.to(fabric.device)[:, None]
-            prediction = model(*_inputs(pair), one_hot.float())
+            labels = _shown_labels(pair, step, feed, network.dimensions.num_labels)
+            prediction = model(*network_inputs(pair), labels)
             curve_params = prediction.curve_params.float()
+            if settings.loss_region == "crop":
+                seen = pair.foreground, pair.foreground_real, pair.foreground_mask
+            else:
+                seen = pair.composite, pair.real, pair.mask
+            rendered = render_stages(seen[0], curve_params)
             loss = stage_losses(
-                pair.foreground, pair.foreground_real, pair.foreground_mask,
-                curve_params, log_offset=settings.log_offset,
+                rendered, seen[1], seen[2],
+                pixel_loss=settings.pixel_loss, log_offset=settings.log_offset,
             )  # fmt: skip
-            total = loss + settings.roughness_weight * roughness(curve_params)
-            if average.dimensions.guesses_label and known.any():
+            total = settings.pixel_weight * loss
+            if settings.roughness_weight:
+                total = total + settings.roughness_weight * roughness(curve_params)
+            known = pair.semantic_label >= 0  # (B,)
+            if network.dimensions.guesses_label and known.any():
                 logits = prediction.label_logits.float()[known]
                 guess = F.cross_entropy(logits, pair.semantic_label[known])
                 total = total + settings.label_weight * guess
-            if not torch.isfinite(total):
-                torch.save(pair._asdict(), output / "nan_batch.pt")
-                msg = f"step {step}: the loss is not finite; see nan_batch.pt"
-                raise FloatingPointError(msg)
+            elif fabric.world_size > 1:  # every device's step needs all gradients
+                total = total + 0 * prediction.label_logits.float().sum()
+            values = {"loss": loss.detach()}
+            if adversary is not None:
+                fooling = adversary.judge(rendered[-1])
+                total = total + settings.adversarial_weight * fooling
+                values["adversarial"] = fooling.detach()
             optimizer.zero_grad()
             fabric.backward(total)
-            fabric.clip_gradients(model, optimizer, max_norm=settings.max_gradient_norm)
+            norm = fabric.clip_gradients(
+                model, optimizer, max_norm=settings.max_gradient_norm or torch.inf,
+                error_if_nonfinite=False,
+            )  # fmt: skip
+            found = [total]
+            # 16-mixed makes infinite gradients of its own, and skips those steps.
+            if norm is not None and settings.precision != "16-mixed":
+                found.append(norm)
+            _check_finite(found, step, pair, output)
             optimizer.step()
+            if adversary is not None:
+                values["discriminator"] = adversary.learn(seen[1], rendered[-1])
+                _check_finite([values["discriminator"]], step, pair, output)
             _update_average(average, network, settings.average_decay, step)
 
             done = step + 1
-            values = {"loss": float(loss.detach())}
-            if done % settings.validate_every == 0 or done == settings.num_steps:
-                values |= validate(average, val_pool, settings)
+            told = {
+                name: float(fabric.all_reduce(value))  # type: ignore[arg-type]
+                for name, value in values.items()
+            }
+            is_last = done == settings.num_steps
+            is_validation = done % settings.validate_every == 0 or is_last
+            if is_validation and log:
+                told |= validate(average, val_pairs, settings)
+                for name, picture in samples(average, val_pairs, settings).items():
+                    log.add_picture(done, name, picture)
+            if (is_validation or done % settings.log_every == 0) and log:
+                log.add(done, told)
+            every = settings.checkpoint_every
+            if is_validation or (every and done % every == 0):
                 state = {
                     "step": done,
                     "network": network.state_dict(),
                     "average": average.state_dict(),
                     "optimizer": optimizer.state_dict(),
+                    "adversary": adversary.state_dict() if adversary else {},
+                    "precision": fabric.strategy.precision.state_dict(),
+                    "random": random_states(fabric),
                 }
-                # The weights first: stopped in between, a resumed run writes them anew.
-                plain = deepcopy(average)
-                plain.encoder = fold_batch_norm(plain.encoder)
-                save_checkpoint(
-                    output / "weights.safetensors", plain,
-                    variant=settings.variant, thumbnail_size=settings.thumbnail_size,
-                )  # fmt: skip
-                torch.save(state, state_path.with_suffix(".partial"))
-                state_path.with_suffix(".partial").replace(state_path)
-            if done % settings.log_every == 0 or len(values) > 1:
-                _log(output / "log.csv", done, values)
-            yield Progress(done, settings.num_steps, values)
+                if is_first:
+                    # The weights first: stopped in between, a resumed run writes
+                    # them anew.
+                    _write_weights(output, average, settings)
+                    write_state(output, state)
+            if is_first:
+                yield Progress(done, settings.num_steps, told)
 
 
-def _without_masks(pool: Pool, *, kept_apart: Pool) -> Iterator[Example]:
-    """Drop masks, and photos whose file is named like one kept apart for scores."""
-    names = {example.photo.stem for example in kept_apart}
-    for example in pool:
-        if example.photo.stem not in names:
-            yield replace(example, mask=None)
+def is_first_process() -> bool:
+    """Whether this process is the one that reports and writes."""
+    return int(rank_zero_only.rank) == 0  # type: ignore[attr-defined]
 
 
-def validate(
-    network: S2CRNet, pool: Pool, settings: TrainSettings, *, num_pairs: int = 512
-) -> dict[str, float]:
-    """Score a network on fixed pairs from photographs it was not trained on.
-
-    Returns
-    -------
-    dict
-        `psnr` and `composite_psnr` in dB (mean over images, whole thumbnail, peak
-        1), `harm_rate` (share whose squared error grew), without labels given.
-    """
-    looks = replace(settings.looks, base=0.0, parts=0.0)
-    synthesis = Synthesis(pool, looks, seed=settings.seed + 1_000_003)
-    device = next(network.parameters()).device
-    before, after = [], []
-    for start in range(0, num_pairs, settings.batch_size):
-        indices = range(start, min(start + settings.batch_size, num_pairs))
-        made = synthesis.batch(indices, settings.thumbnail_size)
-        pair = Pair(*(tensor.to(device) for tensor in made))
-        unknown = torch.zeros(len(indices), network.dimensions.num_labels)
-        with torch.inference_mode():
-            image = pair.composite
-            params = network(*_inputs(pair), unknown.to(device)).curve_params
-            for stage in params.unbind(dim=1):
-                image = render_curves(image, stage)
-            harmonized = pair.mask * image + (1 - pair.mask) * pair.composite
-        before.append(((pair.composite - pair.real) ** 2).mean(dim=(1, 2, 3)))
-        after.append(((harmonized - pair.real) ** 2).mean(dim=(1, 2, 3)))
-    mse_before, mse_after = torch.cat(before), torch.cat(after)
-    return {
-        "psnr": float(-10 * mse_after.clamp(min=1e-8).log10().mean()),
-        "composite_psnr": float(-10 * mse_before.clamp(min=1e-8).log10().mean()),
-        "harm_rate": float((mse_after > mse_before).float().mean()),
-    }
+def _fabric(settings: TrainSettings, devices: Devices) -> Fabric:
+    try:
+        return Fabric(
+            accelerator=devices.accelerator,
+            devices=devices.devices,
+            precision=settings.precision,
+        )
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
+        msg = f"no devices {devices.devices} of accelerator {devices.accelerator}"
+        raise UsageError(f"{msg}: {error}") from error
 
 
-def _inputs(pair: Pair) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return pair.composite, pair.mask, pair.foreground, pair.foreground_mask
+@contextmanager
+def _num_threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _shown_labels(pair: Pair, step: int, feed: Feed, num_labels: int) -> Tensor:
+    """One-hot labels, (B, num_labels), some of them hidden."""
+    B = len(pair.semantic_label)
+    generator = torch.Generator().manual_seed(step)
+    drawn = torch.rand(B * feed.world_size, generator=generator)
+    drawn = drawn[feed.rank * B : (feed.rank + 1) * B].to(pair.semantic_label.device)
+    is_hidden = drawn < feed.settings.label_dropout
+    return one_hot(pair.semantic_label.masked_fill(is_hidden, -1), num_labels)
 
 
 def _schedule(step: int, settings: TrainSettings) -> float:
-    """Share of the peak learning rate: linear rise, cosine fall to zero."""
+    """Share of the peak learning rate: linear rise, cosine fall to zero or none."""
     rise = min(1.0, (step + 1) / max(1, settings.warmup_steps))
+    if settings.schedule == "constant":
+        return rise
     angle = torch.pi * step / settings.num_steps
     return rise * 0.5 * (1 + float(torch.cos(torch.tensor(angle))))
+
+
+def _check_finite(values: list[Tensor], step: int, pair: Pair, output: Path) -> None:
+    """Stop a run that went wrong, and keep the batch that it went wrong with."""
+    if not all(torch.isfinite(value).all() for value in values):
+        torch.save(pair._asdict(), output / "nan_batch.pt")
+        msg = f"{output}: at step {step} a loss or its gradient was not finite"
+        raise HarmonizeError(f"{msg}; its batch is in nan_batch.pt")
 
 
 def _update_average(
@@ -318,58 +345,10 @@ def _update_average(
             mean.lerp_(newest[key], 1 - decay)
 
 
-@contextmanager
-def _prefetch(
-    synthesis: Synthesis, settings: TrainSettings, first: int
-) -> Iterator[Iterator[Pair]]:
-    """Batches in order of their step, each made while the one before is used."""
-
-    def make(step: int) -> Pair:
-        start = step * settings.batch_size
-        indices = range(start, start + settings.batch_size)
-        return synthesis.batch(indices, settings.thumbnail_size)
-
-    def batches() -> Iterator[Pair]:
-        ahead = thread.submit(make, first)
-        for step in range(first, settings.num_steps):
-            pair = ahead.result()
-            ahead = thread.submit(make, step + 1)
-            yield pair
-
-    with ThreadPoolExecutor(1) as thread:
-        yield batches()
-
-
-def _check_output(output: Path, record: str, *, resume: bool) -> None:
-    """Refuse to mix two runs in one folder."""
-    has_run = (output / "trainer.pt").is_file()
-    if resume and not has_run:
-        msg = f"{output}: no trainer.pt to resume from"
-        raise UsageError(msg)
-    if has_run and not resume:
-        msg = f"{output}: already holds a run; use --resume or another folder"
-        raise UsageError(msg)
-    stored = output / "settings.json"
-    if resume and stored.read_text(encoding="utf-8") != record:
-        msg = f"{output}: was trained with other settings; see settings.json"
-        raise UsageError(msg)
-
-
-def _rewind_log(path: Path, step: int) -> None:
-    """Drop the rows of steps that a stopped run made but did not keep."""
-    if path.is_file():
-        header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [row for row in rows if int(row.partition(",")[0]) <= step]
-        path.write_text("".join([header, *kept]), encoding="utf-8")
-
-
-def _log(path: Path, step: int, values: dict[str, float]) -> None:
-    """Append one row to the run's table."""
-    columns = ["step", "loss", "psnr", "composite_psnr", "harm_rate"]
-    is_new = not path.is_file()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        if is_new:
-            writer.writeheader()
-        shown = {key: f"{value:.5f}" for key, value in values.items()}
-        writer.writerow({"step": step} | shown)
+def _write_weights(output: Path, average: S2CRNet, settings: TrainSettings) -> None:
+    plain = deepcopy(average)
+    plain.encoder = fold_batch_norm(plain.encoder)
+    save_checkpoint(
+        output / "weights.safetensors", plain,
+        variant=settings.variant, thumbnail_size=settings.thumbnail_size,
+    )  # fmt: skip

@@ -1,0 +1,177 @@
+"""What a run is fed: pairs from a folder, cut into batches, made ahead of their use.
+
+A batch depends on the settings and its step alone, however many processes make it,
+so a run that was stopped goes on with the pairs it would have seen.
+"""
+
+from collections.abc import Iterator, Sequence, Sized
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from imharmony.errors import UsageError
+from imharmony.training.data.iharmony4 import IHarmony4
+from imharmony.training.data.pool import Example, Pool, read_pool
+from imharmony.training.data.synthesis import Pair, Synthesis
+from imharmony.training.settings import TrainSettings
+
+__all__ = ["Feed", "PairSource", "open_sources", "prefetch"]
+
+
+class PairSource(Protocol):
+    """Where pairs come from: a `Synthesis`, or a data set on disk."""
+
+    def batch(self, indices: Sequence[int], size: tuple[int, int]) -> Pair:
+        """Make the pairs of the given indices as thumbnails (height, width)."""
+        ...
+
+
+def open_sources(
+    settings: TrainSettings, data: Path, *, photos: Path | None = None
+) -> tuple[PairSource, PairSource]:
+    """Open the pairs to train on and those to validate with.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+    data, photos : Path
+        See `train`.
+
+    Raises
+    ------
+    UsageError
+        If a folder cannot be used, or photos come with pairs that need none.
+    """
+    if (data / "IHD_train.txt").is_file():
+        if photos is not None:
+            msg = f"{photos}: photographs are for synthesized pairs, {data} holds pairs"
+            raise UsageError(msg)
+        return IHarmony4(data, split="train"), IHarmony4(data, split="test")
+    pool = read_pool(data, split="train", unlabeled_sources=settings.unlabeled_sources)
+    val_pool = read_pool(data, split="val")
+    if photos is not None:
+        pool = Pool([*pool, *_without_masks(read_pool(photos), kept_apart=val_pool)])
+    plain = replace(settings.looks, base=0.0, parts=0.0)
+    return (
+        Synthesis(pool, settings.looks, seed=settings.seed),
+        Synthesis(val_pool, plain, seed=settings.seed + 1_000_003),
+    )
+
+
+def _without_masks(pool: Pool, *, kept_apart: Pool) -> Iterator[Example]:
+    """Drop masks, and photos whose file is named like one kept apart for scores."""
+    names = {example.photo.stem for example in kept_apart}
+    for example in pool:
+        if example.photo.stem not in names:
+            yield replace(example, mask=None)
+
+
+@dataclass(frozen=True)
+class Feed(Dataset[Pair]):
+    """The batch of each step: `feed[step]`, or one device's share of it.
+
+    Synthesized pairs never come twice. Pairs on disk come once per epoch, in an
+    order of its own, without the last partial batch, as in the released code.
+    """
+
+    source: PairSource
+    settings: TrainSettings
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        batch_size = self.settings.batch_size
+        if isinstance(self.source, Sized) and len(self.source) < batch_size:
+            msg = f"batch_size is at most the {len(self.source)} pairs of the data"
+            raise UsageError(f"{msg}, got {batch_size}")
+        if batch_size % self.world_size:
+            msg = f"batch_size is a multiple of the {self.world_size} devices"
+            raise UsageError(f"{msg}, got {batch_size}")
+
+    def __getitem__(self, step: int) -> Pair:
+        settings = self.settings
+        share = settings.batch_size // self.world_size
+        first = self.rank * share
+        size = settings.thumbnail_size
+        if not isinstance(self.source, Sized):
+            first += step * settings.batch_size
+            return self.source.batch(range(first, first + share), size)
+        epoch, place = divmod(step, len(self.source) // settings.batch_size)
+        order = np.random.default_rng([settings.seed, epoch])
+        first += place * settings.batch_size
+        indices = order.permutation(len(self.source))[first : first + share].tolist()
+        pair = self.source.batch(indices, settings.crop_from or size)
+        if not settings.crop_from and not settings.flip:
+            return pair
+        rng = np.random.default_rng([settings.seed, step, self.rank])
+        return crop_and_flip(pair, size, flip=settings.flip, rng=rng)
+
+
+def crop_and_flip(
+    pair: Pair, size: tuple[int, int], *, flip: bool, rng: np.random.Generator
+) -> Pair:
+    """Take a random part of each pair, and mirror half of them.
+
+    Parameters
+    ----------
+    pair : Pair
+        Pictures of one size, at least `size`. The crop of the foreground loses the
+        same margins, so it shows a part of the object.
+    size : tuple of int
+        Height and width of the part.
+    flip : bool
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Pair
+    """
+    *pictures, labels = pair
+    B, _, H, W = pair.composite.shape
+    h, w = size
+    parts = [picture.new_empty(*picture.shape[:2], h, w) for picture in pictures]
+    for i in range(B):
+        top, left = rng.integers(H - h + 1), rng.integers(W - w + 1)
+        is_mirrored = flip and rng.random() < 0.5
+        for picture, part in zip(pictures, parts, strict=True):
+            cut = picture[i, :, top : top + h, left : left + w]
+            part[i] = cut.flip(-1) if is_mirrored else cut
+    return Pair(*[*parts, labels])
+
+
+@contextmanager
+def prefetch(feed: Feed, steps: range, *, workers: int) -> Iterator[Iterator[Pair]]:
+    """Batches in order of their step, each made while the one before is used.
+
+    Parameters
+    ----------
+    feed : Feed
+    steps : range
+    workers : int
+        Processes that make them, each two batches ahead; 0 for one thread of this
+        process. Each process holds the photographs it has decoded.
+    """
+    if workers and steps:
+        loader = DataLoader(
+            feed, batch_size=None, sampler=steps, num_workers=workers,
+            generator=torch.Generator(),  # not the one that dropout draws from
+            multiprocessing_context="spawn",  # libvips does not survive a fork
+        )  # fmt: skip
+        yield iter(loader)
+        return
+
+    def batches() -> Iterator[Pair]:
+        ahead = thread.submit(feed.__getitem__, steps.start)
+        for step in steps:
+            pair = ahead.result()
+            ahead = thread.submit(feed.__getitem__, step + 1)
+            yield pair
+
+    with ThreadPoolExecutor(1) as thread:
+        yield batches()

@@ -1,0 +1,277 @@
+"""What decides a training run: settings, and the configs they are read from."""
+
+import tomllib
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from imharmony.errors import UsageError
+from imharmony.training.data.synthesis import LookSettings
+from imharmony.training.networks.discriminator import MIN_SIZE
+from imharmony.training.networks.s2crnet import Dimensions
+
+__all__ = ["CONFIGS", "TrainSettings", "read_settings"]
+
+CONFIGS = Path(__file__).parent / "configs"
+MIN_THUMBNAIL = 17
+"""Smallest side, in pixels, that leaves the encoder a map to pool."""
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """All that decides a training run, besides the pictures."""
+
+    variant: str = "s2crnet-cs"
+    dimensions: dict[str, Any] = field(default_factory=dict)
+    """Fields of `Dimensions` that differ from the variant's."""
+    looks: LookSettings = field(default_factory=LookSettings)
+    """Of synthesized pairs."""
+    unlabeled_sources: tuple[str, ...] = ()
+    """Sources whose label "other" is not believed."""
+    batch_norm: bool = False
+    """Train the encoder with batch normalization, folded into it when saved."""
+    trunk: str | None = None
+    """A torchvision SqueezeNet state dict to start the encoder from."""
+    thumbnail_size: tuple[int, int] = (256, 256)
+    """Height and width in pixels."""
+    crop_from: tuple[int, int] | None = None
+    """Size that pairs read from iHarmony4 are resized to before a random part of
+    `thumbnail_size` is taken. Synthesized pairs are always random parts."""
+    flip: bool = False
+    """Mirror half of the pairs read from iHarmony4; of synthesized ones half are."""
+    num_steps: int = 20_000
+    batch_size: int = 32
+    """Pairs per step, on all devices together."""
+    learning_rate: float = 8e-4
+    """Peak of AdamW's rate."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """The rate after its rise: a cosine to zero over all steps, or held."""
+    warmup_steps: int = 500
+    """Steps of the rate's linear rise."""
+    weight_decay: float = 1e-2
+    max_gradient_norm: float = 1.0
+    """Longer gradients are scaled down to this; 0 for none."""
+    average_decay: float = 0.999
+    """Per step, of the running mean of the weights that is kept as the result; 0
+    keeps the newest weights."""
+    pixel_loss: Literal["relative_l1", "l1"] = "relative_l1"
+    """Error inside the mask per unit of mask, or mean error of the whole picture."""
+    pixel_weight: float = 1.0
+    loss_region: Literal["crop", "thumbnail"] = "crop"
+    """Where the loss is measured: in the crop of the foreground, which shows it
+    larger, or in the thumbnail of the photo."""
+    log_offset: float = 0.0
+    """Above 0, the logarithm of the loss is averaged; see `stage_losses`."""
+    adversarial_weight: float = 0.0
+    """Of the least-squares loss against a discriminator; 0 trains without one."""
+    discriminator_learning_rate: float = 2e-4
+    """Of RMSprop; held."""
+    label_dropout: float = 0.5
+    """Share of known labels hidden, so that the network works without one."""
+    label_weight: float = 0.05
+    """Of the cross-entropy of the label guess."""
+    roughness_weight: float = 0.2
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Of the arithmetic, under Lightning Fabric's names."""
+    seed: int = 0
+    log_every: int = 50
+    validate_every: int = 1000
+    """Steps between validations; a checkpoint is written at each."""
+    validation_pairs: int = 512
+    checkpoint_every: int = 0
+    """Steps between further checkpoints; 0 for none."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in _RANGES:
+            if not low <= getattr(self, name) <= high:
+                limits = (
+                    f"at least {low}" if high == float("inf") else f"{low} to {high}"
+                )
+                raise UsageError(f"{name} is {limits}, got {getattr(self, name)}")
+        if min(self.thumbnail_size) < MIN_THUMBNAIL:
+            msg = f"thumbnail_size is at least {MIN_THUMBNAIL} a side, in pixels"
+            raise UsageError(f"{msg}, got {self.thumbnail_size}")
+        if self.crop_from is not None and not all(
+            large >= small
+            for large, small in zip(self.crop_from, self.thumbnail_size, strict=True)
+        ):
+            msg = f"crop_from is at least thumbnail_size {self.thumbnail_size}"
+            raise UsageError(f"{msg}, got {self.crop_from}")
+        if self.adversarial_weight and self.loss_region != "thumbnail":
+            raise UsageError("adversarial_weight needs loss_region thumbnail, got crop")
+        if self.adversarial_weight and min(self.thumbnail_size) < MIN_SIZE:
+            msg = f"adversarial_weight needs a thumbnail_size of at least {MIN_SIZE}"
+            raise UsageError(f"{msg} a side, in pixels, got {self.thumbnail_size}")
+
+
+_RANGES = (
+    *((name, 1, float("inf")) for name in (
+        "num_steps", "batch_size", "log_every", "validate_every", "validation_pairs",
+    )),
+    *((name, 0, float("inf")) for name in (
+        "learning_rate", "warmup_steps", "weight_decay", "max_gradient_norm",
+        "pixel_weight", "log_offset", "adversarial_weight",
+        "discriminator_learning_rate", "label_weight", "roughness_weight", "seed",
+        "checkpoint_every",
+    )),
+    ("average_decay", 0, 1),
+    ("label_dropout", 0, 1),
+)  # fmt: skip
+
+_RENAMED = {"transfer": "reinhard", "histogram": "fecker"}
+"""Families of looks that older records name otherwise."""
+
+
+def read_settings(config: str, *, base: str | None = None) -> TrainSettings:
+    """Read a TOML file, or one of the configs that come with the package.
+
+    A config may name another as its `base`, a bundled one or a file beside it, and
+    then says only what differs from it.
+
+    Parameters
+    ----------
+    config : str
+        A path ending in `.toml`, or the name of a file in `CONFIGS`.
+    base : str or None
+        A config to use in place of the base that `config` names.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, a setting does not exist or has a value of the
+        wrong type or out of range, or a config is its own base.
+
+    Examples
+    --------
+    >>> read_settings("s2crnet-cs").variant
+    's2crnet-cs'
+    >>> read_settings("s2crnet-c-paper").batch_size
+    8
+    """
+    values: dict[str, Any] = {}
+    seen: list[Path] = []
+    name: str | None = config
+    folder = Path()
+    while name is not None:
+        path = _find(name, folder)
+        if path.resolve() in seen:
+            raise UsageError(f"{path}: is its own base")
+        found = _read_toml(path)
+        parent = found.pop("base", None)
+        if parent is not None and not isinstance(parent, str):
+            raise UsageError(f"{path}: base is the name of a config, got {parent!r}")
+        _check_types(found, path)
+        for section in ("dimensions", "looks"):
+            if section in found:
+                values[section] = found.pop(section) | values.get(section, {})
+        values = found | values
+        name, folder = (parent, path.parent) if seen or base is None else (base, Path())
+        seen.append(path.resolve())
+    try:
+        looks = LookSettings(**values.pop("looks", {}))
+        return replace(TrainSettings(looks=looks), **values)
+    except UsageError as error:
+        raise UsageError(f"{config}: {error}") from error
+
+
+def settings_record(settings: TrainSettings) -> dict[str, Any]:
+    """Return the settings as `settings.json` holds them: no tuples."""
+    record: dict[str, Any] = _lists(asdict(settings))
+    return record
+
+
+def changed_settings(settings: TrainSettings, stored: dict[str, Any]) -> list[str]:
+    """Name the settings that differ from a stored record.
+
+    A record from before a setting existed was made with its default.
+    """
+    wanted, default = settings_record(settings), settings_record(TrainSettings())
+    before = default | stored
+    before["looks"] = default["looks"] | stored.get("looks", {})
+    families = before["looks"]["families"]
+    before["looks"]["families"] = {_RENAMED.get(n, n): v for n, v in families.items()}
+    return [name for name, value in wanted.items() if before[name] != value]
+
+
+def _find(config: str, folder: Path) -> Path:
+    path = folder / config if config.endswith(".toml") else CONFIGS / f"{config}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.toml")))
+        msg = f"{config}: no such config; known are {known}, or a path to a .toml file"
+        raise UsageError(msg)
+    return path
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{path}: not valid TOML: {error}"
+        raise UsageError(msg) from error
+    tuples: dict[str, Any] = _tuples(values)
+    return tuples
+
+
+def _check_types(values: dict[str, Any], path: Path) -> None:
+    """Refuse unknown names, and values of the wrong type, in all three tables."""
+    _check_table(values, TrainSettings, "setting", path)
+    _check_table(values.get("looks", {}), LookSettings, "looks setting", path)
+    _check_table(values.get("dimensions", {}), Dimensions, "dimension", path)
+
+
+def _check_table(values: Any, kind: type, name: str, path: Path) -> None:
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: {name}s are a table, got {values!r}")
+    hints = get_type_hints(kind)
+    unknown = values.keys() - hints.keys()
+    if unknown:
+        msg = f"{path}: unknown {name} {', '.join(sorted(unknown))}"
+        raise UsageError(f"{msg}; known are {', '.join(hints)}")
+    for key, value in values.items():
+        if key not in ("looks", "dimensions") and not _fits(value, hints[key]):
+            wanted = _describe(hints[key])
+            raise UsageError(f"{path}: {key} is {wanted}, got {value!r}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value out of TOML is of an annotated type."""
+    kind, args = get_origin(hint), get_args(hint)
+    if kind is Literal:
+        return value in args
+    if kind in (Union, UnionType):
+        return any(_fits(value, arg) for arg in args)
+    if kind is tuple:
+        if not isinstance(value, tuple):
+            return False
+        args = args[:1] * len(value) if args[-1] is Ellipsis else args
+        return len(args) == len(value) and all(map(_fits, value, args))
+    if kind is dict:
+        return isinstance(value, dict) and all(
+            _fits(part, args[1]) for part in value.values()
+        )
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is hint
+
+
+def _describe(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(get_args(hint))}"
+    return str(hint.__name__ if isinstance(hint, type) else hint)
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(_tuples, value))
+    if isinstance(value, dict):
+        return {key: _tuples(part) for key, part in value.items()}
+    return value
+
+
+def _lists(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return list(map(_lists, value))
+    if isinstance(value, dict):
+        return {key: _lists(part) for key, part in value.items()}
+    return value

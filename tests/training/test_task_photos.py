@@ -1,0 +1,91 @@
+"""Training with further photographs, which have no masks."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imharmony import files, photo
+from imharmony.training.data.synthesis import LookSettings, Synthesis
+from imharmony.training.feed import open_sources
+from imharmony.training.settings import TrainSettings
+from imharmony.training.task import Devices, Progress, train
+
+SETTINGS = TrainSettings(
+    unlabeled_sources=("web",),
+    thumbnail_size=(24, 24),
+    num_steps=1,
+    batch_size=2,
+    validation_pairs=3,
+)
+CPU = Devices(accelerator="cpu")
+
+
+def run(
+    settings: TrainSettings, data: Path, output: Path, **options: Any
+) -> list[Progress]:
+    return list(train(settings, data, output, devices=CPU, **options))
+
+
+@pytest.fixture
+def photos_folder(tmp_path: Path) -> Path:
+    """Three photographs without masks; the last is named like one to validate with."""
+    root = tmp_path / "photos"
+    root.mkdir()
+    rows = [["photo", "mask"]]
+    for name, gray in (("x.png", 40), ("y.png", 120), ("e.png", 200)):
+        pixels = np.full((30, 40, 3), gray, np.uint8)
+        files.write_photo(photo.from_array(pixels), root / name)
+        rows.append([name, ""])
+    with (root / "index.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return root
+
+
+def synthesis_with(photos: Path, data: Path, looks: LookSettings) -> Synthesis:
+    settings = replace(SETTINGS, looks=looks)
+    pairs, _ = open_sources(settings, data, photos=photos)
+    assert isinstance(pairs, Synthesis)
+    return pairs
+
+
+def test_photos_are_added_to_train_with_but_those_kept_for_validation(
+    pool_folder: Path, photos_folder: Path
+) -> None:
+    pairs = synthesis_with(photos_folder, pool_folder, LookSettings())
+    names = [example.photo.name for example in pairs.pool]
+    assert names == ["a.png", "b.png", "c.png", "d.png", "x.png", "y.png"]
+
+
+def test_masks_of_photos_are_not_read(pool_folder: Path) -> None:
+    pairs = synthesis_with(pool_folder, pool_folder, LookSettings())
+    has_mask = [example.mask is not None for example in pairs.pool]
+    assert has_mask == [True] * 4 + [False] * 4
+
+
+def test_photos_are_used_as_often_as_the_looks_say(
+    pool_folder: Path, photos_folder: Path
+) -> None:
+    pairs = synthesis_with(photos_folder, pool_folder, LookSettings(maskless=1.0))
+    drawn = {pairs.pool[pairs.draw_example(n)].photo.name for n in range(40)}
+    assert drawn == {"x.png", "y.png"}
+
+
+def test_photos_never_validate(pool_folder: Path, photos_folder: Path) -> None:
+    _, pairs = open_sources(SETTINGS, pool_folder, photos=photos_folder)
+    assert isinstance(pairs, Synthesis)
+    assert [example.photo.name for example in pairs.pool] == ["e.png", "f.png"]
+
+
+def test_a_run_with_photos_sees_their_pairs(
+    pool_folder: Path, photos_folder: Path, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, looks=LookSettings(maskless=1.0))
+    losses = [
+        run(settings, pool_folder, tmp_path / str(number), photos=photos)[0].values
+        for number, photos in enumerate((None, photos_folder))
+    ]
+    assert losses[0]["loss"] != losses[1]["loss"]
