@@ -74,8 +74,9 @@ class Look(NamedTuple):
 
     def apply(self, levels: UInt8Array) -> FloatArray:
         """Map 8-bit levels (3, ...) to float32 values, (3, ...), not clipped."""
-        planes = [self.table[c].take(levels[c]) for c in range(3)]
-        x: FloatArray = np.stack(planes)  # (3, ...)
+        x: FloatArray = np.empty(levels.shape, np.float32)
+        for c in range(3):
+            self.table[c].take(levels[c], out=x[c], mode="clip")  # "raise" buffers
         if self.transfer is not None:
             strength, scale, offset = self.transfer[:, :, None]  # (3, 1) each
             flat = x.reshape(3, -1).clip(0, 1)
@@ -147,7 +148,7 @@ def retouch_look(rng: np.random.Generator, strength: float) -> Look:
     exposure_ev = amount(0.85).clip(-3, 3)
     warm, tint = amount(0.20), amount(0.08)
     gains = 2.0**exposure_ev * np.exp([warm, tint, -warm])
-    x = _to_srgb(_to_linear(LEVELS) * gains[:, None])  # (3, 256), may exceed 1
+    x = _to_srgb(_LINEAR_LEVELS * gains[:, None])  # (3, 256), may exceed 1
     roll = rng.uniform(0.0, 1.0)  # highlights clip, or bend as film does
     x = roll * np.minimum(x, 1.0) + (1 - roll) * x / np.maximum(1.0, x[:, -1:])
     x = x ** np.exp(amount(0.20) + amount(0.05, 3)[:, None])  # gamma, color gamma
@@ -156,7 +157,8 @@ def retouch_look(rng: np.random.Generator, strength: float) -> Look:
     bends = amount(0.35, 3)
     bends *= min(1.0, 0.85 / max(1e-9, float(np.abs(bends).sum())))
     for k, bend in enumerate(bends, 1):  # slope 1 + Σ bend·cos, so never negative
-        x = x + bend * np.sin(np.pi * k * x) / (np.pi * k)
+        if bend:
+            x = x + bend * np.sin(np.pi * k * x) / (np.pi * k)
     black, white = amount(0.05), 1.0 + amount(0.07)
     x = black + (white - black) * x
     saturation = float(np.exp(amount(0.35).clip(-1.5, 0.7)))
@@ -222,9 +224,10 @@ def _rod_grid(share: float) -> FloatArray:
 
 def _contrast(x: FloatArray, pivot: float, exponent: float) -> FloatArray:
     """Bend values of [0, 1] away from a pivot by an exponent above 1, or towards it."""
-    low = pivot * (np.minimum(x, pivot) / pivot) ** exponent
-    high = 1 - (1 - pivot) * ((1 - np.maximum(x, pivot)) / (1 - pivot)) ** exponent
-    return np.where(x < pivot, low, high)
+    is_low = x < pivot
+    span = np.where(is_low, pivot, 1 - pivot)
+    bent = span * (np.where(is_low, x, 1 - x) / span) ** exponent
+    return np.where(is_low, bent, 1 - bent)
 
 
 def _to_linear(x: FloatArray) -> FloatArray:
@@ -236,3 +239,6 @@ def _to_srgb(x: FloatArray) -> FloatArray:
     """Encode sRGB (IEC 61966-2-1)."""
     x = np.maximum(x, 0.0)
     return np.where(x <= 0.0031308, x * 12.92, 1.055 * x ** (1 / 2.4) - 0.055)
+
+
+_LINEAR_LEVELS = _to_linear(LEVELS)

@@ -146,6 +146,7 @@ class Synthesis:
 
     def __init__(self, pool: Pool, settings: LookSettings, *, seed: int) -> None:
         self.pool, self.settings, self.seed = pool, settings, seed
+        self._kept: dict[int, tuple[UInt8Array, UInt8Array]] = {}
         labels = np.array([example.semantic_label for example in pool])
         has_mask = np.array([example.mask is not None for example in pool])
         self._masked = np.flatnonzero(has_mask)
@@ -201,7 +202,7 @@ class Synthesis:
     def _draw_looks(
         self, index: int, example: int, photo: UInt8Array, mask: UInt8Array
     ) -> tuple[Look, Look]:
-        whole, own = _some_pixels(photo), _some_foreground(photo, mask)  # (3, N)
+        whole, own = self._samples(example, photo, mask)
         low, high = self.settings.difference
         rng = self._rng(index, 2)
         base = base_table(self._rng(index, 4), self.settings.base)
@@ -226,6 +227,17 @@ class Synthesis:
                 break
         return looks
 
+    def _samples(
+        self, example: int, photo: UInt8Array, mask: UInt8Array
+    ) -> tuple[UInt8Array, UInt8Array]:
+        """Take pixels of a photo and its foreground, (3, N); kept for its own mask."""
+        if example not in self._kept:
+            found = _some_pixels(photo), _some_foreground(photo, mask)
+            if self.pool[example].mask is None:  # the next pair's mask is another
+                return found
+            self._kept[example] = found
+        return self._kept[example]
+
     def _draw_once(
         self, rng: np.random.Generator, example: int, own: UInt8Array, scale: float
     ) -> tuple[Look, Look]:
@@ -247,9 +259,10 @@ class Synthesis:
                     look = WHOLE[family](rng, strength)
                 else:
                     peers = self._peers[self.pool[example].semantic_label]
-                    other = self.pool.pixels(int(rng.choice(peers)))
+                    peer = int(rng.choice(peers))
+                    _, other = self._samples(peer, *self.pool.pixels(peer))
                     amount = min(1.0, strength * rng.uniform(0.5, 1.0))
-                    look = TRANSFERS[family](own, _some_foreground(*other), amount)
+                    look = TRANSFERS[family](own, other, amount)
                 look = look._replace(family=family)
             looks.append(look)
         return looks[0], looks[1]
@@ -286,8 +299,11 @@ class Synthesis:
 
 def _choose(rng: np.random.Generator, shares: dict[str, float]) -> str:
     """Draw a name by its share."""
-    values = np.array(list(shares.values()))
-    return str(rng.choice(list(shares), p=values / values.sum()))
+    # What Generator.choice does with the same draw, without its checks.
+    below = np.array(list(shares.values()))
+    below = (below / below.sum()).cumsum()
+    below /= below[-1]
+    return list(shares)[int(below.searchsorted(rng.random(), side="right"))]
 
 
 def _some_pixels(pixels: UInt8Array) -> UInt8Array:

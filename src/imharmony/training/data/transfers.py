@@ -69,10 +69,10 @@ def fecker_look(own: UInt8Array, other: UInt8Array, strength: float) -> Look:
     ranks = np.linspace(0, 1, 33)
     rising = np.arange(35) * 1e-9  # np.interp wants knots that rise
     table = np.empty((3, 256))
+    own_knots, other_knots = (np.quantile(p / 255, ranks, axis=1) for p in (own, other))
     for c in range(3):
-        own_c, other_c = (np.quantile(p[c] / 255, ranks) for p in (own, other))
-        knots_x = np.concatenate([[0.0], own_c, [1.0]]) + rising
-        knots_y = np.concatenate([[0.0], other_c, [1.0]])
+        knots_x = np.concatenate([[0.0], own_knots[:, c], [1.0]]) + rising
+        knots_y = np.concatenate([[0.0], other_knots[:, c], [1.0]])
         table[c] = np.interp(LEVELS, knots_x, knots_y)
     table = LEVELS + strength * (table - LEVELS)
     return Look(table.astype(np.float32))
