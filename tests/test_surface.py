@@ -26,6 +26,7 @@ PUBLIC = [
 BASE_INSTALL = {"numpy", "onnxruntime", "pyvips", "tifftools", "typer", "rich"}
 # Imported where needed, or under TYPE_CHECKING.
 EXTRAS = {
+    "cost_plots.py": {"matplotlib"},
     "curve_plots.py": {"matplotlib"},
     "curves.py": {"matplotlib"},
     "cloning.py": {"cv2"},

@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +12,13 @@ import pyvips
 
 from imharmony import photo
 from imharmony.curves import Curves
-from imharmony.errors import CurveError, HarmonizeWarning, UsageError
+from imharmony.errors import (
+    CurveError,
+    HarmonizeWarning,
+    ImageError,
+    ShapeError,
+    UsageError,
+)
 from imharmony.networks import Contract, Network, label_index
 from imharmony.thumbnails import make_thumbnails
 
@@ -22,6 +28,13 @@ WEIGHTS = Path(__file__).parent / "weights"
 MODELS = {"s2crnet-cs": WEIGHTS / "s2crnet-cs.onnx"}
 """Bundled models by name."""
 DEFAULT_MODEL = "s2crnet-cs"
+
+EMPTY = "the mask is empty: nothing to harmonize"
+FULL = "the mask covers everything: there is no background to fit to"
+INVERTED = (
+    "the mask looks inverted (it covers most of the photo and its whole rim); white is "
+    "the foreground"
+)
 
 ImageArray = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
 
@@ -39,6 +52,8 @@ class Predicted:
     """Semantic label used: given, guessed, or None where the network has none."""
     warnings: tuple[str, ...]
     """What may surprise about a valid result; each was also warned about."""
+    box: photo.Box | None
+    """The smallest rectangle that holds the mask; None if the mask is empty."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +134,7 @@ class Harmonizer:
         strength: float = 1.0,
         background: ImageArray | None = None,
         premultiplied: bool = False,
+        out: ImageArray | None = None,
     ) -> Result:
         """Recolor the foreground of a composite so that it fits its background.
 
@@ -142,6 +158,10 @@ class Harmonizer:
         premultiplied : bool
             Whether the composite's colors are multiplied by its alpha, as compositing
             programs keep them. They are in the result, too.
+        out : ndarray of the composite's shape and dtype, or None
+            Where to put the result, any order of its bytes in memory. It may be the
+            composite itself, of which only the mask's box is then written; otherwise
+            it must not share memory with composite or mask. None makes a new array.
 
         Returns
         -------
@@ -153,7 +173,8 @@ class Harmonizer:
         ImageError, ShapeError
             If an array is not as described.
         UsageError
-            If the label is unknown, or the strength negative or not finite.
+            If the label is unknown, the strength negative or not finite, or `out`
+            cannot be written or shares memory. `out` is then as before.
 
         Warns
         -----
@@ -167,7 +188,9 @@ class Harmonizer:
         and High-Resolution Image Harmonization", ECCV 2022, arXiv:2109.05750.
         """
         return _announce(
-            self._render(composite, mask, label, strength, background, premultiplied)
+            self._render(
+                composite, mask, label, strength, background, premultiplied, out
+            )
         )
 
     def predict(
@@ -216,19 +239,25 @@ class Harmonizer:
         strength: float,
         background: ImageArray | None = None,
         premultiplied: bool = False,
+        out: ImageArray | None = None,
     ) -> Result:
         image = photo.from_array(composite, name="composite")
         if premultiplied:
             image.set_type(pyvips.GValue.gint_type, photo.PREMULTIPLIED, 1)
+        if out is not None:
+            _check_out(out, composite, mask)
         size = (image.height, image.width)
         mask_image = photo.mask_from_array(mask, size=size)
         other = None
         if background is not None:
             other = photo.from_array(background, name="background")
         predicted = self._predict(image, mask_image, label, strength, other)
-        rendered = photo.render(image, mask_image, predicted.curves)
-        pixels = photo.to_array(rendered).reshape(composite.shape)
-        return Result(**vars(predicted), image=pixels)
+        if out is None:
+            out = np.empty(composite.shape, composite.dtype.newbyteorder("="))
+        if not _is_same(out, composite):
+            np.copyto(out, composite)
+        photo.render_into(out, image, mask_image, predicted.curves, box=predicted.box)
+        return Result(**vars(predicted), image=out)
 
     def _predict(
         self,
@@ -241,17 +270,20 @@ class Harmonizer:
         if label is not None:
             label_index(label)  # an unknown label is an error with any mask
         identity = Curves.identity().blend(strength)
-        has_regions, notes = _judge_mask(mask, has_background=background is not None)
+        box = photo.mask_box(mask)
+        notes = _judge_mask(mask, box, has_background=background is not None)
+        has_regions = not set(notes) & {EMPTY, FULL}
         if label is not None and not self.contract.has_semantic_label:
             notes = (*notes, "these weights know no labels; the given one is ignored")
         if not has_regions:
-            return Predicted(identity, (), None, notes)
+            return Predicted(identity, (), None, notes, box)
         thumbnails = make_thumbnails(
             image,
             mask,
             size=self.contract.thumbnail_size,
             background=background,
             contexts=self.contract.contexts,
+            box=box,
         )
         prediction = self._network.predict(thumbnails, label=label)
         try:
@@ -261,11 +293,12 @@ class Harmonizer:
                 *notes,
                 f"the network's slopes define no curve ({error}); unchanged",
             )
-            return Predicted(identity, (), prediction.label, notes)
+            return Predicted(identity, (), prediction.label, notes, box)
         curves = stages[0]
         for stage in stages[1:]:
             curves = curves.then(stage)
-        return Predicted(curves.blend(strength), stages, prediction.label, notes)
+        curves = curves.blend(strength)
+        return Predicted(curves, stages, prediction.label, notes, box)
 
 
 def harmonize(
@@ -276,12 +309,13 @@ def harmonize(
     strength: float = 1.0,
     background: ImageArray | None = None,
     premultiplied: bool = False,
+    out: ImageArray | None = None,
 ) -> Result:
     """Harmonize with the default model, loaded on the first call.
 
     Parameters
     ----------
-    composite, mask, label, strength, background, premultiplied
+    composite, mask, label, strength, background, premultiplied, out
         As for calling a `Harmonizer`.
 
     Returns
@@ -297,7 +331,7 @@ def harmonize(
     True
     """
     result = _default_harmonizer()._render(
-        composite, mask, label, strength, background, premultiplied
+        composite, mask, label, strength, background, premultiplied, out
     )
     return _announce(result)
 
@@ -315,29 +349,54 @@ def _default_harmonizer() -> Harmonizer:
 
 
 def _judge_mask(
-    mask: pyvips.Image, *, has_background: bool
-) -> tuple[bool, tuple[str, ...]]:
-    """Whether there is a foreground and a background, and what looks wrong."""
-    if mask.max() == 0:
-        return False, ("the mask is empty: nothing to harmonize",)
-    if has_background:
-        return True, ()
-    if mask.min() == 255:
-        return False, ("the mask covers everything: there is no background to fit to",)
+    mask: pyvips.Image, box: photo.Box | None, *, has_background: bool
+) -> tuple[str, ...]:
+    """Say what looks wrong; reads a mask again only if all of its rim is bright."""
+    if box is None:
+        return (EMPTY,)
+    frame = photo.Box(0, 0, mask.height, mask.width)
+    if has_background or box != frame:
+        return ()
     # An object rarely fills most of the photo and all of its rim.
-    rim = [
-        mask.crop(0, 0, mask.width, 1),
-        mask.crop(0, mask.height - 1, mask.width, 1),
-        mask.crop(0, 0, 1, mask.height),
-        mask.crop(mask.width - 1, 0, 1, mask.height),
-    ]
-    if mask.avg() > 127 and min(side.avg() for side in rim) > 242:
-        note = (
-            "the mask looks inverted (it covers most of the photo and its whole "
-            "rim); white is the foreground"
+    last_row, last_column = mask.height - 1, mask.width - 1
+    rim = (
+        replace(frame, height=1),
+        replace(frame, height=1, top=last_row),
+        replace(frame, width=1),
+        replace(frame, width=1, left=last_column),
+    )
+    if min(side.crop(mask).avg() for side in rim) <= 242:
+        return ()
+    if mask.min() == 255:
+        return (FULL,)
+    return (INVERTED,) if mask.avg() > 127 else ()
+
+
+def _check_out(
+    out: ImageArray, composite: ImageArray, mask: npt.NDArray[np.generic]
+) -> None:
+    """Refuse an array that cannot hold the result."""
+    if out.shape != composite.shape:
+        msg = f"out: expected the composite's shape {composite.shape}, got {out.shape}"
+        raise ShapeError(msg)
+    if out.dtype != composite.dtype:
+        msg = f"out: expected the composite's dtype {composite.dtype}, got {out.dtype}"
+        raise ImageError(msg)
+    if not out.flags.writeable:
+        raise UsageError(
+            "out: expected an array that can be written, got a read-only one"
         )
-        return True, (note,)
-    return True, ()
+    shares = not _is_same(out, composite) and np.shares_memory(out, composite)
+    if shares or np.shares_memory(out, mask):
+        msg = "out: expected memory of its own, or the composite itself"
+        raise UsageError(f"{msg}, got some of the composite's or of the mask's")
+
+
+def _is_same(out: ImageArray, composite: ImageArray) -> bool:
+    """Whether two arrays of one shape and dtype are the same pixels in memory."""
+    keys = ("data", "strides")
+    one, other = out.__array_interface__, composite.__array_interface__
+    return all(one[key] == other[key] for key in keys)
 
 
 def _announce(predicted: P) -> P:

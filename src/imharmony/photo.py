@@ -8,7 +8,8 @@ foreground.
 """
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ __all__ = [
     "mask_box",
     "mask_from_array",
     "render",
+    "render_into",
     "scale_mask",
     "split_alpha",
     "straighten",
@@ -49,6 +51,10 @@ FULL_SCALE = {"uchar": 255, "ushort": 65535, "float": 1}
 PREMULTIPLIED = "imharmony-premultiplied"
 """Field of a photo whose colors are multiplied by its alpha."""
 
+STRIP_BYTES = 2**22
+"""What is worked on at once where all of a picture would need as much memory again."""
+
+_TILE_ROWS = 512  # of a file read piece by piece: whole tiles, mostly
 _FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 GRAY_NAMES = {"uchar": "b-w", "ushort": "grey16", "float": "b-w"}
 RGB_NAMES = {"uchar": "srgb", "ushort": "rgb16", "float": "scrgb"}
@@ -66,6 +72,17 @@ class Box:
     def crop(self, image: pyvips.Image) -> pyvips.Image:
         """Cut the rectangle out of an image."""
         return image.crop(self.left, self.top, self.width, self.height)
+
+    def of(self, pixels: PixelArray) -> PixelArray:
+        """Look at the rectangle in an array."""
+        rows = slice(self.top, self.top + self.height)
+        return pixels[rows, self.left : self.left + self.width]
+
+    def strips(self, num_rows: int) -> Iterator["Box"]:
+        """Split it into boxes of at most so many rows, from the top."""
+        for top in range(0, self.height, num_rows):
+            height = min(num_rows, self.height - top)
+            yield replace(self, top=self.top + top, height=height)
 
 
 def alpha_mask(alpha: pyvips.Image) -> pyvips.Image:
@@ -114,16 +131,7 @@ def mask_from_array(mask: PixelArray, *, size: tuple[int, int]) -> pyvips.Image:
             f"mask: expected shape ({size[0]}, {size[1]}), the photo's height and "
             f"width, got {mask.shape}"
         )
-    if mask.dtype == np.bool_:
-        mask = mask.view(np.uint8)
-    elif np.issubdtype(mask.dtype, np.floating):
-        mask = mask.astype(np.float32)
-    elif mask.dtype not in (np.uint8, np.uint16):
-        raise ImageError(
-            f"mask: expected dtype bool, uint8, uint16 or float, got {mask.dtype}"
-        )
-    image = from_array(mask, name="mask")
-    return scale_mask(image, FULL_SCALE[image.format], "mask")
+    return from_array(_as_8_bit(mask), name="mask")
 
 
 def from_array(image: PixelArray, *, name: str = "image") -> pyvips.Image:
@@ -250,14 +258,27 @@ def mask_box(mask: pyvips.Image) -> Box | None:
     >>> mask_box(mask_from_array(mask, size=(4, 5)))
     Box(top=1, left=2, height=1, width=2)
     """
-    columns, rows = (sums.numpy().ravel().nonzero()[0] for sums in mask.project())
-    if not len(rows):
+    rows = np.zeros(mask.height, np.uint8)  # the largest value of each
+    columns = np.zeros(mask.width, np.uint8)
+    whole = Box(0, 0, mask.height, mask.width)
+    for strip in whole.strips(max(_TILE_ROWS, STRIP_BYTES // mask.width)):
+        values = strip.crop(mask).numpy().reshape(strip.height, strip.width)
+        rows[strip.top : strip.top + strip.height] = values.max(axis=1)
+        np.maximum(columns, values.max(axis=0), out=columns)
+    down, across = rows.nonzero()[0], columns.nonzero()[0]
+    if not len(down):
         return None
-    top, bottom, left, right = (int(i) for i in (rows[0], rows[-1], *columns[[0, -1]]))
+    top, bottom, left, right = (int(i) for i in (*down[[0, -1]], *across[[0, -1]]))
     return Box(top, left, bottom - top + 1, right - left + 1)
 
 
-def render(photo: pyvips.Image, mask: pyvips.Image, curves: Curves) -> pyvips.Image:
+def render(
+    photo: pyvips.Image,
+    mask: pyvips.Image,
+    curves: Curves,
+    *,
+    box: Box | None = None,
+) -> pyvips.Image:
     """Apply color curves to the foreground of a photo.
 
     Computes `M * f(I) + (1 - M) * I` within the mask's box, at the photo's depth.
@@ -272,6 +293,8 @@ def render(photo: pyvips.Image, mask: pyvips.Image, curves: Curves) -> pyvips.Im
         One channel of 8 bit, of the photo's size.
     curves : Curves
         Heights outside [0, 1] are clipped to it.
+    box : Box or None
+        What `mask_box` says of the mask; None looks for it.
 
     Returns
     -------
@@ -301,13 +324,73 @@ def render(photo: pyvips.Image, mask: pyvips.Image, curves: Curves) -> pyvips.Im
             f"expected a mask of the photo's size, {photo.height}x{photo.width} "
             f"(height x width), got {mask.height}x{mask.width}"
         )
-    box = mask_box(mask)
+    box = box or mask_box(mask)
     if box is None or curves.is_identity:
         return photo
     if photo.bands < 3:
         curves = curves.luminance()
+    return photo.insert(_render_box(photo, mask, curves, box), box.left, box.top)
+
+
+def render_into(
+    pixels: PixelArray,
+    photo: pyvips.Image,
+    mask: pyvips.Image,
+    curves: Curves,
+    *,
+    box: Box | None,
+) -> None:
+    """Write what `render` gives into an array, without another picture in between.
+
+    Parameters
+    ----------
+    pixels : ndarray of the photo's dtype, shape (H, W) or (H, W, C)
+        May be the array that the photo was made from; then only the box is written.
+    photo, mask, curves
+        As for `render`.
+    box : Box or None
+        What `mask_box` says of the mask.
+
+    Examples
+    --------
+    >>> pixels = np.full((1, 2), 0.5, dtype=np.float32)
+    >>> photo, mask = from_array(pixels), from_array(np.array([[0, 255]], np.uint8))
+    >>> knots, heights = np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.75, 1.0])
+    >>> curves = Curves((knots,) * 3, (heights,) * 3)
+    >>> render_into(pixels, photo, mask, curves, box=mask_box(mask))
+    >>> pixels.tolist()
+    [[0.5, 0.75]]
+    """
+    if box is None or curves.is_identity:
+        return
+    if photo.bands < 3:
+        curves = curves.luminance()
+    pixels = pixels.reshape(photo.height, photo.width, photo.bands)
+    for strip in box.strips(max(1, STRIP_BYTES // (box.width * pixels[0, 0].nbytes))):
+        part = strip.of(pixels)
+        if photo.format == "float":
+            part[...] = to_array(_render_box(photo, mask, curves, strip))
+        else:
+            mapped = to_array(_map_box(photo, curves, strip))
+            weights = to_array(strip.crop(mask))[..., 0]
+            _blend_into(part, mapped, weights)
+
+
+def _render_box(
+    photo: pyvips.Image, mask: pyvips.Image, curves: Curves, box: Box
+) -> pyvips.Image:
+    """Apply curves within one box; see `render`."""
     part, weights = box.crop(photo), box.crop(mask)
-    color, alpha = split_alpha(straighten(part))
+    mapped = _map_box(photo, curves, box)
+    blended = weights.ifthenelse(mapped, part, blend=True)
+    if photo.format == "float":  # in sums, -0.0 becomes 0.0
+        blended = (weights > 0).ifthenelse(blended, part)
+    return blended
+
+
+def _map_box(photo: pyvips.Image, curves: Curves, box: Box) -> pyvips.Image:
+    """Apply curves, of luminance for gray, to all of one box, whatever the mask."""
+    color, alpha = split_alpha(straighten(box.crop(photo)))
     if not profiles.is_srgb(photo):
         color = profiles.apply_in_srgb(color, curves)
     elif photo.format == "float":
@@ -318,10 +401,35 @@ def render(photo: pyvips.Image, mask: pyvips.Image, curves: Curves) -> pyvips.Im
     if is_premultiplied(photo):
         mapped = mapped.premultiply(max_alpha=FULL_SCALE[photo.format])
         mapped = _as_format(mapped, photo.format)
-    blended = weights.ifthenelse(mapped, part, blend=True)
-    if photo.format == "float":  # in sums, -0.0 becomes 0.0
-        blended = (weights > 0).ifthenelse(blended, part)
-    return photo.insert(blended, box.left, box.top)
+    return mapped
+
+
+def _blend_into(part: PixelArray, mapped: PixelArray, mask: PixelArray) -> None:
+    """Blend whole numbers in place, rounding as libvips does, and quicker.
+
+    Pixels are copied as a whole, in runs; only where the mask is soft is there any
+    arithmetic. All are (h, w, C) or (h, w) and of the photo's depth, the mask of 8 bit.
+    """
+    pixel = f"V{part.itemsize * part.shape[2]}"  # all channels as one thing
+    num_channels = part.shape[2]
+    strides = (num_channels * part.itemsize, part.itemsize)
+    is_loose = part.strides[1:] != strides or not part.dtype.isnative
+    target = np.array(part, mapped.dtype, order="C") if is_loose else part
+    before, after = (x.view(pixel)[..., 0] for x in (target, mapped))  # (h, w) each
+    is_soft = mask - np.uint8(1) < 254  # 0 wraps to 255
+    # No sum exceeds 255 times the largest value, nor that the type.
+    wide = np.uint16 if mapped.dtype == np.uint8 else np.uint32
+    weights = mask[is_soft].astype(wide)[:, None]  # (N, 1)
+    old: Any
+    new: Any
+    old, new = (
+        x[is_soft].view(mapped.dtype).reshape(-1, num_channels) for x in (before, after)
+    )
+    soft = (weights * new + (255 - weights) * old + 128) // 255
+    np.copyto(before, after, where=mask == 255)
+    before[is_soft] = soft.astype(mapped.dtype).view(pixel)[:, 0]
+    if is_loose:
+        part[...] = target
 
 
 def to_rgb(photo: pyvips.Image) -> pyvips.Image:
@@ -413,15 +521,50 @@ def tag(image: pyvips.Image) -> pyvips.Image:
 
 def scale_mask(image: pyvips.Image, full: int, name: str) -> pyvips.Image:
     """Scale channels to 0 .. 255, where `full` or a largest value of 1 is 255."""
-    low, high = image.min(), image.max()
-    if full == 1 and not 0 <= low <= high <= 1:
-        raise ImageError(
-            f"{name}: expected a float mask within [0, 1], got {low:g} to {high:g}"
-        )
+    high = image.max()
+    if full == 1:
+        _check_range(image.min(), high, name)
     if image.format == "uchar" and high != 1:
         return image
     scale = 255 if high == 1 else 255 / full
     return tag((image * scale).rint().cast("uchar"))
+
+
+def _as_8_bit(mask: PixelArray) -> PixelArray:
+    """Scale a mask to 0 .. 255 as `scale_mask` does, strip by strip.
+
+    Arrays of 8 bit come back as they are.
+    """
+    if mask.dtype == np.bool_:
+        return np.multiply(mask.view(np.uint8), 255, dtype=np.uint8)
+    if np.issubdtype(mask.dtype, np.floating):
+        _check_range(mask.min(initial=0), mask.max(initial=0), "mask")
+        factor = 255.0
+    elif mask.dtype in (np.uint8, np.uint16):
+        high = mask.max(initial=0)
+        if high != 1 and mask.dtype == np.uint8:
+            return mask
+        factor = 255 if high == 1 else 255 / 65535
+    else:
+        raise ImageError(
+            f"mask: expected dtype bool, uint8, uint16 or float, got {mask.dtype}"
+        )
+    scaled = np.empty(mask.shape, np.uint8)
+    step = max(1, STRIP_BYTES // (8 * max(1, mask.shape[1])))
+    for top in range(0, len(mask), step):
+        strip = np.multiply(mask[top : top + step], factor, dtype=np.float32)
+        scaled[top : top + step] = np.rint(strip, out=strip)
+    return scaled
+
+
+def _check_range(low: float, high: float, name: str) -> None:
+    """Raise an `ImageError` unless a float mask lies within [0, 1]."""
+    if not np.isfinite(high - low):
+        raise ImageError(f"{name}: expected finite numbers, got NaN or infinity")
+    if not 0 <= low <= high <= 1:
+        raise ImageError(
+            f"{name}: expected a float mask within [0, 1], got {low:g} to {high:g}"
+        )
 
 
 def _as_format(image: pyvips.Image, name: str) -> pyvips.Image:

@@ -48,6 +48,7 @@ def make_thumbnails(
     size: tuple[int, int],
     background: pyvips.Image | None = None,
     contexts: Sequence[float] = (0.0,),
+    box: Box | None = None,
 ) -> Thumbnails:
     """Shrink a photo, its mask, and the box of its foreground to one size.
 
@@ -70,6 +71,8 @@ def make_thumbnails(
         One view of the photo each: how far its frame is drawn in from the photo's
         rim (0) to the box of the mask (1). Not used with `background`, which makes
         one view.
+    box : Box or None
+        What `photo.mask_box` says of the mask; None looks for it.
 
     Returns
     -------
@@ -89,6 +92,9 @@ def make_thumbnails(
     class of the released code of [1]_ does. Differs from the paper: its figure 2
     masks the thumbnail of the whole photo.
 
+    The photo is read once for all views, its box once more for the foreground, and
+    of the mask only the box.
+
     References
     ----------
     .. [1] J. Liang, X. Cun, C.-M. Pun, J. Wang, "Spatial-Separated Curve
@@ -104,65 +110,108 @@ def make_thumbnails(
     >>> thumbnails.foreground.shape, round(float(thumbnails.foreground.mean()), 3)
     ((3, 8, 8), 0.2)
     """
-    box = mask_box(mask)
+    box = box or mask_box(mask)
     if box is None:
         raise ImageError("expected a mask with a foreground, got 0 everywhere")
-    inner = _colors(box.crop(photo), size)
-    foreground = _thumbnail(inner, size, num_channels=3)
-    foreground_mask = _thumbnail(box.crop(mask), size)
-    if background is not None:
-        composite = _thumbnail(_colors(background, size), size, num_channels=3)[None]
-        outside = np.zeros((1, 1, *size), np.float32)
-        return Thumbnails(composite, outside, foreground, foreground_mask)
-    colors, weights = _colors(photo, size), _smaller(mask, size)
-    scale = colors.height / photo.height, colors.width / photo.width
-    frames = [_frame(box, photo, share, scale) for share in contexts]
-    views = [_thumbnail(f.crop(colors), size, num_channels=3) for f in frames]
-    masks = [_thumbnail(f.crop(weights), size) for f in frames]
-    return Thumbnails(np.stack(views), np.stack(masks), foreground, foreground_mask)
+    if background is None:
+        colors, factors = _colors(photo, size)
+        # In memory: several views are cut from it.
+        colors = colors if factors == (1, 1) else colors.copy_memory()
+        both = _with_mask(colors, mask, box, factors)
+        frames = [_frame(box, photo, share, factors) for share in contexts]
+        views = [_stretched(frame.crop(both), size) for frame in frames]
+        full = np.float32(FULL_SCALE[colors.format])
+        composite = np.stack([_rgb(view[:-1]) for view in views]) / full
+        weights = np.stack([view[-1:] for view in views]) / np.float32(255)
+        if (box.height, box.width) == (photo.height, photo.width):
+            # Frame and box are the same: so are all views of them.
+            return Thumbnails(composite, weights, composite[0], weights[0])
+    else:
+        composite = _rgb(_thumbnail(_colors(background, size)[0], size))[None]
+        weights = np.zeros((1, 1, *size), np.float32)
+    inner = _thumbnail(_colors(box.crop(photo), size)[0], size)
+    inner_weights = _thumbnail(box.crop(mask), size)
+    return Thumbnails(composite, weights, _rgb(inner), inner_weights)
 
 
-def _frame(
-    box: Box, photo: pyvips.Image, share: float, scale: tuple[float, float]
-) -> Box:
-    """Draw the photo's frame in towards a box; in pixels of a copy at some scale."""
-    top, left = box.top * share, box.left * share
-    bottom = photo.height - (photo.height - box.top - box.height) * share
-    right = photo.width - (photo.width - box.left - box.width) * share
-    rows = int(top * scale[0]), ceil(bottom * scale[0] - 1e-6)
-    columns = int(left * scale[1]), ceil(right * scale[1] - 1e-6)
-    return Box(rows[0], columns[0], rows[1] - rows[0], columns[1] - columns[0])
+def _factors(image: pyvips.Image, size: tuple[int, int]) -> tuple[int, int]:
+    """By how much to shrink, down and across, before all else: to 8 times the size.
+
+    Means of whole blocks of pixels are quick, and made once for all views.
+    """
+    height, width = size
+    if image.height <= 16 * height and image.width <= 16 * width:
+        return 1, 1
+    return max(1, image.height // (8 * height)), max(1, image.width // (8 * width))
 
 
-def _smaller(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
-    """Shrink a large image to eight times the size, once for all views."""
-    height, width = (8 * n for n in size)
-    if image.height <= 2 * height and image.width <= 2 * width:
+def _shrink(image: pyvips.Image, factors: tuple[int, int]) -> pyvips.Image:
+    """Average blocks of pixels; parts of blocks at the ends count as whole ones."""
+    if factors == (1, 1):
         return image
     if image.format == "float":
-        # Before the filter: one highlight far above white must not spread.
+        # Before the mean: one highlight far above white must not spread.
         image = image.clamp()
-    small = stretch(image, (min(image.height, height), min(image.width, width)))
-    return small.copy_memory()
+    return image.shrink(factors[1], factors[0], ceil=True)
 
 
-def _colors(photo: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
+def _colors(
+    photo: pyvips.Image, size: tuple[int, int]
+) -> tuple[pyvips.Image, tuple[int, int]]:
     """Shrink a large photo, and give its gray or RGB channels as sRGB.
 
     Converting a profile is slow, so a small copy is converted; not one as small as
     the thumbnail, since means of other encodings are other colors.
     """
-    color, _ = split_alpha(straighten(_smaller(photo, size)))
-    return color if profiles.is_srgb(color) else profiles.to_srgb(color)
+    factors = _factors(photo, size)
+    color, _ = split_alpha(straighten(_shrink(photo, factors)))
+    return color if profiles.is_srgb(color) else profiles.to_srgb(color), factors
 
 
-def _thumbnail(
-    image: pyvips.Image, size: tuple[int, int], *, num_channels: int = 1
-) -> npt.NDArray[np.float32]:
-    """Shrink in the image's own format, then turn (h, w, C) into floats (C, h, w)."""
+def _with_mask(
+    colors: pyvips.Image, mask: pyvips.Image, box: Box, factors: tuple[int, int]
+) -> pyvips.Image:
+    """Join a mask, 0 to 255, to a shrunk photo; of the mask, only its box is read."""
+    if colors.format == "float":
+        colors = colors.clamp()
+    if factors == (1, 1):
+        return colors.bandjoin(mask)
+    down, across = factors
+    top, left = box.top // down, box.left // across
+    bottom = min(ceil((box.top + box.height) / down) * down, mask.height)
+    right = min(ceil((box.left + box.width) / across) * across, mask.width)
+    blocks = Box(top * down, left * across, bottom - top * down, right - left * across)
+    small = _shrink(blocks.crop(mask), factors)
+    small = small.embed(left, top, colors.width, colors.height)
+    return colors.bandjoin(small).copy_memory()
+
+
+def _frame(
+    box: Box, photo: pyvips.Image, share: float, factors: tuple[int, int]
+) -> Box:
+    """Draw the photo's frame in towards a box; in pixels of the shrunk photo."""
+    down, across = factors
+    top, left = box.top * share, box.left * share
+    bottom = photo.height - (photo.height - box.top - box.height) * share
+    right = photo.width - (photo.width - box.left - box.width) * share
+    rows = int(top / down), ceil(bottom / down - 1e-6)
+    columns = int(left / across), ceil(right / across - 1e-6)
+    return Box(rows[0], columns[0], rows[1] - rows[0], columns[1] - columns[0])
+
+
+def _thumbnail(image: pyvips.Image, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Stretch to floats (C, h, w) in [0, 1]."""
     if image.format == "float":
         image = image.clamp()
-    full = np.float32(FULL_SCALE[image.format])
-    pixels = to_array(stretch(image, size)).astype(np.float32) / full
-    channels = pixels.transpose(2, 0, 1)
-    return np.ascontiguousarray(np.broadcast_to(channels, (num_channels, *size)))
+    return _stretched(image, size) / np.float32(FULL_SCALE[image.format])
+
+
+def _stretched(image: pyvips.Image, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Stretch in the image's own format, then turn (h, w, C) into floats (C, h, w)."""
+    channels = to_array(stretch(image, size)).transpose(2, 0, 1)
+    return channels.astype(np.float32, order="C")
+
+
+def _rgb(channels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Repeat gray; floats (C, h, w) become (3, h, w)."""
+    return np.ascontiguousarray(np.broadcast_to(channels, (3, *channels.shape[1:])))

@@ -1,0 +1,1 @@
+"""How long harmonizing takes and how much memory; `imharmony benchmark`."""

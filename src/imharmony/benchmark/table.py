@@ -1,0 +1,102 @@
+"""A record of measurements as Markdown."""
+
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["to_table"]
+
+
+def to_table(record: dict[str, Any]) -> str:
+    """Lay a record out as Markdown, medians with quartiles in milliseconds."""
+    about = ("date", "cpu", "cores", "threads", "load")
+    lines = [", ".join(f"{key} {record[key]}" for key in about)]
+    lines += [", ".join(f"{key} {value}" for key, value in record["versions"].items())]
+    if record["idle_mb"] is not None:
+        lines += [
+            f"a process that has only loaded the network: {record['idle_mb']:.0f} MB"
+        ]
+    for way, title in (("arrays", "Array to array"), ("files", "File to file")):
+        rows = [row for row in record["cases"] if row[way]]
+        if rows:
+            names = list(rows[0][way])
+            lines += ["", f"{title}, milliseconds: median (quartiles)", ""]
+            header = ["size", "bits", "box %", "mask", *names, "peak MB"]
+            if way == "arrays":
+                header += ["times the copy"]
+            lines += [_line(header), _line(["---"] * len(header))]
+            lines += [_line(_cells(row, way, names)) for row in rows]
+    if record["baselines"]:
+        lines += [
+            "",
+            "Baselines at 8 bit, milliseconds, and how many times harmonizing ",
+        ]
+        lines[-1] += "(soft mask, largest box up to 25 %) is quicker"
+        lines.append("")
+        lines += _baseline_lines(record)
+    lines += ["", "Pictures per second with one harmonizer, by calling threads: "]
+    rates = record["pictures_per_second"].items()
+    of = record.get("throughput_of", {})
+    lines[-1] += ", ".join(f"{count}: {rate:.1f}" for count, rate in rates)
+    lines[-1] += f" ({of.get('size')}, {of.get('depth')} bit)"
+    if record["variants"]:
+        header = ["variant", "parameters", "the paper's", "GMAC at 256"]
+        lines += ["", _line(header), _line(["---"] * len(header))]
+        for name, row in record["variants"].items():
+            known = row["paper_params"]
+            theirs = "not given" if known is None else f"{known / 1e6:.2f} M"
+            cells = [name, f"{row['params']:,}", theirs, f"{row['macs'] / 1e9:.3f}"]
+            lines.append(_line(cells))
+    return "\n".join(lines)
+
+
+def _cells(row: dict[str, Any], way: str, names: Sequence[str]) -> list[str]:
+    times = row[way]
+    peak = row["peak_mb"].get(way)
+    cells = [str(row["size"]), str(row["depth"]), f"{row['box_percent']:g}"]
+    cells += [row["mask"], *(_quartiles(times[name]) for name in names)]
+    cells.append("" if peak is None else f"{peak:.0f}")
+    if way == "arrays":
+        cells.append(f"{times['whole']['median'] / times['copy']['median']:.1f}")
+    return cells
+
+
+def _baseline_lines(record: dict[str, Any]) -> list[str]:
+    names = [
+        name
+        for name in next(iter(record["baselines"].values()))
+        if name not in ("gmacs", "peak_mb")
+    ]
+    header = ["size", *names]
+    lines = [_line(header), _line(["---"] * len(header))]
+    for size, row in record["baselines"].items():
+        ours = _whole_of(record, int(size))
+        cells = [size]
+        for name in names:
+            ratio = f", {row[name]['median'] / ours:.0f} x" if ours else ""
+            cells.append(_quartiles(row[name]) + ratio)
+        lines.append(_line(cells))
+    return lines
+
+
+def _whole_of(record: dict[str, Any], size: int) -> float | None:
+    """Median of harmonizing at this size: 8 bit, soft, largest box up to 25 %."""
+    kinds = [
+        (row["box_percent"], row["arrays"]["whole"]["median"])
+        for row in record["cases"]
+        if (row["size"], row["depth"], row["mask"]) == (size, 8, "soft")
+        and row["box_percent"] <= 25
+    ]
+    return max(kinds)[1] if kinds else None
+
+
+def _quartiles(times: dict[str, Any]) -> str:
+    low, middle, high = (_number(times[name]) for name in ("low", "median", "high"))
+    return middle if times["runs"] == 1 else f"{middle} ({low}-{high})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

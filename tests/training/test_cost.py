@@ -1,0 +1,46 @@
+"""Counted work of the network, and the paper's rendering in torch."""
+
+import numpy as np
+import pytest
+
+from imharmony.benchmark.baselines import reference_loop
+from imharmony.training import cost
+
+
+@pytest.mark.parametrize("name", ["s2crnet", "s2crnet-c", "s2crnet-cs"])
+def test_parameters_are_the_papers(name: str) -> None:
+    row = cost.variants()[name]
+    assert row["params"] is not None
+    assert row["paper_params"] == pytest.approx(row["params"], abs=5000)
+
+
+def test_macs_of_the_first_convolution_are_those_by_hand() -> None:
+    # SqueezeNet 1.1: 3x3, stride 2, 3 to 64 channels; 63 -> 31 rows and columns. All
+    # after it costs less than 20 times as much.
+    first = 2 * 31 * 31 * 64 * 27  # of both regions
+    assert first < cost.count_macs("s2crnet", 63) < 20 * first
+
+
+def test_macs_of_the_encoder_grow_with_the_area() -> None:
+    small, large = (cost.count_macs("s2crnet", size) for size in (512, 1024))
+    assert large / small == pytest.approx(4, rel=0.02)
+
+
+def test_macs_of_the_heads_are_their_weights() -> None:
+    # Second stage: two linear layers of 512 x 192, no biases counted.
+    difference = cost.count_macs("s2crnet-c", 64) - cost.count_macs("s2crnet", 64)
+    assert difference == 2 * 512 * 192
+
+
+def test_torch_renders_what_numpy_renders() -> None:
+    rng = np.random.default_rng(0)
+    composite = rng.integers(0, 65536, (12, 17, 3), dtype=np.uint16)
+    mask = rng.integers(0, 256, (12, 17), dtype=np.uint8)
+    params = rng.uniform(0.5, 2, (2, 3, 64)).astype(np.float32)
+    expected = reference_loop(composite, mask, params)
+    found = cost.reference_loop(composite, mask, params, num_threads=1)
+    assert np.abs(found.astype(int) - expected).max() <= 2  # of 65535
+
+
+def test_whole_photo_is_predicted_without_thumbnails() -> None:
+    assert cost.whole_photo(96, num_threads=1)().shape == (1, 2, 3, 64)
