@@ -22,22 +22,26 @@ def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """Leave out, and say so, what needs programs that are not installed."""
-    missing = [name for name in ("ffmpeg", "convert") if not shutil.which(name)]
-    left_out = [item for item in items if missing and "interop" in item.keywords]
-    if left_out:
-        config.stash[_LEFT_OUT] = (
-            f"LEFT OUT: {len(left_out)} interop tests, because "
-            f"{' and '.join(missing)} not found"
-        )
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
+    needs = {"interop": ("ffmpeg", "convert"), "browser": ("chromium",)}
+    told = []
+    for marker, programs in needs.items():
+        missing = [name for name in programs if not shutil.which(name)]
+        left_out = [item for item in items if missing and marker in item.keywords]
+        if left_out:
+            told.append(
+                f"LEFT OUT: {len(left_out)} {marker} tests, because "
+                f"{' and '.join(missing)} not found"
+            )
+            items[:] = [item for item in items if item not in left_out]
+            config.hook.pytest_deselected(items=left_out)
+    config.stash[_LEFT_OUT] = told
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    if _LEFT_OUT in config.stash:
-        terminalreporter.write_line(config.stash[_LEFT_OUT], yellow=True)
+    for line in config.stash.get(_LEFT_OUT, []):
+        terminalreporter.write_line(line, yellow=True)
 
 
-_LEFT_OUT = pytest.StashKey[str]()
+_LEFT_OUT = pytest.StashKey[list[str]]()

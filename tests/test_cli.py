@@ -37,7 +37,8 @@ H, W = 40, 60
 SOURCES = str(Path(imharmony.__file__).parents[1])
 COMMANDS = (
     *("harmonize", "paste", "curves", "apply", "export", "train", "ablate"),
-    *("synthesize", "evaluate", "compare", "study", "serve", "data"),
+    *("synthesize", "evaluate", "compare", "study", "benchmark", "serve"),
+    "data",
 )
 PNG, JPEG = b"\x89PNG", b"\xff\xd8\xff"
 

@@ -134,9 +134,7 @@ def test_alpha_does_not_change_the_curves(harmonizer: Harmonizer) -> None:
 def test_premultiplied_array_gets_the_look_of_a_straight_one(
     harmonizer: Harmonizer,
 ) -> None:
-    straight: npt.NDArray[np.float32] = picture("float32", (H, W, 4)) / 2 + np.float32(
-        0.4
-    )
+    straight = (picture("float32", (H, W, 4)) / 2 + 0.4).astype(np.float32)
     premultiplied = straight.copy()
     premultiplied[..., :3] *= straight[..., 3:]
     expected = harmonizer(straight, foreground()).image

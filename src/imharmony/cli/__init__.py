@@ -10,7 +10,7 @@ import warnings
 
 import typer
 
-from imharmony.cli import data, evaluation, pictures, training
+from imharmony.cli import benchmark, curves, data, evaluation, pictures, training, web
 from imharmony.errors import HarmonizeError, UsageError, WeightsError
 
 __all__ = ["app", "main"]
@@ -26,12 +26,20 @@ app = typer.Typer(
 for command in (
     pictures.harmonize,
     pictures.paste,
+    curves.curves,
+    curves.apply,
     training.export,
     training.train,
+    training.ablate,
     data.synthesize,
     evaluation.evaluate,
+    evaluation.compare,
+    evaluation.study,
+    benchmark.benchmark,
+    web.serve,
 ):
     app.command()(command)
+app.add_typer(data.data_app, name="data")
 
 
 def main() -> None:

@@ -1,0 +1,299 @@
+"""The routes: the page, and the API under `/api/v1`."""
+
+import asyncio
+import json
+import logging
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from imharmony.web import schemas
+from imharmony.web.errors import STATUS, ApiError
+from imharmony.web.guard import Guard
+from imharmony.web.messages import Answer, Job
+from imharmony.web.pool import Pool
+from imharmony.web.settings import Settings
+from imharmony.web.uploads import Upload, receive
+
+__all__ = ["create_app"]
+
+API = "/api/v1"
+PAGE = {
+    "index.html": "text/html; charset=utf-8",
+    "style.css": "text/css; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+} | {
+    f"{name}.js": "text/javascript; charset=utf-8"
+    for name in (
+        *("api", "app", "curves", "page"),
+        *("paint", "place", "plot", "stage", "tools"),
+    )
+}
+_PICTURES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+    ".tif": "image/tiff",
+    ".avif": "image/avif",
+}
+_CURVES = {
+    ".json": "application/json",
+    ".cube": "text/plain",
+    ".acv": "application/octet-stream",
+    ".png": "image/png",
+}
+
+_log = logging.getLogger(__name__)
+F = TypeVar("F", bound=schemas.Form)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Make the ASGI application.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Default: `Settings()`.
+
+    Examples
+    --------
+    >>> create_app().title
+    'imharmony'
+    """
+    settings = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await pool.start()
+        yield
+        await pool.stop()
+
+    pool = Pool(settings)
+    app = FastAPI(
+        title="imharmony",
+        version=_version(),
+        description="Make a pasted object look as if it had been photographed in the "
+        "scene.",
+        lifespan=lifespan,
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,  # these load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_middleware(Guard, settings=settings)
+    app.add_exception_handler(ApiError, _answer_error)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(Exception, _answer_bug)
+    _add_page(app)
+    _add_api(app, settings, pool)
+    return app
+
+
+def _version() -> str:
+    try:
+        return metadata.version("imharmony")
+    except metadata.PackageNotFoundError:  # run from a checkout
+        return "unknown"
+
+
+def _add_page(app: FastAPI) -> None:
+    folder = resources.files(__package__).joinpath("page")
+    content = {name: folder.joinpath(name).read_bytes() for name in PAGE}
+
+    def serve(name: str) -> Response:
+        headers = {"Cache-Control": "no-cache"}
+        return Response(content[name], media_type=PAGE[name], headers=headers)
+
+    @app.get("/", include_in_schema=False)
+    def page() -> Response:
+        return serve("index.html")
+
+    @app.get("/page/{name}", include_in_schema=False)
+    def page_file(name: str) -> Response:
+        if name not in content:
+            raise ApiError("not_found", "there is no such page")
+        return serve(name)
+
+
+def _add_api(app: FastAPI, settings: Settings, pool: Pool) -> None:
+    @app.get(f"{API}/health", responses=_errors("wrong_host"))
+    async def health() -> schemas.Health:
+        """Say whether the server works, and its limits."""
+        limits = schemas.Limits(
+            max_bytes=settings.max_bytes,
+            max_pixels=settings.max_pixels,
+            work_s=settings.work_s,
+        )
+        return schemas.Health(status="ok", version=app.version, limits=limits)
+
+    @app.get(f"{API}/models", responses=_errors("no_token", "wrong_host"))
+    async def models() -> schemas.Models:
+        """Say which networks can be asked for; the first is the default."""
+        return schemas.Models.model_validate({"models": pool.models})
+
+    async def work(request: Request, action: str, kind: type[F]) -> Response:
+        folder = tempfile.TemporaryDirectory(prefix="imharmony-request-")
+        try:
+            path = Path(folder.name)
+            names = kind.model_fields
+            form = _validate(kind, await receive(request, path, names, settings))
+            answer = await _run(request, pool, _job(action, form, path, pool, settings))
+        except BaseException:
+            folder.cleanup()
+            raise
+        types = _CURVES if action == "curves" else _PICTURES
+        return _Sent(answer, folder, types, settings.send_s)
+
+    @app.post(f"{API}/harmonize", **_describe(schemas.HarmonizeForm, _PICTURES))
+    async def harmonize(request: Request) -> Response:
+        """Recolor the foreground so that it fits its background."""
+        return await work(request, "harmonize", schemas.HarmonizeForm)
+
+    @app.post(f"{API}/curves", **_describe(schemas.CurvesForm, _CURVES))
+    async def curves(request: Request) -> Response:
+        """Predict the color curves, or convert some to another format."""
+        return await work(request, "curves", schemas.CurvesForm)
+
+    @app.post(f"{API}/render", **_describe(schemas.RenderForm, _PICTURES))
+    async def render(request: Request) -> Response:
+        """Apply color curves to a photo, at its own size and depth."""
+        return await work(request, "render", schemas.RenderForm)
+
+
+class _Sent(FileResponse):
+    """A result; its folder is removed when it has been sent, or could not be."""
+
+    def __init__(
+        self, answer: Answer, folder: Any, media_types: dict[str, str], send_s: float
+    ) -> None:
+        path = Path(answer.file)
+        self._folder = folder
+        self._send_s = send_s
+        headers = {"Imharmony-Warnings": json.dumps(answer.warnings)}
+        if answer.label is not None:
+            headers["Imharmony-Label"] = answer.label
+        super().__init__(
+            path,
+            media_type=media_types[path.suffix],
+            filename=path.name,
+            headers=headers,
+        )
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # Ranges would be of a file that is gone by the next request.
+        plain = [pair for pair in scope["headers"] if pair[0] != b"range"]
+        try:
+            async with asyncio.timeout(self._send_s):
+                await super().__call__({**scope, "headers": plain}, receive, send)
+        except TimeoutError:
+            return  # nobody takes it; the server closes what was not finished
+        finally:
+            self._folder.cleanup()
+
+
+def _validate(kind: type[F], fields: dict[str, str | Upload]) -> F:
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        message = first["msg"].removeprefix("Value error, ")
+        name = ".".join(str(part) for part in first["loc"][:1])
+        if first["type"] == "is_instance_of":
+            message = "expected a file, got text"
+        elif first["type"] != "value_error":
+            message = message[:1].lower() + message[1:]
+        raise ApiError(
+            "bad_option", f"{name}: {message}" if name else message
+        ) from None
+
+
+def _job(
+    action: str, form: schemas.Form, folder: Path, pool: Pool, settings: Settings
+) -> Job:
+    options: dict[str, Any] = {}
+    paths: dict[str, str] = {}
+    for name in type(form).model_fields:
+        value = getattr(form, name)
+        if isinstance(value, Upload):
+            paths[name] = str(value.path)
+        else:
+            options[name] = value
+    if options.get("model", "") is None:
+        options["model"] = pool.models[0]["name"]
+    weights = None if settings.weights is None else str(settings.weights)
+    return Job(action, str(folder), paths, options, settings.max_pixels, weights)
+
+
+async def _run(request: Request, pool: Pool, job: Job) -> Answer:
+    """Do a job; give up when the client has gone."""
+    running = asyncio.create_task(pool.run(job))
+    gone = asyncio.create_task(_wait_for_disconnect(request))
+    try:
+        await asyncio.wait({running, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            raise ApiError("bad_request", "the client has gone")
+        return running.result()
+    finally:
+        for task in (running, gone):
+            task.cancel()
+            with suppress(asyncio.CancelledError, ApiError):
+                await task
+
+
+async def _wait_for_disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _errors(*codes: str) -> dict[int | str, dict[str, Any]]:
+    statuses = sorted({STATUS[code] for code in codes})
+    return {status: {"model": schemas.ErrorAnswer} for status in statuses}
+
+
+def _describe(form: type[schemas.Form], media_types: dict[str, str]) -> dict[str, Any]:
+    """Say in OpenAPI what a route takes and gives."""
+    kinds = dict.fromkeys(media_types.values())
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    content: dict[str, Any] = {
+        kind: {"schema": {}} if kind == "application/json" else binary for kind in kinds
+    }
+    codes = (code for code in STATUS if code not in ("not_found", "not_allowed"))
+    body = {"multipart/form-data": {"schema": form.model_json_schema()}}
+    return {
+        "response_class": Response,
+        "responses": _errors(*codes) | {200: {"content": content}},
+        "openapi_extra": {"requestBody": {"required": True, "content": body}},
+    }
+
+
+async def _answer_error(_: Request, error: Exception) -> Response:
+    if not isinstance(error, ApiError):
+        raise error
+    return JSONResponse(error.to_json(), error.status)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """Answer for a path or a method that does not exist."""
+    if not isinstance(error, HTTPException):
+        raise error
+    is_method = error.status_code == STATUS["not_allowed"]
+    told = (
+        ApiError("not_allowed", "that method cannot be used here")
+        if is_method
+        else ApiError("not_found", "there is nothing under that address")
+    )
+    return JSONResponse(told.to_json(), told.status, headers=error.headers)
+
+
+async def _answer_bug(_: Request, __: Exception) -> Response:
+    """Answer for a bug; Starlette raises it again, for the log."""
+    told = ApiError("failed", "something went wrong here; the server's log says what")
+    return JSONResponse(told.to_json(), told.status)

@@ -1,0 +1,229 @@
+"""What a worker does for a request: pictures and options in, one file out."""
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyvips
+
+from imharmony import compositing, curve_files, files, formats, photo
+from imharmony.errors import HarmonizeWarning, ImageError, UsageError
+from imharmony.harmonizer import MODELS, Harmonizer, Predicted
+from imharmony.web.messages import Answer, Job
+
+__all__ = ["load", "models", "place", "run"]
+
+_SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "tiff": ".tif"}
+_CURVE_SUFFIXES = {"json": ".json", "cube": ".cube", "acv": ".acv", "hald": ".png"}
+
+
+def models(weights: str | None) -> dict[str, Path]:
+    """List the networks that can be asked for."""
+    return dict(MODELS) if weights is None else {Path(weights).stem: Path(weights)}
+
+
+@cache
+def load(model: str, weights: str | None) -> Harmonizer:
+    """Load a network, once for each.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name.
+    WeightsError
+        If the weights file cannot be used.
+    """
+    known = models(weights)
+    if model not in known:
+        raise UsageError(f"model is one of {', '.join(known)}, got another")
+    return Harmonizer(weights=known[model], num_threads=1)
+
+
+def run(job: Job) -> Answer:
+    """Do a job.
+
+    Raises
+    ------
+    HarmonizeError
+        If something is wrong with the request.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", HarmonizeWarning)
+        path, label = _ACTIONS[job.action](job)
+    notes = [str(w.message) for w in caught if w.category is HarmonizeWarning]
+    return Answer(str(path), label, notes)
+
+
+def place(
+    cutout: pyvips.Image,
+    background: pyvips.Image,
+    *,
+    at: str,
+    scale: str,
+    rotation: float,
+    flip: bool,
+) -> compositing.Pasted:
+    """Put a cut-out on a background, mirrored and turned about its center.
+
+    Without rotation and flip the same as `compositing.paste`, bit for bit.
+
+    Parameters
+    ----------
+    cutout, background, at, scale
+        As for `compositing.paste`, `at` and `scale` as text; where the cut-out's
+        corner is, and its size, before it is turned.
+    rotation : float
+        Degrees clockwise.
+    flip : bool
+        Whether to mirror it left to right first.
+
+    Examples
+    --------
+    >>> from imharmony.photo import from_array, to_array
+    >>> halves = np.zeros((2, 4, 4), np.uint8)
+    >>> halves[:, 2:] = 255
+    >>> black = from_array(np.zeros((4, 4, 3), np.uint8))
+    >>> pasted = place(
+    ...     from_array(halves), black, at="0,1", scale="100%", rotation=90, flip=False
+    ... )
+    >>> to_array(pasted.mask)[..., 0].tolist()
+    [[0, 0, 0, 0], [0, 0, 0, 0], [0, 255, 255, 0], [0, 255, 255, 0]]
+    """
+    x, y = compositing.parse_point(at)
+    length = compositing.parse_length(scale)
+    if flip:
+        cutout = cutout.fliphor()
+    if rotation % 360 == 0:
+        return compositing.paste(cutout, background, at=(x, y), scale=length)
+    if not cutout.hasalpha():
+        raise ImageError("cutout: expected a picture with an alpha channel")
+    turned = _turn(photo.straighten(cutout), rotation)
+    factor = length.pixels(cutout.width) / cutout.width
+    corner = []
+    for axis, (position, whole) in enumerate(
+        zip((x, y), (background.width, background.height), strict=True)
+    ):
+        before = (cutout.width, cutout.height)[axis] * factor
+        after = (turned.width, turned.height)[axis] * factor
+        corner.append(position.pixels(whole) + (before - after) / 2)
+    percent = compositing.Length(100 * factor, is_percent=True)
+    return compositing.paste(
+        turned, background, at=(corner[0], corner[1]), scale=percent
+    )
+
+
+def _turn(cutout: pyvips.Image, rotation: float) -> pyvips.Image:
+    quarters, rest = divmod(rotation % 360, 90)
+    if rest == 0:
+        return cutout.rot(f"d{90 * int(quarters)}").copy_memory()
+    bicubic = pyvips.Interpolate.new("bicubic")
+    # libvips multiplies colors by alpha before it interpolates, and divides after.
+    return cutout.similarity(angle=rotation, interpolate=bicubic).copy_memory()
+
+
+def _read(job: Job, name: str) -> pyvips.Image:
+    path = Path(job.files[name])
+    return files.read_photo(path, name=name, max_pixels=job.max_pixels)
+
+
+def _open(job: Job, *, is_mask_needed: bool) -> tuple[pyvips.Image, pyvips.Image, str]:
+    """Open the photo and its mask; also say which part the photo came from."""
+    options = job.options
+    if "cutout" in job.files:
+        how = {key: options[key] for key in ("at", "scale", "rotation", "flip")}
+        pasted = place(_read(job, "cutout"), _read(job, "background"), **how)
+        return pasted.composite, pasted.mask, "background"
+    image = _read(job, "composite")
+    size = (image.height, image.width)
+    if "mask" in job.files:
+        mask = files.read_mask(
+            Path(job.files["mask"]),
+            size=size,
+            resize=options["resize_mask"],
+            name="mask",
+            max_pixels=job.max_pixels,
+        )
+    elif is_mask_needed:
+        image, alpha = photo.split_alpha(photo.straighten(image))
+        if alpha is None:
+            raise ImageError("expected a mask, or a composite with an alpha channel")
+        mask = photo.alpha_mask(alpha)
+    else:
+        mask = photo.mask_from_array(np.ones(size, np.bool_), size=size)
+    return image, mask, "composite"
+
+
+def _predict(job: Job, image: pyvips.Image, mask: pyvips.Image) -> Predicted:
+    reference = _read(job, "reference") if "reference" in job.files else None
+    return load(job.options["model"], job.weights).predict(
+        image,
+        mask,
+        label=job.options["label"],
+        strength=job.options["strength"],
+        background=reference,
+    )
+
+
+def _harmonize(job: Job) -> tuple[Path, str | None]:
+    image, mask, name = _open(job, is_mask_needed=True)
+    predicted = _predict(job, image, mask)
+    rendered = photo.render(image, mask, predicted.curves)
+    return _write(job, rendered, name), predicted.label
+
+
+def _render(job: Job) -> tuple[Path, str | None]:
+    record = curve_files.read(Path(job.files["curves"]), name="curves")
+    image, mask, name = _open(job, is_mask_needed=job.options["alpha_mask"])
+    curves = record.curves.blend(job.options["strength"])
+    return _write(job, photo.render(image, mask, curves), name), None
+
+
+def _curves(job: Job) -> tuple[Path, str | None]:
+    kind = job.options["format"]
+    if "curves" in job.files:
+        record = curve_files.read(Path(job.files["curves"]), name="curves")
+        strength = job.options["strength"]
+        record = curve_files.Record(record.curves.blend(strength), strength=strength)
+    else:
+        image, mask, _ = _open(job, is_mask_needed=True)
+        predicted = _predict(job, image, mask)
+        model = job.options["model"]
+        contract = load(model, job.weights).contract
+        record = curve_files.Record(
+            predicted.curves,
+            stages=predicted.stages,
+            label=predicted.label,
+            strength=job.options["strength"],
+            model=model,
+            checkpoint_sha256=contract.checkpoint_sha256,
+        )
+    data = curve_files.encode(record, kind, size=job.options["size"])
+    path = Path(job.folder) / f"curves{_CURVE_SUFFIXES[kind]}"
+    path.write_bytes(data)
+    if kind != "json":
+        curve_files.warn_of_cost(record.curves, data, name=path.name)
+    return path, record.label
+
+
+def _write(job: Job, image: pyvips.Image, name: str) -> Path:
+    suffix = job.options["format"]
+    if suffix is None:
+        with Path(job.files[name]).open("rb") as file:
+            kind = formats.sniff(file.read(formats.HEAD_BYTES))
+        suffix = _SUFFIXES.get(str(kind), ".avif")
+    path = Path(job.folder) / f"harmonized.{suffix.removeprefix('.')}"
+    try:
+        files.write_photo(image, path, quality=job.options["quality"])
+    except (UsageError, ImageError) as error:
+        # The path of a temporary file means nothing to the client.
+        raise type(error)(str(error).replace(f"{path}: ", "")) from error
+    return path
+
+
+_ACTIONS: dict[str, Callable[[Job], tuple[Path, str | None]]] = {
+    "harmonize": _harmonize,
+    "curves": _curves,
+    "render": _render,
+}

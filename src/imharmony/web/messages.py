@@ -1,0 +1,31 @@
+"""What the server and its workers tell each other: plain values, sent as JSON."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Answer", "Job"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One request: what is asked, of which files."""
+
+    action: str
+    """harmonize, curves or render."""
+    folder: str
+    """Where the result goes."""
+    files: dict[str, str]
+    """Paths by the name of the part."""
+    options: dict[str, Any]
+    max_pixels: int
+    weights: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a job."""
+
+    file: str
+    """Path of the result; its extension says the kind."""
+    label: str | None = None
+    warnings: list[str] = field(default_factory=list)

@@ -1,0 +1,100 @@
+"""uvicorn, told not to wait for those who never finish a request's head."""
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from imharmony.errors import UsageError
+from imharmony.web.app import create_app
+from imharmony.web.settings import Settings
+
+__all__ = ["listen", "serve"]
+
+HEAD_S = 10.0
+HEAD_BYTES = 2**14
+MAX_CONNECTIONS = 512
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the socket to listen on.
+
+    Raises
+    ------
+    UsageError
+        If the address does not exist or is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)  # from now on who comes early waits
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or error
+        raise UsageError(f"{host} port {port}: cannot listen ({reason})") from error
+    return listener
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve until stopped by Ctrl-C or SIGTERM.
+
+    Parameters
+    ----------
+    settings : Settings
+    listener : socket
+        From `listen`.
+    """
+    config = uvicorn.Config(
+        create_app(settings),
+        http=_Protocol,
+        ws="none",
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=5,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+    )
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+class _Protocol(H11Protocol):
+    """Closes a connection whose next request takes too long to begin."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_watching()
+
+    def _watch(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_watching()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_S, self._give_up)
+
+    def _stop_watching(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        if self.conn.their_state is h11.IDLE:
+            self.transport.close()
