@@ -63,7 +63,7 @@ def test_the_commands_of_the_readme_do_their_work(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ours = [c for c in commands(README) if c.startswith("imharmony ")]
-    assert len(ours) == 6
+    assert len(ours) == 8
     for command in ours:
         run(command, monkeypatch)
     assert (workplace / "harmonized.png").is_file()
