@@ -38,9 +38,9 @@ def test_torch_renders_what_numpy_renders() -> None:
     mask = rng.integers(0, 256, (12, 17), dtype=np.uint8)
     params = rng.uniform(0.5, 2, (2, 3, 64)).astype(np.float32)
     expected = reference_loop(composite, mask, params)
-    found = cost.reference_loop(composite, mask, params, num_threads=1)
+    found = cost.reference_loop(composite, mask, params, threads=1)
     assert np.abs(found.astype(int) - expected).max() <= 2  # of 65535
 
 
 def test_whole_photo_is_predicted_without_thumbnails() -> None:
-    assert cost.whole_photo(96, num_threads=1)().shape == (1, 2, 3, 64)
+    assert cost.whole_photo(96, threads=1)().shape == (1, 2, 3, 64)

@@ -40,7 +40,8 @@ num_bins = 4
 guesses_label = true
 feature_dropout = 0.5
 """
-CPU = Devices(accelerator="cpu")
+# As many threads in every process: another number rounds differently.
+CPU = Devices(accelerator="cpu", threads=1)
 
 
 def settings_of(folder: Path, *, num_steps: int, validate_every: int) -> TrainSettings:
@@ -137,7 +138,9 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_weights(
         options = ["--resume"] if (killed / "trainer.pt").exists() else []
         command = [sys.executable, "-m", "imharmony.cli", "train"]
         command += [str(tmp_path / "config.toml"), str(pool_folder), "-o", str(killed)]
-        with subprocess.Popen([*command, "--accelerator", "cpu", *options]) as process:
+        with subprocess.Popen(
+            [*command, "--accelerator", "cpu", "--threads", "1", *options]
+        ) as process:
             while num_lines(killed / "log.csv") < lines and process.poll() is None:
                 time.sleep(0.002)
             time.sleep(float(rng.uniform(0, 0.05)))

@@ -81,7 +81,7 @@ def _main(job: dict[str, Any]) -> None:
     if job["work"] == "whole":
         from imharmony.training import cost
 
-        cost.whole_photo(case.size, num_threads=job["threads"])()
+        cost.whole_photo(case.size, threads=job["threads"])()
     else:
         _harmonize(case, job)
     peak = STATUS.read_text().split("VmHWM:")[1].split()[0]

@@ -158,16 +158,14 @@ def _measure_baselines(plan: Plan, size: int, weights: Path) -> dict[str, Any]:
     from imharmony.training import cost
 
     def loop() -> object:
-        return cost.reference_loop(
-            composite, mask, params, num_threads=plan.num_threads
-        )
+        return cost.reference_loop(composite, mask, params, threads=plan.num_threads)
 
     row["loop, torch"] = repeat(loop, **limits)
     row["gmacs"] = {
         "thumbnails": cost.count_macs("s2crnet-cs", 256) / 1e9,
         "whole": cost.count_macs("s2crnet-cs", size) / 1e9,
     }
-    whole = cost.whole_photo(size, num_threads=plan.num_threads)
+    whole = cost.whole_photo(size, threads=plan.num_threads)
     row["whole photo, torch"] = repeat(whole, **limits)
     if plan.has_memory:
         row["peak_mb"] = peak_mb(

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from imharmony.training.networks.s2crnet import VARIANTS, S2CRNet, build_s2crnet
+from imharmony.training.threads import num_threads
 
 __all__ = ["count_macs", "count_params", "reference_loop", "variants", "whole_photo"]
 
@@ -63,18 +64,16 @@ def count_macs(variant: str, size: int) -> int:
     return int(counter.get_total_flops()) // 2  # it counts two for each
 
 
-def whole_photo(size: int, *, num_threads: int) -> Callable[[], Tensor]:
+def whole_photo(size: int, *, threads: int) -> Callable[[], Tensor]:
     """Make a call of S²CRNet-CS on a photo at full resolution, without thumbnails.
 
     The paper's "Ours+". Rendering is not in it.
     """
-    torch.set_num_threads(num_threads)
-    torch.manual_seed(0)
     network = build_s2crnet("s2crnet-cs").eval()
     inputs = _inputs(network, size)
 
     def run() -> Tensor:
-        with torch.inference_mode():
+        with torch.inference_mode(), num_threads(threads):
             curve_params: Tensor = network(*inputs).curve_params
             return curve_params
 
@@ -86,10 +85,18 @@ def reference_loop(
     mask: npt.NDArray[np.uint8],
     curve_params: npt.NDArray[np.float32],
     *,
-    num_threads: int,
+    threads: int,
 ) -> npt.NDArray[Any]:
     """Do what `benchmark.baselines.reference_loop` does, in torch."""
-    torch.set_num_threads(num_threads)
+    with num_threads(threads):
+        return _loop(composite, mask, curve_params)
+
+
+def _loop(
+    composite: npt.NDArray[Any],
+    mask: npt.NDArray[np.uint8],
+    curve_params: npt.NDArray[np.float32],
+) -> npt.NDArray[Any]:
     full = float(np.iinfo(composite.dtype).max)
     pixels = torch.from_numpy(composite.astype(np.float32)).permute(2, 0, 1)
     x = original = (pixels / full)[None]  # (1, 3, H, W)

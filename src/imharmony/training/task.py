@@ -1,7 +1,7 @@
 """The training loop: settings and pairs in, a checkpoint and a log out."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from imharmony.training.state import (
     write_settings,
     write_state,
 )
+from imharmony.training.threads import num_threads
 from imharmony.training.validation import network_inputs, one_hot, samples, validate
 
 __all__ = ["Devices", "Progress", "fit", "is_first_process", "train"]
@@ -192,7 +193,7 @@ def fit(
     steps = range(first, settings.num_steps)
     with (
         closing(log) if log else nullcontext(),
-        _num_threads(devices.threads),
+        num_threads(devices.threads),
         prefetch(feed, steps, workers=devices.workers) as batches,
     ):
         for step in steps:
@@ -291,16 +292,6 @@ def _fabric(settings: TrainSettings, devices: Devices) -> Fabric:
     except (MisconfigurationException, RuntimeError, ValueError) as error:
         msg = f"no devices {devices.devices} of accelerator {devices.accelerator}"
         raise UsageError(f"{msg}: {error}") from error
-
-
-@contextmanager
-def _num_threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _shown_labels(pair: Pair, step: int, feed: Feed, num_labels: int) -> Tensor:
