@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import Curves, Harmonizer, files, photo
+from imharmony import Curves, Harmonizer, files, photo, rendering
 from imharmony.errors import HarmonizeWarning
 
 Pixels = npt.NDArray[Any]
@@ -58,7 +58,7 @@ def deepen(pixels: Pixels) -> Pixels:
 def render(pixels: Pixels, curves: Curves) -> Pixels:
     """Recolor all of a photo by our own rendering."""
     whole = pyvips.Image.black(pixels.shape[1], pixels.shape[0]).invert()
-    return photo.to_array(photo.render(photo.from_array(pixels), whole, curves))
+    return photo.to_array(rendering.render(photo.from_array(pixels), whole, curves))
 
 
 def apply(picture: Path, path: Path, graph: str, shape: Any, depth: int) -> Pixels:

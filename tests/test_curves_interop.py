@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 import pyvips
 
-from imharmony import files, photo
+from imharmony import files, photo, rendering
 from imharmony.curves import Curves
 from imharmony.errors import HarmonizeWarning
 
@@ -83,7 +83,7 @@ class Sample:
     def rendered(self, curves: Curves) -> Pixels:
         whole = pyvips.Image.black(WIDTH, HEIGHT).invert()
         image = photo.from_array(self.pixels)
-        return photo.to_array(photo.render(image, whole, curves))
+        return photo.to_array(rendering.render(image, whole, curves))
 
     def steps_off(self, ours: Pixels, theirs: Pixels) -> float:
         scale = 1 if self.depth == 8 else 257

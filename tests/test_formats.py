@@ -16,7 +16,8 @@ from imharmony.curves import Curves
 from imharmony.errors import DecodeError, HarmonizeWarning, UsageError
 from imharmony.files import encode_photo, read_mask, read_photo, write_photo
 from imharmony.formats import jpeg_quality, sniff
-from imharmony.photo import from_array, mask_from_array, render, to_array
+from imharmony.photo import from_array, mask_from_array, to_array
+from imharmony.rendering import render
 from imharmony.thumbnails import make_thumbnails
 
 Pixels = npt.NDArray[Any]

@@ -24,7 +24,8 @@ from imharmony.errors import (
 )
 from imharmony.harmonizer import MODELS, Harmonizer, Result, harmonize
 from imharmony.networks import LABELS, Network, Prediction
-from imharmony.photo import from_array, mask_from_array, render, to_array
+from imharmony.photo import from_array, mask_from_array, to_array
+from imharmony.rendering import render
 from imharmony.thumbnails import Thumbnails
 
 Pixels = npt.NDArray[Any]

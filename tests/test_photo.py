@@ -37,12 +37,12 @@ from imharmony.photo import (
     from_array,
     mask_box,
     mask_from_array,
-    render,
     split_alpha,
     stretch,
     to_array,
     to_rgb,
 )
+from imharmony.rendering import render
 from imharmony.targets import check_target
 
 Pixels = npt.NDArray[Any]

@@ -17,7 +17,8 @@ from imharmony.compositing import paste
 from imharmony.curves import Curves
 from imharmony.errors import HarmonizeWarning
 from imharmony.harmonizer import Harmonizer
-from imharmony.photo import from_array, mask_from_array, render, to_array
+from imharmony.photo import from_array, mask_from_array, to_array
+from imharmony.rendering import render
 from imharmony.thumbnails import make_thumbnails
 
 Floats = npt.NDArray[np.float64]

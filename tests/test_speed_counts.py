@@ -11,14 +11,15 @@ import pytest
 import pyvips
 
 from imharmony import harmonizer as module
-from imharmony import photo, thumbnails
+from imharmony import photo, rendering, thumbnails
 from imharmony.benchmark.cases import Case, make_inputs
 from imharmony.benchmark.memory import STATUS, peak_mb
 from imharmony.curves import Curves
 from imharmony.errors import ImageError, ShapeError, UsageError
 from imharmony.harmonizer import MODELS, Harmonizer, harmonize
 from imharmony.networks import Network
-from imharmony.photo import Box, from_array, mask_box, mask_from_array, render, to_array
+from imharmony.photo import Box, from_array, mask_box, mask_from_array, to_array
+from imharmony.rendering import render
 
 Pixels = npt.NDArray[Any]
 
@@ -162,7 +163,7 @@ def test_rendering_into_an_array_reads_only_the_box(
     out = large[0].copy()
 
     def work() -> None:
-        photo.render_into(out, composite.image, mask.image, changing(), box=BOX)
+        rendering.render_into(out, composite.image, mask.image, changing(), box=BOX)
 
     assert composite.passes(work) <= BOX_SHARE + SLACK
     assert mask.passes(work) <= BOX_SHARE + SLACK
@@ -207,9 +208,9 @@ def test_strips_share_one_table(
         return table(self, dtype)
 
     monkeypatch.setattr(Curves, "table", note)
-    monkeypatch.setattr(photo, "STRIP_BYTES", 1000)
+    monkeypatch.setattr(rendering, "STRIP_BYTES", 1000)
     out = pixels.copy()
-    photo.render_into(out, image, mask_image, changing(), box=mask_box(mask_image))
+    rendering.render_into(out, image, mask_image, changing(), box=mask_box(mask_image))
     assert len(asked) > 3
     assert len({id(curves) for curves in asked}) == 1  # each keeps its own tables
 
@@ -260,14 +261,14 @@ def resident_mb() -> float:
 def test_rendering_into_an_array_is_rendering(
     dtype: str, num_channels: int, strip_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(photo, "STRIP_BYTES", strip_bytes)
+    monkeypatch.setattr(rendering, "STRIP_BYTES", strip_bytes)
     pixels = scene(dtype, num_channels)
     mask = soft_mask()
     mask[30:60, 40:70] = np.random.default_rng(1).integers(0, 256, (30, 30))
     images = from_array(pixels), from_array(mask)
     expected = to_array(render(*images, changing()))
     out = pixels.copy()
-    photo.render_into(out, *images, changing(), box=mask_box(images[1]))
+    rendering.render_into(out, *images, changing(), box=mask_box(images[1]))
     np.testing.assert_array_equal(out, expected)
     assert (out != pixels).any()
 

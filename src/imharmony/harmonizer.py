@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import photo
+from imharmony import photo, rendering
 from imharmony.curves import Curves
 from imharmony.errors import (
     CurveError,
@@ -202,7 +202,7 @@ class Harmonizer:
         strength: float = 1.0,
         background: pyvips.Image | None = None,
     ) -> Predicted:
-        """Predict the curves of an opened photo; `photo.render` applies them.
+        """Predict the curves of an opened photo; `rendering.render` applies them.
 
         Parameters
         ----------
@@ -256,7 +256,9 @@ class Harmonizer:
             out = np.empty(composite.shape, composite.dtype.newbyteorder("="))
         if not _is_same(out, composite):
             np.copyto(out, composite)
-        photo.render_into(out, image, mask_image, predicted.curves, box=predicted.box)
+        rendering.render_into(
+            out, image, mask_image, predicted.curves, box=predicted.box
+        )
         return Result(**vars(predicted), image=out)
 
     def _predict(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from imharmony import Curves, compositing, curve_files, files, photo
+from imharmony import Curves, compositing, curve_files, files, photo, rendering
 from imharmony.harmonizer import Harmonizer
 from imharmony.web import app as web_app
 from imharmony.web import schemas
@@ -76,7 +76,7 @@ def test_cutout_and_background_give_the_file_of_paste(
         scale=compositing.parse_length("65%"),
     )
     predicted = harmonizer.predict(pasted.composite, pasted.mask)
-    rendered = photo.render(pasted.composite, pasted.mask, predicted.curves)
+    rendered = rendering.render(pasted.composite, pasted.mask, predicted.curves)
     assert answer.content == files.encode_photo(rendered, ".png")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import files, photo, thumbnails
+from imharmony import files, photo, rendering, thumbnails
 from imharmony.benchmark.cases import Case, make_inputs, write_inputs
 from imharmony.curves import Curves
 from imharmony.harmonizer import Harmonizer
@@ -95,7 +95,9 @@ def time_arrays(
     rows = {
         "mask": lambda: photo.mask_box(photo.mask_from_array(mask, size=size)),
         **_network_stages(harmonizer, image, mask_image, case),
-        "render": lambda: photo.render_into(out, image, mask_image, curves, box=box),
+        "render": lambda: rendering.render_into(
+            out, image, mask_image, curves, box=box
+        ),
     }
     with _nothing_remembered():
         times |= {
@@ -135,7 +137,7 @@ def time_files(
         def whole() -> None:
             opened = decode()
             predicted = harmonizer.predict(*opened)
-            rendered = photo.render(*opened, predicted.curves, box=predicted.box)
+            rendered = rendering.render(*opened, predicted.curves, box=predicted.box)
             files.write_photo(rendered, target, overwrite=True)
 
         times = {"whole": repeat(whole, runs=runs, seconds=seconds)}
@@ -145,7 +147,7 @@ def time_files(
             "decode": decode,
             **_network_stages(harmonizer, image, mask_image, case),
             "render and encode": lambda: files.write_photo(
-                photo.render(image, mask_image, curves), target, overwrite=True
+                rendering.render(image, mask_image, curves), target, overwrite=True
             ),
             "encode": lambda: files.write_photo(image, target, overwrite=True),
         }

@@ -89,7 +89,7 @@ def _main(job: dict[str, Any]) -> None:
 
 
 def _harmonize(case: Case, job: dict[str, Any]) -> None:
-    from imharmony import files, photo
+    from imharmony import files, rendering
     from imharmony.harmonizer import Harmonizer
 
     harmonizer = Harmonizer(weights=job["weights"], num_threads=job["threads"])
@@ -98,7 +98,9 @@ def _harmonize(case: Case, job: dict[str, Any]) -> None:
         image = files.read_photo(composite)
         mask_image = files.read_mask(mask, size=(case.size, case.size))
         predicted = harmonizer.predict(image, mask_image)
-        rendered = photo.render(image, mask_image, predicted.curves, box=predicted.box)
+        rendered = rendering.render(
+            image, mask_image, predicted.curves, box=predicted.box
+        )
         files.write_photo(rendered, target, overwrite=True)
         return
     harmonizer(*make_inputs(Case(64, case.depth, 25, "soft")))

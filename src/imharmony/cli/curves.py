@@ -168,7 +168,7 @@ def apply(
     import pyvips
 
     from imharmony import curve_files
-    from imharmony.photo import render
+    from imharmony.rendering import render
 
     inputs = [curves, photo, mask]
     check_outputs({"output": output}, inputs=inputs, overwrite=overwrite)

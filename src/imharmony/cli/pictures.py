@@ -167,7 +167,7 @@ def _harmonize_opened(
     background: "pyvips.Image | None" = None,
 ) -> "pyvips.Image":
     """Predict, say what was used, render."""
-    from imharmony import photo
+    from imharmony import rendering
     from imharmony.harmonizer import Harmonizer
 
     harmonizer = Harmonizer(model, weights=weights)
@@ -176,4 +176,4 @@ def _harmonize_opened(
             image, mask, label=label, strength=strength, background=background
         )
     say_what_was_found(predicted, label=label, strength=strength)
-    return photo.render(image, mask, predicted.curves, box=predicted.box)
+    return rendering.render(image, mask, predicted.curves, box=predicted.box)

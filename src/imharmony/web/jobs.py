@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from imharmony import compositing, curve_files, files, formats, photo
+from imharmony import compositing, curve_files, files, formats, photo, rendering
 from imharmony.errors import HarmonizeWarning, ImageError, UsageError
 from imharmony.harmonizer import MODELS, Harmonizer, Predicted
 from imharmony.web.messages import Answer, Job
@@ -169,7 +169,7 @@ def _predict(job: Job, image: pyvips.Image, mask: pyvips.Image) -> Predicted:
 def _harmonize(job: Job) -> tuple[Path, str | None]:
     image, mask, name = _open(job, is_mask_needed=True)
     predicted = _predict(job, image, mask)
-    rendered = photo.render(image, mask, predicted.curves)
+    rendered = rendering.render(image, mask, predicted.curves, box=predicted.box)
     return _write(job, rendered, name), predicted.label
 
 
@@ -177,7 +177,7 @@ def _render(job: Job) -> tuple[Path, str | None]:
     record = curve_files.read(Path(job.files["curves"]), name="curves")
     image, mask, name = _open(job, is_mask_needed=job.options["alpha_mask"])
     curves = record.curves.blend(job.options["strength"])
-    return _write(job, photo.render(image, mask, curves), name), None
+    return _write(job, rendering.render(image, mask, curves), name), None
 
 
 def _curves(job: Job) -> tuple[Path, str | None]:
