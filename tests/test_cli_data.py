@@ -142,7 +142,7 @@ def test_the_number_of_workers_changes_nothing(
     ("families", "message"),
     [
         ("retouch=much", "--families: expected name=share, such as retouch=0.5, got"),
-        ("sepia", "families gives shares above 0 to retouch, daylight, reinhard, "),
+        ("sepia", "families gives shares above 0 to retouch, daylight, light, reinhard, "),
     ],
 )
 def test_wrong_families_are_refused(

@@ -12,6 +12,7 @@ from imharmony.training.data.looks import Look, UInt8Array
 from imharmony.training.data.pool import read_pool
 from imharmony.training.data.synthesis import (
     FAMILIES,
+    LOCAL,
     WHOLE,
     LookSettings,
     Synthesis,
@@ -44,7 +45,8 @@ def test_looks_say_their_family(pool_folder: Path) -> None:
 
 def count_calls(monkeypatch: pytest.MonkeyPatch, family: str, calls: list[str]) -> None:
     """Note every look of a family that is made, whatever it says it is."""
-    table: dict[str, Callable[..., Look]] = WHOLE if family in WHOLE else TRANSFERS
+    tables: list[dict[str, Callable[..., Look]]] = [WHOLE, LOCAL, TRANSFERS]
+    table = next(table for table in tables if family in table)
     make = table[family]
 
     def counted(*args: object) -> Look:

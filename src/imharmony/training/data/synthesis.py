@@ -6,9 +6,10 @@ truth with the foreground replaced by the photograph under the second. Either lo
 may be the untouched photograph. So the network learns to undo whatever was done
 to the foreground and to redo whatever was done to the rest.
 
-Families of looks: `retouch` and `daylight` (module `looks`) suit any picture;
-`reinhard`, `fecker`, `xiao` and `pitie` (module `transfers`) give the foreground the
-colors of another photograph's object of the same label.
+Families of looks: `retouch` and `daylight` (module `looks`) suit any picture; `light`
+changes the foreground from one end to the other, as no curve can undo; `reinhard`,
+`fecker`, `xiao` and `pitie` (module `transfers`) give it the colors of another
+photograph's object of the same label.
 
 Every draw depends on a seed and the pair's index alone.
 """
@@ -27,15 +28,19 @@ from imharmony.training.data.looks import (
     after,
     base_table,
     daylight_look,
+    light_look,
     retouch_look,
 )
 from imharmony.training.data.pairs import (
+    Box,
     Pair,
     Scene,
     SinglePair,
+    halve,
     mask_limits,
+    positions,
     random_part,
-    resize,
+    resize_part,
     stack,
 )
 from imharmony.training.data.pool import Pool
@@ -52,7 +57,9 @@ __all__ = ["FAMILIES", "LookSettings", "Pair", "Synthesis"]
 
 WHOLE = {"retouch": retouch_look, "daylight": daylight_look}
 """Families that suit the rest of a photograph, too."""
-FAMILIES = (*WHOLE, *TRANSFERS)
+LOCAL = {"light": light_look}
+"""Families that change an object from one end to the other."""
+FAMILIES = (*WHOLE, *LOCAL, *TRANSFERS)
 CHANGED = ("foreground", "rest", "both")
 
 
@@ -113,7 +120,7 @@ class LookSettings:
                 raise UsageError(msg)
             # In one order, so that equal settings give equal pairs.
             object.__setattr__(self, name, {n: shares[n] for n in known if n in shares})
-        if not self._whole and not self.changed.get("foreground"):
+        if not self.whole and not self.changed.get("foreground"):
             msg = (
                 f"families {', '.join(self.families)} change the foreground only, "
                 f"which changed gives no share: {self.changed}"
@@ -121,7 +128,7 @@ class LookSettings:
             raise UsageError(msg)
 
     @property
-    def _whole(self) -> dict[str, float]:
+    def whole(self) -> dict[str, float]:
         """Shares of the families that suit the rest, too."""
         return {n: self.families[n] for n in WHOLE if self.families.get(n)}
 
@@ -147,6 +154,8 @@ class Synthesis:
     def __init__(self, pool: Pool, settings: LookSettings, *, seed: int) -> None:
         self.pool, self.settings, self.seed = pool, settings, seed
         self._kept: dict[int, tuple[UInt8Array, UInt8Array]] = {}
+        self._boxes: dict[int, Box] = {}
+        self._halved: dict[tuple[int, tuple[int, int]], list[UInt8Array]] = {}
         labels = np.array([example.semantic_label for example in pool])
         has_mask = np.array([example.mask is not None for example in pool])
         self._masked = np.flatnonzero(has_mask)
@@ -157,6 +166,12 @@ class Synthesis:
                 "that give object no share"
             )
         known = self._masked if len(self._masked) else np.arange(len(pool))
+        self._shapes = _Choice(settings.shapes)
+        self._changed = _Choice(settings.changed)
+        self._families = _Choice(settings.families)
+        self._whole = _Choice(settings.whole or {"none": 1.0})
+        strengths = {name: share for name, (share, *_) in settings.strengths.items()}
+        self._strengths = _Choice(strengths)
         same = {int(n): np.flatnonzero(has_mask & (labels == n)) for n in set(labels)}
         self._peers = {n: peers if len(peers) else known for n, peers in same.items()}
 
@@ -181,7 +196,7 @@ class Synthesis:
         photo, mask = self.pool.pixels(example)
         if not mask.size:
             rng = self._rng(index, 5)
-            shape = _choose(rng, self.settings.shapes)
+            shape = self._shapes.draw(rng)
             if shape == "object":
                 other = int(self._rng(index, 3).choice(self._masked))
                 mask = stretch(self.pool.pixels(other)[1], photo.shape[:2])
@@ -205,7 +220,8 @@ class Synthesis:
         whole, own = self._samples(example, photo, mask)
         low, high = self.settings.difference
         rng = self._rng(index, 2)
-        base = base_table(self._rng(index, 4), self.settings.base)
+        base = self._draw_base(index)
+        max_hue_change = self.settings.max_hue_change
         scale = 1.0
         for _ in range(11):
             looks = self._draw_once(rng, example, own, scale)
@@ -213,19 +229,27 @@ class Synthesis:
                 looks = (after(base, looks[0]), after(base, looks[1]))
             real, foreground = (look.apply(own).clip(0, 1) for look in looks)
             difference = float(((real - foreground) ** 2).mean()) ** 0.5
-            clipped = max(
-                _share_clipped(whole, looks[0].apply(whole)),
-                _share_clipped(own, foreground),
-            )
+            clipped = _share_clipped(own, foreground)
+            if looks[0] is not UNTOUCHED:
+                clipped = max(clipped, _share_clipped(whole, looks[0].apply(whole)))
             if (
                 difference > high
                 or clipped > self.settings.max_clipped
-                or _hue_change(real, foreground) > self.settings.max_hue_change
+                or (
+                    max_hue_change < 180
+                    and _hue_change(real, foreground) > max_hue_change
+                )
             ):
                 scale *= 0.7
             elif difference >= low:
                 break
         return looks
+
+    def _draw_base(self, index: int) -> FloatArray | None:
+        """Draw the curves, (3, 256), that the whole photograph takes on; or none."""
+        if not self.settings.base:
+            return None
+        return base_table(self._rng(index, 4), self.settings.base)
 
     def _samples(
         self, example: int, photo: UInt8Array, mask: UInt8Array
@@ -241,22 +265,23 @@ class Synthesis:
     def _draw_once(
         self, rng: np.random.Generator, example: int, own: UInt8Array, scale: float
     ) -> tuple[Look, Look]:
-        share, low, high = np.array(list(self.settings.strengths.values())).T
-        which = rng.choice(len(share), p=share / share.sum())
-        whole = self.settings._whole
-        changed = _choose(rng, self.settings.changed) if whole else "foreground"
+        _, low, high = self.settings.strengths[self._strengths.draw(rng)]
+        whole = self.settings.whole
+        changed = self._changed.draw(rng) if whole else "foreground"
         looks = []
         for name in ("rest", "foreground"):
             look = UNTOUCHED
             if changed in (name, "both"):
-                strength = scale * rng.uniform(low[which], high[which])
-                family = _choose(rng, self.settings.families)
+                strength = scale * rng.uniform(low, high)
+                family = self._families.draw(rng)
                 if name == "rest" and family not in WHOLE:
                     family = (
-                        next(iter(whole)) if len(whole) == 1 else _choose(rng, whole)
+                        self._whole.draw(rng) if len(whole) > 1 else next(iter(whole))
                     )
                 if family in WHOLE:
                     look = WHOLE[family](rng, strength)
+                elif family in LOCAL:
+                    look = LOCAL[family](rng, strength)
                 else:
                     peers = self._peers[self.pool[example].semantic_label]
                     peer = int(rng.choice(peers))
@@ -279,31 +304,69 @@ class Synthesis:
         example = self.draw_example(index)
         photo, full_mask = self.draw_pixels(index, example)
         rng = self._rng(index, 1)
-        inner = mask_limits(full_mask)
+        inner = self._box(example, full_mask)
         outer = random_part(rng, inner, full_mask.shape)
         step = -1 if rng.random() < 0.5 else 1
         if self.settings.parts > rng.random():
             inner = part_of_object(rng, inner, full_mask)
         looks = self._draw_looks(index, example, photo, full_mask)
-        scenes = []
-        for part in (outer, inner):
-            levels = resize(photo[part], size)[:, :, ::step]
-            mask = resize(full_mask[part], size)[:, :, ::step] / np.float32(255)
-            real, composite = (look.apply(levels).clip(0, 1) for look in looks)
-            composite -= real
-            composite *= mask
-            composite += real
-            scenes.append(Scene(composite, real, mask))
-        return SinglePair(scenes[0], scenes[1], self.pool[example].semantic_label)
+        layers = self._layers(example, photo, full_mask, size)
+        parts = [
+            resize_part(photo, full_mask, layers, part, size) for part in (outer, inner)
+        ]
+        levels = np.stack(parts, axis=1)[..., ::step]  # (4, 2, h, w)
+        masks = levels[3:] / np.float32(255)
+        place = None
+        if looks[1].light is not None:
+            box = self._box(example, full_mask)
+            places = [positions(box, part, size) for part in (outer, inner)]
+            place = np.stack(places, axis=1)[..., ::step]  # (2, 2, h, w)
+        real = looks[0].apply(levels[:3]).clip(0, 1)
+        composite = looks[1].apply(levels[:3], place).clip(0, 1)
+        composite -= real
+        composite *= masks
+        composite += real
+        whole, crop = (
+            Scene(composite[:, k], real[:, k], masks[:, k]) for k in range(2)
+        )
+        return SinglePair(whole, crop, self.pool[example].semantic_label)
+
+    def _box(self, example: int, mask: UInt8Array) -> Box:
+        """Limits of a mask; kept for an example's own."""
+        if self.pool[example].mask is None:  # the next pair's mask is another
+            return mask_limits(mask)
+        if example not in self._boxes:
+            self._boxes[example] = mask_limits(mask)
+        return self._boxes[example]
+
+    def _layers(
+        self, example: int, photo: UInt8Array, mask: UInt8Array, size: tuple[int, int]
+    ) -> list[UInt8Array]:
+        """Photo and mask in one, halved as often as is of use; kept."""
+        if (example, size) not in self._halved:
+            self._halved[example, size] = halve(photo, mask, size)
+        layers = self._halved[example, size]
+        if self.pool[example].mask is None:  # kept was another pair's
+            masks = [stretch(mask, layer.shape[:2]) for layer in layers]
+            layers = [
+                np.dstack([x[..., :3], m]) for x, m in zip(layers, masks, strict=True)
+            ]
+        return layers
 
 
-def _choose(rng: np.random.Generator, shares: dict[str, float]) -> str:
-    """Draw a name by its share."""
-    # What Generator.choice does with the same draw, without its checks.
-    below = np.array(list(shares.values()))
-    below = (below / below.sum()).cumsum()
-    below /= below[-1]
-    return list(shares)[int(below.searchsorted(rng.random(), side="right"))]
+class _Choice:
+    """Names that are drawn by their shares."""
+
+    def __init__(self, shares: dict[str, float]) -> None:
+        self._names = list(shares)
+        # What Generator.choice makes of shares, once instead of at each draw.
+        below = np.array(list(shares.values()))
+        below = (below / below.sum()).cumsum()
+        self._below = below / below[-1]
+
+    def draw(self, rng: np.random.Generator) -> str:
+        """Draw a name; the same draw as `Generator.choice`."""
+        return self._names[int(self._below.searchsorted(rng.random(), side="right"))]
 
 
 def _some_pixels(pixels: UInt8Array) -> UInt8Array:

@@ -15,7 +15,7 @@ from imharmony.errors import UsageError
 from imharmony.networks import LABELS
 from imharmony.training.data.labels import LABELS_FILE, LabeledPair, write_labels
 from imharmony.training.data.looks import FloatArray, Look, UInt8Array
-from imharmony.training.data.pairs import mask_limits
+from imharmony.training.data.pairs import mask_limits, positions
 from imharmony.training.data.pool import read_pool
 from imharmony.training.data.synthesis import LookSettings, Synthesis
 from imharmony.training.data.transfers import regrain
@@ -115,7 +115,12 @@ def _write_pair(
     rgb, mask = synthesis.draw_pixels(index, example)
     levels = np.ascontiguousarray(rgb.transpose(2, 0, 1))  # (3, H, W)
     looks = synthesis.draw_looks(index, example)
-    real, changed = (look.apply(levels).clip(0, 1) for look in looks)
+    place = None
+    if looks[1].light is not None:
+        whole = (slice(0, mask.shape[0]), slice(0, mask.shape[1]))
+        place = positions(mask_limits(mask), whole, mask.shape)
+    real = looks[0].apply(levels).clip(0, 1)
+    changed = looks[1].apply(levels, place).clip(0, 1)
     changed = _regrain(levels, changed, mask, looks[1])
     composite = real + (changed - real) * (mask / np.float32(255))
     stem = f"s{index:06d}"
