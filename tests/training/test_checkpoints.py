@@ -121,6 +121,18 @@ def test_damaged_metadata_are_refused(
         load_checkpoint(saved[1])
 
 
+def test_a_checkpoint_from_before_there_were_kinds_is_of_s2crnet(
+    tmp_path: Path,
+) -> None:
+    network = build_s2crnet("s2crnet")
+    path = tmp_path / "old.safetensors"
+    save_checkpoint(path, network, variant="s2crnet", thumbnail_size=(8, 8))
+    rewrite(path, RECORD)
+    loaded, variant, _ = load_checkpoint(path)
+    assert (type(loaded), variant) == (S2CRNet, "s2crnet")
+    assert same_state(loaded.state_dict(), network.state_dict())
+
+
 def test_a_checkpoint_without_a_tensor_is_refused(saved: tuple[S2CRNet, Path]) -> None:
     rewrite(saved[1], RECORD, drop="encoder.0.weight")
     with pytest.raises(WeightsError, match=r"encoder\.0\.weight is missing"):

@@ -6,10 +6,19 @@ import pytest
 from imharmony.benchmark.baselines import reference_loop
 from imharmony.training import cost
 
+Rows = dict[str, dict[str, float | None]]
 
-@pytest.mark.parametrize("name", ["s2crnet", "s2crnet-c", "s2crnet-cs"])
-def test_parameters_are_the_papers(name: str) -> None:
-    row = cost.variants()[name]
+
+@pytest.fixture(scope="module")
+def rows() -> Rows:
+    return cost.variants()
+
+
+@pytest.mark.parametrize(
+    "name", ["s2crnet", "s2crnet-c", "s2crnet-cs", "hdnet-lite", "hdnet"]
+)
+def test_parameters_are_the_papers(rows: Rows, name: str) -> None:
+    row = rows[name]
     assert row["params"] is not None
     assert row["paper_params"] == pytest.approx(row["params"], abs=5000)
 
@@ -30,6 +39,17 @@ def test_macs_of_the_heads_are_their_weights() -> None:
     # Second stage: two linear layers of 512 x 192, no biases counted.
     difference = cost.count_macs("s2crnet-c", 64) - cost.count_macs("s2crnet", 64)
     assert difference == 2 * 512 * 192
+
+
+@pytest.mark.parametrize(
+    ("variant", "gmacs"), [("hdnet-lite", 1.62 + 0.27), ("hdnet", 25.5 + 3.5)]
+)
+def test_macs_of_hdnet_are_those_counted_in_the_released_network(
+    variant: str, gmacs: float
+) -> None:
+    # Its convolutions, then its similarities and kernels made from the picture; 0.8 %
+    # are normalization by matrix products, which there is none of.
+    assert cost.count_macs(variant, 256) / 1e9 == pytest.approx(gmacs, rel=0.015)
 
 
 def test_torch_renders_what_numpy_renders() -> None:

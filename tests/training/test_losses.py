@@ -10,6 +10,7 @@ from imharmony.training.losses import (
     distance_to,
     plain_l1,
     relative_l1,
+    relative_l2,
     render_stages,
     roughness,
     stage_losses,
@@ -62,6 +63,29 @@ def test_relative_l1_of_an_empty_mask_is_zero() -> None:
     harmonized, real, mask = pictures(0)
     mask[1] = 0
     assert relative_l1(harmonized, real, mask)[1] == 0
+
+
+@pytest.mark.parametrize(("min_area", "divisor"), [(1.0, 2), (100.0, 100)])
+def test_relative_l2_is_of_values_from_minus_1_to_1_per_pixel_and_channel(
+    min_area: float, divisor: int
+) -> None:
+    real = torch.zeros(1, 3, 2, 2)
+    harmonized = torch.full_like(real, 0.5)  # wrong by 1 of [-1, 1] everywhere
+    mask = torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
+    loss = relative_l2(harmonized, real, mask, min_area=min_area)
+    assert loss.tolist() == pytest.approx([2 / divisor])
+
+
+def test_relative_l2_of_an_empty_mask_is_zero() -> None:
+    image, other, mask = pictures(3)
+    assert not relative_l2(image, other, 0 * mask, min_area=0).any()
+
+
+def test_the_squared_loss_is_chosen_by_name() -> None:
+    image, real, mask = pictures(4)
+    found = stage_losses([image], real, mask, pixel_loss="relative_l2", min_area=3)
+    expected = relative_l2(image, real, mask, min_area=3).mean()
+    assert float(found) == pytest.approx(float(expected))
 
 
 def test_plain_l1_is_the_mean_over_pixels_and_channels() -> None:

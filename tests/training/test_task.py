@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from imharmony.errors import HarmonizeError, UsageError
-from imharmony.training import task
 from imharmony.training.checkpoints import load_checkpoint
 from imharmony.training.data.pool import read_pool
 from imharmony.training.data.synthesis import LookSettings, Synthesis
-from imharmony.training.networks.s2crnet import build_s2crnet
+from imharmony.training.networks.s2crnet import S2CRNet, build_s2crnet
 from imharmony.training.networks.squeezenet import add_batch_norm
+from imharmony.training.recipes import s2crnet as recipe
 from imharmony.training.settings import TrainSettings
 from imharmony.training.task import Devices, Progress, train
 
@@ -107,6 +107,7 @@ def test_the_result_is_a_checkpoint_with_the_settings_dimensions(
 ) -> None:
     network, variant, thumbnail_size = load_checkpoint(finished / "weights.safetensors")
     assert (variant, thumbnail_size) == ("s2crnet-cs", (24, 24))
+    assert isinstance(network, S2CRNet)
     assert network.dimensions.num_bins == 4
 
 
@@ -278,7 +279,7 @@ def broken_second_step(monkeypatch: pytest.MonkeyPatch) -> None:
     def loss(*_: Any, **__: Any) -> Tensor:
         return next(losses).clone().requires_grad_()
 
-    monkeypatch.setattr(task, "stage_losses", loss)
+    monkeypatch.setattr(recipe, "stage_losses", loss)
 
 
 @pytest.mark.usefixtures("broken_second_step")
@@ -300,7 +301,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run_before_the_step(
         return (0 * rendered[-1]).sum().sqrt()  # 0, of infinite slope
 
     steps: list[object] = []
-    monkeypatch.setattr(task, "stage_losses", loss)
+    monkeypatch.setattr(recipe, "stage_losses", loss)
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda self: steps.append(self))
     with pytest.raises(
         HarmonizeError, match="at step 0 a loss or its gradient was not"

@@ -11,6 +11,7 @@ import torch
 from imharmony import cli
 from imharmony.training import task
 from imharmony.training.networks.s2crnet import build_s2crnet
+from imharmony.training.recipes import s2crnet as recipe
 from imharmony.training.task import Devices
 
 CONFIG = """
@@ -85,7 +86,7 @@ def test_a_run_that_went_wrong_exits_with_1_and_names_the_batch(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = torch.tensor(torch.nan, requires_grad=True)
-    monkeypatch.setattr(task, "stage_losses", lambda *_, **__: 1 * broken)
+    monkeypatch.setattr(recipe, "stage_losses", lambda *_, **__: 1 * broken)
     code, _, err = run("--accelerator", "cpu")
     assert code == 1
     assert err.splitlines()[-1].endswith("not finite; its batch is in nan_batch.pt")

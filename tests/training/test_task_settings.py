@@ -8,11 +8,16 @@ import pytest
 
 from imharmony.errors import UsageError
 from imharmony.training.data.synthesis import LookSettings
+from imharmony.training.kinds import build_network, kind_of
 from imharmony.training.networks.s2crnet import build_s2crnet
 from imharmony.training.settings import CONFIGS, TrainSettings, read_settings
 
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.toml"))
-PUBLISHED = [name for name in NAMES if name.endswith(("-paper", "-released"))]
+PUBLISHED = [
+    name
+    for name in NAMES
+    if name.startswith("s2crnet") and name.endswith(("-paper", "-released"))
+]
 
 
 def write(path: Path, text: str) -> str:
@@ -105,7 +110,10 @@ def test_an_unknown_config_is_refused(config: str) -> None:
         ("thumbnail_size = [64]", r"thumbnail_size is tuple\[int, int\], got \(64,\)"),
         ("thumbnail_size = [64, 'a']", r"thumbnail_size is tuple\[int, int\], got"),
         ("unlabeled_sources = [1]", r"unlabeled_sources is tuple\[str, \.\.\.\], got"),
-        ("schedule = 'linear'", "schedule is one of cosine, constant, got 'linear'"),
+        (
+            "schedule = 'linear'",
+            "schedule is one of cosine, constant, steps, got 'linear'",
+        ),
         ("precision = '8'", "precision is one of 32-true, bf16-mixed, 16-mixed, got"),
         ("trunk = 1", r"trunk is str \| None, got 1"),
         ("[looks.families]\nretouch = 'a'", r"families is dict\[str, float\], got"),
@@ -155,7 +163,8 @@ def test_the_configs_of_the_package_are_the_checked_in_list() -> None:
     variants = ("s2crnet", "s2crnet-c", "s2crnet-cs", "s2crnet-s")
     published = [f"{v}-{source}" for v in variants for source in ("paper", "released")]
     ablations = [f"ablation-{row}" for row in "abcdefg"]
-    other = ["s2crnet-cs", "s2crnet-cs3-released"]
+    other = ["s2crnet-cs", "s2crnet-cs3-released", "hdnet-released"]
+    other += ["hdnet-lite", "hdnet-lite-paper", "hdnet-lite-released"]
     assert sorted([*published, *ablations, *other]) == NAMES
 
 
@@ -163,7 +172,8 @@ def test_the_configs_of_the_package_are_the_checked_in_list() -> None:
 def test_a_config_says_what_it_is_and_builds_its_network(name: str) -> None:
     assert (CONFIGS / f"{name}.toml").read_text(encoding="utf-8").startswith("# ")
     settings = read_settings(name)
-    build_s2crnet(settings.variant, **settings.dimensions)
+    built = build_network(settings.variant, **settings.dimensions)
+    assert kind_of(settings.variant) == type(built).__name__.lower()
 
 
 def test_the_bundled_weights_config_keeps_its_meaning() -> None:

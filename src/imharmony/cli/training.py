@@ -163,7 +163,7 @@ def export(
         Path,
         typer.Argument(
             help="A .safetensors file, as training writes it, or a .pth file in the "
-            "format of the S²CRNet authors."
+            "format of the S²CRNet or HDNet authors."
         ),
     ],
     *,
@@ -174,7 +174,7 @@ def export(
         str | None,
         typer.Option(
             help="Network in a .pth file, which does not say: s2crnet, s2crnet-s, "
-            "s2crnet-c or s2crnet-cs.",
+            "s2crnet-c, s2crnet-cs, hdnet-lite, hdnet-medium or hdnet.",
             show_default=False,
         ),
     ] = None,

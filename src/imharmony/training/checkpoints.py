@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from imharmony.errors import UsageError, WeightsError
+from imharmony.training.kinds import AnyNetwork, kind_of, restore_network
+from imharmony.training.networks.hdnet import HDNet, HDNetDimensions
 from imharmony.training.networks.s2crnet import Dimensions, S2CRNet
 
 __all__ = [
@@ -38,13 +40,14 @@ def sha256(path: Path) -> str:
 
 
 def save_checkpoint(
-    path: Path, network: S2CRNet, *, variant: str, thumbnail_size: tuple[int, int]
+    path: Path, network: AnyNetwork, *, variant: str, thumbnail_size: tuple[int, int]
 ) -> None:
     """Write a network as safetensors, its dimensions in the metadata.
 
     Written to a temporary name first, so a killed process leaves the old file.
     """
     record = {
+        "network": kind_of(variant),
         "variant": variant,
         "thumbnail_size": thumbnail_size,
         "dimensions": asdict(network.dimensions),
@@ -59,7 +62,7 @@ def save_checkpoint(
     partial.replace(path)
 
 
-def load_checkpoint(path: Path) -> tuple[S2CRNet, str, tuple[int, int]]:
+def load_checkpoint(path: Path) -> tuple[AnyNetwork, str, tuple[int, int]]:
     """Read what `save_checkpoint` wrote.
 
     Returns
@@ -85,7 +88,9 @@ def load_checkpoint(path: Path) -> tuple[S2CRNet, str, tuple[int, int]]:
         raise WeightsError(msg)
     try:
         record = json.loads(metadata[FORMAT])
-        network = S2CRNet(Dimensions(**record["dimensions"]))
+        # Records from before there was another kind do not name it.
+        kind = record.get("network", "s2crnet")
+        network = restore_network(kind, record["dimensions"])
         height, width = record["thumbnail_size"]
         variant = record["variant"]
     except (KeyError, TypeError, ValueError, UsageError) as error:
@@ -120,12 +125,14 @@ def load_trunk(network: S2CRNet, path: Path) -> None:
     _load_strictly(network.encoder, trunk, name=str(path), prefix="features.")
 
 
-def released_keys(dimensions: Dimensions) -> dict[str, str]:
+def released_keys(dimensions: Dimensions | HDNetDimensions) -> dict[str, str]:
     """Map our parameter names to those of the authors' checkpoint.
 
-    The released file holds a plain and a label-aware head for each of its two
+    The released S²CRNet holds a plain and a label-aware head for each of its two
     stages; a variant reads the one it uses.
     """
+    if isinstance(dimensions, HDNetDimensions):
+        return {name: _hdnet_key(name) for name in HDNet(dimensions).state_dict()}
     keys = {}
     for name in S2CRNet(dimensions).state_dict():
         theirs = re.sub(r"^encoder\.", "squeezenet1_1.", name)
@@ -140,7 +147,34 @@ def released_keys(dimensions: Dimensions) -> dict[str, str]:
     return keys
 
 
-def load_released(path: Path, dimensions: Dimensions) -> S2CRNet:
+def _hdnet_key(name: str) -> str:
+    """Name a parameter of HDNet as its authors do."""
+    part, _, rest = name.partition(".")
+    if part == "local_dynamics":
+        return f"LD.{rest}"
+    if part == "output":
+        return f"model_out.1.{rest}"
+    number, _, rest = rest.partition(".")
+    if part == "encoder":
+        layer = "71" if number == "7" else number
+        return f"model_layer{layer}.{rest if number == '0' else f'1.{rest}'}"
+    if part == "global_dynamics":
+        for ours, theirs in (
+            ("squeeze", "conv_kernel.1"), ("kernels", "conv_kernel.3"),
+            ("guide", "conv_guide"),
+        ):  # fmt: skip
+            rest = rest.replace(ours, theirs)
+        return f"model_layer{11 + int(number)}att.{rest}"
+    layer = "72" if number == "0" else str(7 + int(number))
+    module, _, kind = rest.partition(".")
+    return f"model_layer{layer}{'.1' if module == 'conv' else 'norm'}.{kind}"
+
+
+@overload
+def load_released(path: Path, dimensions: Dimensions) -> S2CRNet: ...
+@overload
+def load_released(path: Path, dimensions: HDNetDimensions) -> HDNet: ...
+def load_released(path: Path, dimensions: Dimensions | HDNetDimensions) -> AnyNetwork:
     """Read a checkpoint in the authors' format.
 
     Parameters
@@ -148,13 +182,13 @@ def load_released(path: Path, dimensions: Dimensions) -> S2CRNet:
     path : Path
         A `.pth` file: a dictionary with the weights under `state_dict`, other
         entries ignored; or the weights alone.
-    dimensions : Dimensions
+    dimensions : Dimensions or HDNetDimensions
         Of the variant to read: the file itself does not say. With a semantic
         label the label-aware heads are read, else the plain ones.
 
     Returns
     -------
-    S2CRNet
+    S2CRNet or HDNet
         In evaluation mode.
 
     Raises
@@ -164,7 +198,11 @@ def load_released(path: Path, dimensions: Dimensions) -> S2CRNet:
         missing or misshapen; the message names every one.
     """
     stored = _read_state_dict(path)
-    network = S2CRNet(dimensions)
+    network: AnyNetwork
+    if isinstance(dimensions, HDNetDimensions):
+        network = HDNet(dimensions)
+    else:
+        network = S2CRNet(dimensions)
     keys = released_keys(dimensions)
     ours = {name: stored[key] for name, key in keys.items() if key in stored}
     _load_strictly(network, ours, name=str(path), names=keys)

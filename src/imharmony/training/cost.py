@@ -9,17 +9,24 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from imharmony.training.networks.s2crnet import VARIANTS, S2CRNet, build_s2crnet
+from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork, build_network, kind_of
+from imharmony.training.networks.hdnet import HDNet
+from imharmony.training.networks.s2crnet import build_s2crnet
 from imharmony.training.threads import num_threads
 
 __all__ = ["count_macs", "count_params", "reference_loop", "variants", "whole_photo"]
 
-PAPER_PARAMS = {"s2crnet": 0.72e6, "s2crnet-c": 0.92e6, "s2crnet-cs": 0.95e6}
-"""As the paper's table 2 and text give them."""
+PAPER_PARAMS = {
+    "s2crnet": 0.72e6, "s2crnet-c": 0.92e6, "s2crnet-cs": 0.95e6,
+    "hdnet-lite": 0.65e6, "hdnet": 10.41e6,
+}  # fmt: skip
+"""As the S²CRNet paper's table 2 and text, and the HDNet authors' table, give them."""
 
 
 def variants() -> dict[str, dict[str, float | None]]:
     """Count every variant's parameters and multiplications at 256x256 thumbnails.
+
+    HDNet computes similarities of all positions, as the foreground may be everywhere.
 
     Returns
     -------
@@ -33,11 +40,11 @@ def variants() -> dict[str, dict[str, float | None]]:
     """
     return {
         name: {
-            "params": count_params(build_s2crnet(name)),
+            "params": count_params(build_network(name)),
             "macs": count_macs(name, 256),
             "paper_params": PAPER_PARAMS.get(name),
         }
-        for name in VARIANTS
+        for name in ALL_VARIANTS
     }
 
 
@@ -49,15 +56,16 @@ def count_params(network: torch.nn.Module) -> int:
 def count_macs(variant: str, size: int) -> int:
     """Count the multiply-accumulates of one prediction, by torch's own counter.
 
-    Nothing is computed: the network lies on torch's "meta" device.
+    Of S²CRNet nothing is computed: it lies on torch's "meta" device, which HDNet's
+    single precision within mixed precision does not know.
 
     Examples
     --------
     >>> round(count_macs("s2crnet-cs", 256) / 1e9, 2)
     0.61
     """
-    with torch.device("meta"):
-        network = build_s2crnet(variant).eval()
+    with torch.device("cpu" if kind_of(variant) == "hdnet" else "meta"):
+        network = build_network(variant).eval()
         inputs = _inputs(network, size)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(*inputs)
@@ -111,7 +119,9 @@ def _loop(
     return np.asarray(blended.round().numpy().astype(composite.dtype))
 
 
-def _inputs(network: S2CRNet, size: int) -> tuple[Tensor, ...]:
+def _inputs(network: AnyNetwork, size: int) -> tuple[Tensor, ...]:
     image, mask = torch.ones(1, 3, size, size), torch.ones(1, 1, size, size)
+    if isinstance(network, HDNet):
+        return image, mask
     label = torch.zeros(1, network.dimensions.num_labels)
     return image, mask, image, mask, label

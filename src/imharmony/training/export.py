@@ -8,19 +8,21 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from imharmony import files, photo
 from imharmony.errors import UsageError, WeightsError
 from imharmony.networks import LABELS, Contract
 from imharmony.thumbnails import make_thumbnails
 from imharmony.training.checkpoints import load_checkpoint, load_released, sha256
-from imharmony.training.networks.s2crnet import VARIANTS, Prediction, S2CRNet
+from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork
+from imharmony.training.networks.hdnet import HDNET_VARIANTS
+from imharmony.training.networks.s2crnet import VARIANTS
+from imharmony.training.recipes import recipe_for
 
 __all__ = ["INPUTS", "TOLERANCE", "export", "export_network"]
 
 INPUTS = ("composite", "mask", "foreground", "foreground_mask", "semantic_label")
-OUTPUTS = ("curve_params", "label_logits")
 
 RELEASED_THUMBNAIL_SIZE = (256, 256)
 COMPARISON = Path(__file__).parent / "comparison"
@@ -37,11 +39,11 @@ def export(checkpoint: Path, target: Path, *, variant: str | None = None) -> flo
     ----------
     checkpoint : Path
         A safetensors checkpoint of ours, or a `.pth` file in the format of the
-        S²CRNet authors.
+        S²CRNet or HDNet authors.
     target : Path
         File to write; replaced if it exists.
     variant : str or None
-        A key of `VARIANTS`: needed for the authors' format, whose keys do not tell
+        One of `ALL_VARIANTS`: needed for the authors' format, whose keys do not tell
         it; not for ours, which says it.
 
     Returns
@@ -63,49 +65,47 @@ def export(checkpoint: Path, target: Path, *, variant: str | None = None) -> flo
             raise UsageError(msg)
         network, variant, thumbnail_size = load_checkpoint(checkpoint)
     else:
-        if variant not in VARIANTS:
+        if variant not in ALL_VARIANTS:
             msg = (
                 f"{checkpoint}: a checkpoint in the authors' format does not say its "
-                f"variant; --variant is one of {', '.join(VARIANTS)}, got {variant}"
+                f"variant; --variant is one of {', '.join(ALL_VARIANTS)}, got {variant}"
             )
             raise UsageError(msg)
-        network = load_released(checkpoint, VARIANTS[variant])
+        if variant in HDNET_VARIANTS:
+            network = load_released(checkpoint, HDNET_VARIANTS[variant])
+        else:
+            network = load_released(checkpoint, VARIANTS[variant])
         thumbnail_size = RELEASED_THUMBNAIL_SIZE
-    contract = Contract(
+    contract = recipe_for(variant).contract(
+        network,
         variant=variant,
         thumbnail_size=thumbnail_size,
-        num_stages=network.dimensions.num_stages,
-        num_pieces=network.dimensions.num_pieces,
-        has_semantic_label=network.dimensions.has_semantic_label,
-        guesses_label=network.dimensions.guesses_label,
-        foreground_input=network.dimensions.foreground_input,
-        slopes=network.dimensions.slopes,
-        labels=LABELS,
-        contexts=network.dimensions.contexts,
         checkpoint_sha256=sha256(checkpoint),
     )
     return export_network(network, contract, target)
 
 
-def export_network(network: S2CRNet, contract: Contract, target: Path) -> float:
+def export_network(network: AnyNetwork, contract: Contract, target: Path) -> float:
     """Write a network that is in memory; see `export`."""
-    network.eval()
-    graph = io.BytesIO()
+    graph = recipe_for(contract.variant).graph(network)
+    graph.module.eval()  # all of it: the exporter puts it back into the mode it was in
+    data = io.BytesIO()
     example = example_inputs(contract, seed=0)
     with warnings.catch_warnings():  # the exporter warns of its own successor
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            InUse(network), example, graph,  # type: ignore[arg-type]  # a file works too
+            graph.module, tuple(example[name] for name in graph.inputs),
+            data,  # type: ignore[arg-type]  # a file works too
             dynamo=False, opset_version=17,
-            input_names=list(INPUTS), output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: "views"} for name in INPUTS[:2]},
+            input_names=list(graph.inputs), output_names=list(graph.outputs),
+            dynamic_axes={name: {0: "views"} for name in graph.views},
         )  # fmt: skip
-    model = onnx.load_from_string(graph.getvalue())
+    model = onnx.load_from_string(data.getvalue())
     _shorten_names(model.graph)
     onnx.helper.set_model_props(model, contract.to_metadata())
     onnx.checker.check_model(model)
-    data = model.SerializeToString()
-    difference = largest_difference(network, data, contract)
+    written = model.SerializeToString()
+    difference = largest_difference(network, written, contract)
     if difference > TOLERANCE:
         msg = (
             f"{target}: not written: ONNX and torch differ by {difference:.2g}, "
@@ -113,7 +113,7 @@ def export_network(network: S2CRNet, contract: Contract, target: Path) -> float:
         )
         raise WeightsError(msg)
     partial = target.with_suffix(".partial")
-    partial.write_bytes(data)
+    partial.write_bytes(written)
     partial.replace(target)
     return difference
 
@@ -131,26 +131,14 @@ def _shorten_names(graph: onnx.GraphProto) -> None:
                 node.output[k] = short.setdefault(name, f"t{len(short)}")
 
 
-class InUse(nn.Module):
-    """A network whose call is `S2CRNet.in_use`."""
-
-    def __init__(self, network: S2CRNet) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, *inputs: Tensor) -> Prediction:
-        """Predict for one composite."""
-        return self.network.in_use(*inputs)
-
-
-def example_inputs(contract: Contract, *, seed: int) -> tuple[Tensor, ...]:
+def example_inputs(contract: Contract, *, seed: int) -> dict[str, Tensor]:
     """Thumbnails of a photograph in another exposure and orientation for each seed.
 
     Returns
     -------
-    tuple of Tensor
-        In the order of `INPUTS`, of one composite. Odd seeds name a label, even ones
-        leave it unknown.
+    dict of Tensor
+        By the names of all inputs there are, of one composite. Odd seeds name a
+        label, even ones leave it unknown.
     """
     image = photo.to_array(files.read_photo(COMPARISON / "composite.png"))
     height, width = image.shape[:2]
@@ -174,19 +162,24 @@ def example_inputs(contract: Contract, *, seed: int) -> tuple[Tensor, ...]:
         label[seed // 2 % len(LABELS)] = 1
     fronts = (small.foreground, small.foreground_mask, label)
     views = (torch.tensor(array) for array in (small.composite, small.mask))
-    return (*views, *(torch.tensor(array)[None] for array in fronts))
+    tensors = (*views, *(torch.tensor(array)[None] for array in fronts))
+    return dict(zip(INPUTS, tensors, strict=True))
 
 
-def largest_difference(network: S2CRNet, data: bytes, contract: Contract) -> float:
+def largest_difference(network: AnyNetwork, data: bytes, contract: Contract) -> float:
     """Compare ONNX Runtime with torch on ten photographs, with and without label."""
     session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+    graph = recipe_for(contract.variant).graph(network)
     names = [node.name for node in session.get_inputs()]
     largest = 0.0
     for seed in range(10):
-        tensors = dict(zip(INPUTS, example_inputs(contract, seed=seed), strict=True))
+        tensors = example_inputs(contract, seed=seed)
         with torch.inference_mode():
-            expected = network.in_use(**tensors)
+            expected = graph.module(*(tensors[name] for name in graph.inputs))
+        if isinstance(expected, Tensor):
+            expected = (expected,)
         feeds = {name: tensors[name].numpy() for name in names}
-        for ours, theirs in zip(session.run(OUTPUTS, feeds), expected, strict=True):
+        found = session.run(graph.outputs, feeds)
+        for ours, theirs in zip(found, expected, strict=True):
             largest = max(largest, float(np.abs(ours - theirs.numpy()).max()))
     return largest

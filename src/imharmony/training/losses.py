@@ -1,8 +1,9 @@
-"""Losses of S²CRNet's training.
+"""Losses of S²CRNet's and HDNet's training.
 
 The relative L1 loss is that of J. Liang et al., arXiv:2109.05750, equation (2); the
-adversarial loss is the least-squares one of X. Mao et al., "Least Squares Generative
-Adversarial Networks", ICCV 2017, as the released code has it.
+relative L2 loss is that of HDNet's released code; the adversarial loss is the
+least-squares one of X. Mao et al., "Least Squares Generative Adversarial Networks",
+ICCV 2017, as S²CRNet's released code has it.
 """
 
 from collections.abc import Sequence
@@ -13,13 +14,19 @@ from torch import Tensor
 from imharmony.training.networks.s2crnet import render_curves
 
 __all__ = [
+    "PixelLoss",
     "distance_to",
+    "mean_error",
+    "pixel_errors",
     "plain_l1",
     "relative_l1",
+    "relative_l2",
     "render_stages",
     "roughness",
     "stage_losses",
 ]
+
+PixelLoss = Literal["relative_l1", "l1", "relative_l2"]
 
 
 def relative_l1(harmonized: Tensor, real: Tensor, mask: Tensor) -> Tensor:
@@ -51,6 +58,44 @@ def relative_l1(harmonized: Tensor, real: Tensor, mask: Tensor) -> Tensor:
     """
     errors = ((harmonized - real).abs() * mask).sum(dim=(1, 2, 3))  # (B,)
     return errors / mask.sum(dim=(1, 2, 3)).clamp(min=1e-6)
+
+
+def relative_l2(
+    harmonized: Tensor, real: Tensor, mask: Tensor, *, min_area: float
+) -> Tensor:
+    """Squared error inside the mask, per unit of mask and channel.
+
+    Parameters
+    ----------
+    harmonized, real : Tensor of float, shape (B, 3, H, W)
+        RGB, sRGB-encoded, [0, 1].
+    mask : Tensor of float, shape (B, 1, H, W)
+        Weight of each pixel.
+    min_area : float
+        In pixels. A smaller foreground weighs less, in proportion to its area.
+
+    Returns
+    -------
+    Tensor, shape (B,)
+        ΣM·(2Y − 2T)² / (3·max(ΣM, min_area)) of each picture: the values are scaled
+        to [-1, 1], as in HDNet's code.
+
+    Notes
+    -----
+    Differs from the released code: that sums over the whole picture, whose background
+    is equal in both.
+
+    Examples
+    --------
+    >>> import torch
+    >>> real, mask = torch.zeros(1, 3, 2, 2), torch.ones(1, 1, 2, 2)
+    >>> round(float(relative_l2(real + 0.1, real, mask, min_area=1)), 4)
+    0.04
+    >>> round(float(relative_l2(real + 0.1, real, mask, min_area=8)), 4)
+    0.02
+    """
+    errors = ((2 * harmonized - 2 * real) ** 2 * mask).sum(dim=(1, 2, 3))  # (B,)
+    return errors / (3 * mask.sum(dim=(1, 2, 3)).clamp(min=max(min_area, 1e-6)))
 
 
 def plain_l1(harmonized: Tensor, real: Tensor) -> Tensor:
@@ -89,8 +134,9 @@ def stage_losses(
     real: Tensor,
     mask: Tensor,
     *,
-    pixel_loss: Literal["relative_l1", "l1"] = "relative_l1",
+    pixel_loss: PixelLoss = "relative_l1",
     log_offset: float = 0.0,
+    min_area: float = 100.0,
 ) -> Tensor:
     """Sum over the stages of a cascade of the batch's mean error.
 
@@ -100,12 +146,10 @@ def stage_losses(
         What `render_stages` gives.
     real, mask : Tensor
         As for `relative_l1`.
-    pixel_loss : str
-        The error: `relative_l1` or `plain_l1`.
+    pixel_loss, min_area
+        See `pixel_errors`.
     log_offset : float
-        0 is the paper's loss. Above 0, the mean of log(error + offset) is taken
-        instead, as the mean PSNR does: a picture that was almost right weighs as
-        much as one that was far off, so the network learns to hold back.
+        See `mean_error`.
 
     Returns
     -------
@@ -117,12 +161,45 @@ def stage_losses(
     """
     loss = real.new_zeros(())
     for image in rendered:
-        if pixel_loss == "relative_l1":
-            errors = relative_l1(image, real, mask)
-        else:
-            errors = plain_l1(image, real)
-        loss = loss + ((errors + log_offset).log() if log_offset else errors).mean()
+        errors = pixel_errors(
+            image, real, mask, pixel_loss=pixel_loss, min_area=min_area
+        )
+        loss = loss + mean_error(errors, log_offset)
     return loss
+
+
+def pixel_errors(
+    harmonized: Tensor,
+    real: Tensor,
+    mask: Tensor,
+    *,
+    pixel_loss: PixelLoss,
+    min_area: float,
+) -> Tensor:
+    """Error of each picture, (B,): `relative_l1`, `relative_l2` or `plain_l1`."""
+    if pixel_loss == "relative_l1":
+        return relative_l1(harmonized, real, mask)
+    if pixel_loss == "relative_l2":
+        return relative_l2(harmonized, real, mask, min_area=min_area)
+    return plain_l1(harmonized, real)
+
+
+def mean_error(errors: Tensor, log_offset: float) -> Tensor:
+    """Mean of a batch's errors (B,), or of their logarithms.
+
+    Parameters
+    ----------
+    errors : Tensor, shape (B,)
+    log_offset : float
+        0 is the papers' loss. Above 0, the mean of log(error + offset) is taken
+        instead, as the mean PSNR does: a picture that was almost right weighs as
+        much as one that was far off, so the network learns to hold back.
+
+    Returns
+    -------
+    Tensor, shape ()
+    """
+    return ((errors + log_offset).log() if log_offset else errors).mean()
 
 
 def distance_to(target: float, scores: Tensor) -> Tensor:

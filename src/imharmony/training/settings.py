@@ -1,21 +1,23 @@
 """What decides a training run: settings, and the configs they are read from."""
 
 import tomllib
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from imharmony.errors import UsageError
 from imharmony.training.data.synthesis import LookSettings
+from imharmony.training.kinds import dimensions_of, kind_of
+from imharmony.training.losses import PixelLoss
 from imharmony.training.networks.discriminator import MIN_SIZE
-from imharmony.training.networks.s2crnet import Dimensions
+from imharmony.training.networks.hdnet import STRIDE
 
 __all__ = ["CONFIGS", "TrainSettings", "read_settings"]
 
 CONFIGS = Path(__file__).parent / "configs"
-MIN_THUMBNAIL = 17
-"""Smallest side, in pixels, that leaves the encoder a map to pool."""
+MIN_THUMBNAIL = {"s2crnet": 17, "hdnet": 16}
+"""Smallest side, in pixels, that leaves the innermost layer a map."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class TrainSettings:
 
     variant: str = "s2crnet-cs"
     dimensions: dict[str, Any] = field(default_factory=dict)
-    """Fields of `Dimensions` that differ from the variant's."""
+    """Fields of `Dimensions`, or of `HDNetDimensions`, that differ from the
+    variant's."""
     looks: LookSettings = field(default_factory=LookSettings)
     """Of synthesized pairs."""
     unlabeled_sources: tuple[str, ...] = ()
@@ -43,10 +46,14 @@ class TrainSettings:
     num_steps: int = 20_000
     batch_size: int = 32
     """Pairs per step, on all devices together."""
+    optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: float = 8e-4
-    """Peak of AdamW's rate."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """The rate after its rise: a cosine to zero over all steps, or held."""
+    """Peak of the optimizer's rate."""
+    schedule: Literal["cosine", "constant", "steps"] = "cosine"
+    """The rate after its rise: a cosine to zero over all steps, held, or a tenth of
+    what it was from each of the `drops` on."""
+    drops: tuple[float, ...] = ()
+    """Shares of the run, from 0 to 1, after which `schedule` "steps" drops."""
     warmup_steps: int = 500
     """Steps of the rate's linear rise."""
     weight_decay: float = 1e-2
@@ -55,12 +62,15 @@ class TrainSettings:
     average_decay: float = 0.999
     """Per step, of the running mean of the weights that is kept as the result; 0
     keeps the newest weights."""
-    pixel_loss: Literal["relative_l1", "l1"] = "relative_l1"
-    """Error inside the mask per unit of mask, or mean error of the whole picture."""
+    pixel_loss: PixelLoss = "relative_l1"
+    """Error inside the mask per unit of mask, absolute or squared (L2), or mean
+    absolute error of the whole picture (l1)."""
     pixel_weight: float = 1.0
+    min_area: float = 100.0
+    """Pixels of foreground below which a picture weighs less in `relative_l2`."""
     loss_region: Literal["crop", "thumbnail"] = "crop"
     """Where the loss is measured: in the crop of the foreground, which shows it
-    larger, or in the thumbnail of the photo."""
+    larger, or in the thumbnail of the photo. HDNet sees the thumbnail only."""
     log_offset: float = 0.0
     """Above 0, the logarithm of the loss is averaged; see `stage_losses`."""
     adversarial_weight: float = 0.0
@@ -89,9 +99,17 @@ class TrainSettings:
                     f"at least {low}" if high == float("inf") else f"{low} to {high}"
                 )
                 raise UsageError(f"{name} is {limits}, got {getattr(self, name)}")
-        if min(self.thumbnail_size) < MIN_THUMBNAIL:
-            msg = f"thumbnail_size is at least {MIN_THUMBNAIL} a side, in pixels"
+        kind = kind_of(self.variant)
+        if min(self.thumbnail_size) < MIN_THUMBNAIL[kind]:
+            msg = f"thumbnail_size is at least {MIN_THUMBNAIL[kind]} a side, in pixels"
             raise UsageError(f"{msg}, got {self.thumbnail_size}")
+        if kind == "hdnet":
+            self._check_hdnet()
+        if (self.schedule == "steps") != bool(self.drops):
+            msg = "drops are of schedule steps, which has at least one"
+            raise UsageError(f"{msg}; got {self.drops} with {self.schedule}")
+        if not all(0 <= drop <= 1 for drop in self.drops):
+            raise UsageError(f"drops are shares from 0 to 1, got {self.drops}")
         if self.crop_from is not None and not all(
             large >= small
             for large, small in zip(self.crop_from, self.thumbnail_size, strict=True)
@@ -104,6 +122,25 @@ class TrainSettings:
             msg = f"adversarial_weight needs a thumbnail_size of at least {MIN_SIZE}"
             raise UsageError(f"{msg} a side, in pixels, got {self.thumbnail_size}")
 
+    def _check_hdnet(self) -> None:
+        """Refuse what makes no sense for a network that predicts no curves."""
+        default = {f.name: f.default for f in fields(self)}
+        for name in _NOT_OF_HDNET:
+            if getattr(self, name) != default[name]:
+                msg = f"{name} is a setting of S²CRNet, which {self.variant} does not"
+                raise UsageError(f"{msg} have; leave it out")
+        if self.loss_region != "thumbnail":
+            msg = f"{self.variant} sees the thumbnail only: loss_region is thumbnail"
+            raise UsageError(f"{msg}, got {self.loss_region}")
+        if any(side % STRIDE for side in self.thumbnail_size):
+            msg = f"thumbnail_size of {self.variant} is in multiples of {STRIDE} pixels"
+            raise UsageError(f"{msg}, got {self.thumbnail_size}")
+
+
+_NOT_OF_HDNET = (
+    "batch_norm", "trunk", "adversarial_weight", "discriminator_learning_rate",
+    "label_dropout", "label_weight", "roughness_weight",
+)  # fmt: skip
 
 _RANGES = (
     *((name, 1, float("inf")) for name in (
@@ -111,7 +148,7 @@ _RANGES = (
     )),
     *((name, 0, float("inf")) for name in (
         "learning_rate", "warmup_steps", "weight_decay", "max_gradient_norm",
-        "pixel_weight", "log_offset", "adversarial_weight",
+        "pixel_weight", "min_area", "log_offset", "adversarial_weight",
         "discriminator_learning_rate", "label_weight", "roughness_weight", "seed",
         "checkpoint_every",
     )),
@@ -151,6 +188,7 @@ def read_settings(config: str, *, base: str | None = None) -> TrainSettings:
     """
     values: dict[str, Any] = {}
     seen: list[Path] = []
+    tables: list[tuple[dict[str, Any], Path]] = []
     name: str | None = config
     folder = Path()
     while name is not None:
@@ -162,12 +200,19 @@ def read_settings(config: str, *, base: str | None = None) -> TrainSettings:
         if parent is not None and not isinstance(parent, str):
             raise UsageError(f"{path}: base is the name of a config, got {parent!r}")
         _check_types(found, path)
+        tables.append((found.get("dimensions", {}), path))
         for section in ("dimensions", "looks"):
             if section in found:
                 values[section] = found.pop(section) | values.get(section, {})
         values = found | values
         name, folder = (parent, path.parent) if seen or base is None else (base, Path())
         seen.append(path.resolve())
+    try:
+        known = dimensions_of(values.get("variant", TrainSettings.variant))
+    except UsageError as error:
+        raise UsageError(f"{config}: {error}") from error
+    for table, path in tables:
+        _check_table(table, known, "dimension", path)
     try:
         looks = LookSettings(**values.pop("looks", {}))
         return replace(TrainSettings(looks=looks), **values)
@@ -214,15 +259,22 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _check_types(values: dict[str, Any], path: Path) -> None:
-    """Refuse unknown names, and values of the wrong type, in all three tables."""
+    """Refuse unknown names, and values of the wrong type.
+
+    Of dimensions only that they are a table: the variant decides which there are.
+    """
     _check_table(values, TrainSettings, "setting", path)
     _check_table(values.get("looks", {}), LookSettings, "looks setting", path)
-    _check_table(values.get("dimensions", {}), Dimensions, "dimension", path)
+    _check_is_table(values.get("dimensions", {}), "dimension", path)
+
+
+def _check_is_table(values: Any, name: str, path: Path) -> None:
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: {name}s are a table, got {values!r}")
 
 
 def _check_table(values: Any, kind: type, name: str, path: Path) -> None:
-    if not isinstance(values, dict):
-        raise UsageError(f"{path}: {name}s are a table, got {values!r}")
+    _check_is_table(values, name, path)
     hints = get_type_hints(kind)
     unknown = values.keys() - hints.keys()
     if unknown:

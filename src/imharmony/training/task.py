@@ -10,18 +10,16 @@ import torch
 from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from imharmony.errors import HarmonizeError, UsageError
 from imharmony.training.adversary import Adversary
-from imharmony.training.checkpoints import load_trunk, save_checkpoint
+from imharmony.training.checkpoints import save_checkpoint
 from imharmony.training.data.synthesis import Pair
 from imharmony.training.feed import Feed, PairSource, open_sources, prefetch
+from imharmony.training.kinds import AnyNetwork
 from imharmony.training.log import RunLog
-from imharmony.training.losses import render_stages, roughness, stage_losses
-from imharmony.training.networks.s2crnet import S2CRNet, build_s2crnet
-from imharmony.training.networks.squeezenet import add_batch_norm, fold_batch_norm
+from imharmony.training.recipes import recipe_for
 from imharmony.training.settings import TrainSettings
 from imharmony.training.state import (
     check_folder,
@@ -32,7 +30,7 @@ from imharmony.training.state import (
     write_state,
 )
 from imharmony.training.threads import num_threads
-from imharmony.training.validation import network_inputs, one_hot, samples, validate
+from imharmony.training.validation import samples, validate
 
 __all__ = ["Devices", "Progress", "fit", "is_first_process", "train"]
 
@@ -152,15 +150,13 @@ def fit(
     feed = replace(feed, rank=fabric.global_rank)
 
     torch.manual_seed(settings.seed)
-    network = build_s2crnet(settings.variant, **settings.dimensions)
-    if settings.trunk:
-        load_trunk(network, Path(settings.trunk))
-    if settings.batch_norm:
-        add_batch_norm(network.encoder)
+    recipe = recipe_for(settings.variant)
+    network = recipe.build(settings)
     average = deepcopy(network).eval()
-    average.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(
+    average.to(fabric.device, memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)
+    method = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+    optimizer = method(
         network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
     )
     model, optimizer = fabric.setup(network, optimizer)
@@ -200,31 +196,10 @@ def fit(
             pair = Pair(*(tensor.to(fabric.device) for tensor in next(batches)))
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * _schedule(step, settings)
-            labels = _shown_labels(pair, step, feed, network.dimensions.num_labels)
-            prediction = model(*network_inputs(pair), labels)
-            curve_params = prediction.curve_params.float()
-            if settings.loss_region == "crop":
-                seen = pair.foreground, pair.foreground_real, pair.foreground_mask
-            else:
-                seen = pair.composite, pair.real, pair.mask
-            rendered = render_stages(seen[0], curve_params)
-            loss = stage_losses(
-                rendered, seen[1], seen[2],
-                pixel_loss=settings.pixel_loss, log_offset=settings.log_offset,
-            )  # fmt: skip
-            total = settings.pixel_weight * loss
-            if settings.roughness_weight:
-                total = total + settings.roughness_weight * roughness(curve_params)
-            known = pair.semantic_label >= 0  # (B,)
-            if network.dimensions.guesses_label and known.any():
-                logits = prediction.label_logits.float()[known]
-                guess = F.cross_entropy(logits, pair.semantic_label[known])
-                total = total + settings.label_weight * guess
-            elif fabric.world_size > 1:  # every device's step needs all gradients
-                total = total + 0 * prediction.label_logits.float().sum()
-            values = {"loss": loss.detach()}
+            losses = recipe.losses(model, network, pair, step=step, feed=feed)
+            total, values = losses.total, {"loss": losses.pixels.detach()}
             if adversary is not None:
-                fooling = adversary.judge(rendered[-1])
+                fooling = adversary.judge(losses.harmonized)
                 total = total + settings.adversarial_weight * fooling
                 values["adversarial"] = fooling.detach()
             optimizer.zero_grad()
@@ -240,7 +215,9 @@ def fit(
             _check_finite(found, step, pair, output)
             optimizer.step()
             if adversary is not None:
-                values["discriminator"] = adversary.learn(seen[1], rendered[-1])
+                values["discriminator"] = adversary.learn(
+                    losses.real, losses.harmonized
+                )
                 _check_finite([values["discriminator"]], step, pair, output)
             _update_average(average, network, settings.average_decay, step)
 
@@ -294,21 +271,14 @@ def _fabric(settings: TrainSettings, devices: Devices) -> Fabric:
         raise UsageError(f"{msg}: {error}") from error
 
 
-def _shown_labels(pair: Pair, step: int, feed: Feed, num_labels: int) -> Tensor:
-    """One-hot labels, (B, num_labels), some of them hidden."""
-    B = len(pair.semantic_label)
-    generator = torch.Generator().manual_seed(step)
-    drawn = torch.rand(B * feed.world_size, generator=generator)
-    drawn = drawn[feed.rank * B : (feed.rank + 1) * B].to(pair.semantic_label.device)
-    is_hidden = drawn < feed.settings.label_dropout
-    return one_hot(pair.semantic_label.masked_fill(is_hidden, -1), num_labels)
-
-
 def _schedule(step: int, settings: TrainSettings) -> float:
-    """Share of the peak learning rate: linear rise, cosine fall to zero or none."""
+    """Share of the peak learning rate: linear rise, then what the schedule says."""
     rise = min(1.0, (step + 1) / max(1, settings.warmup_steps))
     if settings.schedule == "constant":
         return rise
+    if settings.schedule == "steps":
+        passed = sum(step >= drop * settings.num_steps for drop in settings.drops)
+        return float(rise * 0.1**passed)
     angle = torch.pi * step / settings.num_steps
     return rise * 0.5 * (1 + float(torch.cos(torch.tensor(angle))))
 
@@ -322,7 +292,7 @@ def _check_finite(values: list[Tensor], step: int, pair: Pair, output: Path) -> 
 
 
 def _update_average(
-    average: S2CRNet, network: S2CRNet, decay: float, step: int
+    average: nn.Module, network: nn.Module, decay: float, step: int
 ) -> None:
     """Move the averaged weights towards the newest; faster in the first steps.
 
@@ -336,9 +306,8 @@ def _update_average(
             mean.lerp_(newest[key], 1 - decay)
 
 
-def _write_weights(output: Path, average: S2CRNet, settings: TrainSettings) -> None:
-    plain = deepcopy(average)
-    plain.encoder = fold_batch_norm(plain.encoder)
+def _write_weights(output: Path, average: AnyNetwork, settings: TrainSettings) -> None:
+    plain = recipe_for(settings.variant).finish(deepcopy(average))
     save_checkpoint(
         output / "weights.safetensors", plain,
         variant=settings.variant, thumbnail_size=settings.thumbnail_size,

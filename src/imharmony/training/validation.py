@@ -4,16 +4,17 @@ from collections.abc import Sequence, Sized
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from imharmony.training.data.synthesis import Pair
 from imharmony.training.feed import PairSource
+from imharmony.training.kinds import AnyNetwork
 from imharmony.training.log import plot_curves, side_by_side
 from imharmony.training.losses import render_stages
-from imharmony.training.networks.s2crnet import S2CRNet
+from imharmony.training.recipes import recipe_for
+from imharmony.training.recipes.recipe import Harmonized
 from imharmony.training.settings import TrainSettings
 
-__all__ = ["network_inputs", "one_hot", "samples", "validate"]
+__all__ = ["samples", "validate"]
 
 NUM_SAMPLES = 8
 """Pairs shown at each validation."""
@@ -22,11 +23,9 @@ PLOT_SIZE = 128
 
 
 def validate(
-    network: S2CRNet, pairs: PairSource, settings: TrainSettings
+    network: AnyNetwork, pairs: PairSource, settings: TrainSettings
 ) -> dict[str, float]:
     """Score a network on fixed pairs that it was not trained on.
-
-    Labels are given to a network that needs them and cannot guess them.
 
     Returns
     -------
@@ -39,7 +38,7 @@ def validate(
     before, after = [], []
     for start in range(0, len(indices), settings.batch_size):
         some = indices[start : start + settings.batch_size]
-        pair, harmonized, _ = _harmonize(network, pairs, some, settings)
+        pair, (harmonized, _) = _harmonize(network, pairs, some, settings)
         before.append(((pair.composite - pair.real) ** 2).mean(dim=(1, 2, 3)))
         after.append(((harmonized - pair.real) ** 2).mean(dim=(1, 2, 3)))
     mse_before, mse_after = torch.cat(before), torch.cat(after)
@@ -53,7 +52,7 @@ def validate(
 
 
 def samples(
-    network: S2CRNet, pairs: PairSource, settings: TrainSettings
+    network: AnyNetwork, pairs: PairSource, settings: TrainSettings
 ) -> dict[str, Tensor]:
     """Show what a network does to the first few validation pairs.
 
@@ -61,31 +60,20 @@ def samples(
     -------
     dict
         Pictures, (3, H, W) uint8, by what their columns show, one row per pair;
-        and the curves, all stages in one, of these pairs beside each other.
+        and, of a network that predicts them, the curves, all stages in one, of these
+        pairs beside each other.
     """
     chosen = _chosen(pairs, min(NUM_SAMPLES, settings.validation_pairs))
-    pair, harmonized, curve_params = _harmonize(network, pairs, chosen, settings)
+    pair, (harmonized, curve_params) = _harmonize(network, pairs, chosen, settings)
+    columns = side_by_side(pair.composite, harmonized, pair.real)
+    shown = {"composite, harmonized, real": columns.cpu()}
+    if curve_params is None:
+        return shown
     ramp = torch.linspace(0, 1, PLOT_SIZE + 1, device=pair.real.device)
     ramp = ramp.expand(len(chosen), 3, 1, PLOT_SIZE + 1)
     curves = render_stages(ramp, curve_params)[-1][:, :, 0]  # (B, 3, N + 1)
     plots = plot_curves(curves)  # (B, 3, N, N)
-    return {
-        "composite, harmonized, real": side_by_side(
-            pair.composite, harmonized, pair.real
-        ).cpu(),
-        "curves": side_by_side(*plots[:, None]).cpu(),
-    }
-
-
-def network_inputs(pair: Pair) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return what the network sees of a batch, but for the label."""
-    return pair.composite, pair.mask, pair.foreground, pair.foreground_mask
-
-
-def one_hot(semantic_label: Tensor, num_labels: int) -> Tensor:
-    """Encode labels (B,) as (B, num_labels); rows of zeros for -1, unknown."""
-    encoded = F.one_hot(semantic_label.clamp(min=0), num_labels)
-    return (encoded * (semantic_label >= 0)[:, None]).float()
+    return shown | {"curves": side_by_side(*plots[:, None]).cpu()}
 
 
 def _chosen(pairs: PairSource, count: int) -> Sequence[int]:
@@ -97,21 +85,13 @@ def _chosen(pairs: PairSource, count: int) -> Sequence[int]:
 
 
 def _harmonize(
-    network: S2CRNet,
+    network: AnyNetwork,
     pairs: PairSource,
     indices: Sequence[int],
     settings: TrainSettings,
-) -> tuple[Pair, Tensor, Tensor]:
-    """Pairs, their harmonized pictures (B, 3, h, w), slopes (B, N, 3, K)."""
+) -> tuple[Pair, Harmonized]:
+    """Make pairs, on the network's device, and harmonize them."""
     device = next(network.parameters()).device
     made = pairs.batch(indices, settings.thumbnail_size)
     pair = Pair(*(tensor.to(device) for tensor in made))
-    labels = pair.semantic_label
-    if network.dimensions.guesses_label:
-        labels = torch.full_like(labels, -1)
-    labels = one_hot(labels, network.dimensions.num_labels)
-    with torch.inference_mode():
-        curve_params = network(*network_inputs(pair), labels).curve_params
-        image = render_stages(pair.composite, curve_params)[-1]
-        harmonized = pair.mask * image + (1 - pair.mask) * pair.composite
-    return pair, harmonized, curve_params
+    return pair, recipe_for(settings.variant).harmonize(network, pair)

@@ -1,0 +1,87 @@
+"""The kinds of network there are, and which kind each variant is of."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from imharmony.errors import UsageError
+from imharmony.training.networks.hdnet import (
+    HDNET_VARIANTS,
+    HDNet,
+    HDNetDimensions,
+    build_hdnet,
+)
+from imharmony.training.networks.s2crnet import (
+    VARIANTS,
+    Dimensions,
+    S2CRNet,
+    build_s2crnet,
+)
+
+__all__ = [
+    "ALL_VARIANTS",
+    "AnyNetwork",
+    "build_network",
+    "dimensions_of",
+    "kind_of",
+    "restore_network",
+]
+
+AnyNetwork = S2CRNet | HDNet
+
+ALL_VARIANTS = (*VARIANTS, *HDNET_VARIANTS)
+
+
+def kind_of(variant: str) -> str:
+    """Name the kind of network that a variant is: s2crnet or hdnet.
+
+    Raises
+    ------
+    UsageError
+        If there is no such variant; it lists the known ones.
+
+    Examples
+    --------
+    >>> kind_of("hdnet-lite")
+    'hdnet'
+    """
+    if variant not in ALL_VARIANTS:
+        msg = f"variant is one of {', '.join(ALL_VARIANTS)}, got {variant!r}"
+        raise UsageError(msg)
+    return "hdnet" if variant in HDNET_VARIANTS else "s2crnet"
+
+
+def dimensions_of(variant: str) -> type[Dimensions | HDNetDimensions]:
+    """Return the dataclass of a variant's dimensions."""
+    return HDNetDimensions if kind_of(variant) == "hdnet" else Dimensions
+
+
+def build_network(variant: str, **changes: object) -> AnyNetwork:
+    """Build a variant of any kind, with some dimensions changed.
+
+    Raises
+    ------
+    UsageError
+        If the variant or a dimension does not exist; it lists the known ones.
+
+    Examples
+    --------
+    >>> type(build_network("s2crnet-cs", num_bins=16)).__name__
+    'S2CRNet'
+    """
+    build = build_hdnet if kind_of(variant) == "hdnet" else build_s2crnet
+    return build(variant, **changes)
+
+
+def restore_network(kind: str, dimensions: Mapping[str, Any]) -> AnyNetwork:
+    """Build a network from a record of all its dimensions.
+
+    Raises
+    ------
+    ValueError, TypeError, UsageError
+        If there is no such kind, or the dimensions are not its own.
+    """
+    if kind == "s2crnet":
+        return S2CRNet(Dimensions(**dimensions))
+    if kind == "hdnet":
+        return HDNet(HDNetDimensions(**dimensions))
+    raise ValueError(f"network is s2crnet or hdnet, got {kind!r}")

@@ -1,0 +1,23 @@
+"""What differs between training one kind of network and another: a recipe for each."""
+
+from typing import Any
+
+from imharmony.training.kinds import kind_of
+from imharmony.training.recipes.hdnet import HDNetRecipe
+from imharmony.training.recipes.recipe import Recipe
+from imharmony.training.recipes.s2crnet import S2CRNetRecipe
+
+__all__ = ["recipe_for"]
+
+RECIPES: dict[str, Recipe[Any]] = {"s2crnet": S2CRNetRecipe(), "hdnet": HDNetRecipe()}
+
+
+def recipe_for(variant: str) -> Recipe[Any]:
+    """Return the recipe of a variant's kind of network.
+
+    Raises
+    ------
+    UsageError
+        If there is no such variant.
+    """
+    return RECIPES[kind_of(variant)]

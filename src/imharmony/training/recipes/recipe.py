@@ -1,0 +1,106 @@
+"""What the training loop, validation and export ask of a kind of network."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from torch import Tensor, nn
+
+from imharmony.networks import Contract
+from imharmony.training.data.pairs import Pair
+from imharmony.training.feed import Feed
+from imharmony.training.settings import TrainSettings
+
+__all__ = ["Graph", "Harmonized", "Losses", "Recipe"]
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Losses(NamedTuple):
+    """What one batch says."""
+
+    total: Tensor
+    """(): what the network learns from, but for an adversary's judgement."""
+    pixels: Tensor
+    """(): the part of it that is told, the error of the pixels."""
+    real: Tensor
+    """(B, 3, h, w): a picture that an adversary may see."""
+    harmonized: Tensor
+    """(B, 3, h, w): the network's, to be told from it."""
+
+
+class Harmonized(NamedTuple):
+    """What a network makes of a batch."""
+
+    picture: Tensor
+    """(B, 3, h, w) float, RGB, sRGB-encoded; its background is the composite's."""
+    curve_params: Tensor | None
+    """(B, N, 3, K): slopes, of a network that predicts curves."""
+
+
+class Graph(NamedTuple):
+    """What is written to an ONNX file."""
+
+    module: nn.Module
+    """Called with the inputs, one composite's, in their order."""
+    inputs: tuple[str, ...]
+    """Of the names that `example_inputs` knows, the first ones."""
+    outputs: tuple[str, ...]
+    views: tuple[str, ...]
+    """Inputs of which there may be several, along the first axis."""
+
+
+class Recipe(ABC, Generic[Network]):
+    """How one kind of network is trained and exported. It keeps nothing."""
+
+    @abstractmethod
+    def build(self, settings: TrainSettings) -> Network:
+        """Make a network to train, from random weights or those the settings name."""
+
+    @abstractmethod
+    def losses(
+        self,
+        model: Callable[..., Any],
+        network: Network,
+        pair: Pair,
+        *,
+        step: int,
+        feed: Feed,
+    ) -> Losses:
+        """Run a batch through a network and measure what it makes of it.
+
+        Parameters
+        ----------
+        model : callable
+            The network as it is run: on several devices, in another precision.
+        network : nn.Module
+            The same, to be asked for its dimensions.
+        pair : Pair
+        step : int
+            From 0.
+        feed : Feed
+            Tells the settings, and how many devices share the batch.
+        """
+
+    @abstractmethod
+    def harmonize(self, network: Network, pair: Pair) -> Harmonized:
+        """Harmonize a batch, without gradients."""
+
+    def finish(self, network: Network) -> Network:
+        """Turn a trained network into the one that is saved. May change its own."""
+        return network
+
+    @abstractmethod
+    def graph(self, network: Network) -> Graph:
+        """Say what is exported."""
+
+    @abstractmethod
+    def contract(
+        self,
+        network: Network,
+        *,
+        variant: str,
+        thumbnail_size: tuple[int, int],
+        checkpoint_sha256: str,
+    ) -> Contract:
+        """Say what the exported file expects and gives."""
