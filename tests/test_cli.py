@@ -26,10 +26,11 @@ import pyvips
 import typer.main
 
 import imharmony
-from imharmony import cli, photo
+from imharmony import cli, models, photo
 from imharmony.files import encode_photo, read_photo
 from imharmony.harmonizer import MODELS, Harmonizer
 from imharmony.networks import Network, Prediction
+from tests.onnx_files import write_picture_weights
 
 Pixels = npt.NDArray[Any]
 
@@ -229,6 +230,42 @@ def test_output_is_that_of_the_python_call(
     run("harmonize", inputs.composite, inputs.mask, "-o", "out.png", *options)
     expected = harmonizer(pixels(), disc(), **arguments).image
     np.testing.assert_array_equal(load(Path("out.png")), expected)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_weights_that_give_a_picture_give_what_python_gives(
+    dtype: str, run: Run, folder: Path, inputs: Inputs
+) -> None:
+    gain = np.linspace(0.4, 1.0, 32).reshape(1, 1, 1, 32)
+    weights = write_picture_weights(folder, size=(32, 32), gain=gain)
+    save(folder / "deep.png", pixels(dtype))
+    args = ("harmonize", "deep.png", inputs.mask, "-o", "out.png")
+    assert run(*args, "--weights", weights).code == 0
+    expected = Harmonizer(weights=weights)(pixels(dtype), disc()).image
+    np.testing.assert_array_equal(load(folder / "out.png"), expected)
+
+
+def test_paste_takes_weights_that_give_a_picture(run: Run, folder: Path) -> None:
+    weights = write_picture_weights(folder, size=(32, 32), gain=0.5)
+    save(folder / "cutout.png", np.full((8, 9, 4), 200, np.uint8))
+    save(folder / "scene.png", pixels())
+    args = ("paste", "cutout.png", "scene.png", "--at", "5,7", "-o", "out.png")
+    also = ("--composite", "composite2.png", "--mask", "mask2.png")
+    assert run(*args, *also, "--weights", weights).code == 0
+    composite, mask = load(folder / "composite2.png"), load(folder / "mask2.png")
+    expected = Harmonizer(weights=weights)(composite, mask[..., 0]).image
+    np.testing.assert_array_equal(load(folder / "out.png"), expected)
+    assert (expected != composite).any()
+
+
+def test_model_whose_weights_are_absent_names_the_way(
+    inputs: Inputs, refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    absent = {"hdnet-lite": tmp_path / "none.onnx"}
+    monkeypatch.setattr(models, "OPTIONAL_MODELS", absent)
+    args = ("harmonize", inputs.composite, inputs.mask, "-o", "out.png")
+    message = refused(2, *args, "--model", "hdnet-lite")
+    assert message.startswith("hdnet-lite: its weights are not part of this installa")
 
 
 def test_label_that_is_given_is_not_announced(run: Run, inputs: Inputs) -> None:
@@ -568,7 +605,7 @@ def test_name_that_leads_in_circles(inputs: Inputs, refused: Refused) -> None:
     ("options", "message"),
     [
         (("--label", "dog"), "label is one of person, animal, food, vehicle, others, "),
-        (("--model", "best"), "model is one of s2crnet-cs, got 'best'"),
+        (("--model", "best"), "model is one of s2crnet-cs, hdnet-lite, got"),
         (("--weights", "mask.png"), "mask.png: expected an .onnx weights file, got"),
         (("--weights", "none.onnx"), "none.onnx: cannot read weights: No such file"),
         (("--quality", "50"), "out.png: quality applies to JPEG, WebP and AVIF only"),

@@ -19,6 +19,7 @@ from imharmony import cli, curve_files, photo
 from imharmony.curves import Curves
 from imharmony.files import encode_photo, read_photo
 from imharmony.harmonizer import MODELS, Harmonizer
+from tests.onnx_files import write_picture_weights
 
 Pixels = npt.NDArray[Any]
 
@@ -238,6 +239,40 @@ def test_existing_curves_are_replaced_on_request(run: Run) -> None:
     Path("look.json").write_text("mine")
     assert curves_of(run, "look.json", "--overwrite").code == 0
     assert Curves.load("look.json").is_monotone
+
+
+# Models that predict no curves
+
+
+def test_model_without_curves_says_how_far_the_nearest_are_off(
+    run: Run, tmp_path: Path
+) -> None:
+    weights = write_picture_weights(tmp_path, gain=0.5)
+    finished = curves_of(run, "look.json", "--weights", str(weights))
+    message = refused(finished, 2)
+    assert message == (
+        "picture.onnx predicts no curves, since it changes colors by place; those that "
+        "come nearest are 0.0 8-bit steps off (RMS), 0 at most; --best-fit writes them"
+    )
+    assert not Path("look.json").exists()
+
+
+@pytest.mark.parametrize(("name", "options"), WRITTEN.items())
+def test_nearest_curves_are_written_on_request(
+    name: str, options: tuple[str, ...], run: Run, tmp_path: Path
+) -> None:
+    weights = write_picture_weights(tmp_path, gain=0.5)
+    finished = curves_of(run, name, "--weights", str(weights), "--best-fit", *options)
+    assert (finished.code, finished.out) == (0, f"{name}{os.linesep}".encode())
+    assert "8-bit steps off (RMS)" in finished.err
+    levels = np.repeat(np.linspace(0.3, 0.6, 20)[:, None], 3, axis=1)
+    off = np.abs(Curves.load(name)(levels) - levels / 2).max()
+    assert off < 2 / 255
+
+
+def test_best_fit_is_refused_where_curves_are_predicted(run: Run) -> None:
+    message = refused(curves_of(run, "look.json", "--best-fit"), 2)
+    assert message == "s2crnet-cs predicts curves; --best-fit is for models without"
 
 
 # apply

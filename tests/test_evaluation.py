@@ -21,7 +21,7 @@ from imharmony.evaluation.methods import (
     collect_methods,
     results_method,
 )
-from imharmony.evaluation.metrics import Recoloring, scene_composite
+from imharmony.evaluation.metrics import Recoloring, measure, scene_composite
 from imharmony.evaluation.pairs import Pair, find_pairs
 from imharmony.evaluation.protocol import (
     FULL,
@@ -30,9 +30,11 @@ from imharmony.evaluation.protocol import (
     PCT_FULL,
     Protocol,
     Scene,
+    load_scene,
 )
 from imharmony.evaluation.scoring import Score, score_pairs
 from imharmony.harmonizer import MODELS, Harmonizer
+from tests.onnx_files import write_picture_weights
 
 UInt8Array = npt.NDArray[np.uint8]
 
@@ -215,7 +217,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
 
 @pytest.fixture(scope="module")
 def methods(pairs: list[Pair]) -> dict[str, Method]:
-    return collect_methods(choose_rows(None), pairs, model="s2crnet-cs")
+    return collect_methods(choose_rows(None), pairs, models=["s2crnet-cs"])
 
 
 @pytest.fixture(scope="module")
@@ -315,17 +317,43 @@ def test_a_weights_file_is_called_by_its_name(
 ) -> None:
     weights = tmp_path / "mine.onnx"
     weights.write_bytes(MODELS["s2crnet-cs"].read_bytes())
-    found = collect_methods(["model"], pairs, model="s2crnet-cs", weights=weights)
+    found = collect_methods(["model"], pairs, weights=[weights])
     assert list(found) == ["mine"]
+
+
+def test_a_network_that_gives_a_picture_scores_what_its_pixels_score(
+    pairs: list[Pair], tmp_path: Path
+) -> None:
+    weights = write_picture_weights(tmp_path, size=(32, 32), gain=0.5, exponent=0.9)
+    harmonizer = Harmonizer(weights=weights)
+    (pair,) = pairs[:1]
+    stored = load_scene(pair)
+    image = harmonizer(stored.composite, stored.mask).image
+    expected = measure(np.asarray(image, np.uint8), FULL.prepare(stored), FULL)
+    methods = collect_methods(["model"], pairs, weights=[weights])
+    ((found,),) = score_pairs([pair], methods, [FULL])
+    assert found.fmse == pytest.approx(expected.fmse, rel=1e-3)
+
+
+def test_a_picture_is_scored_the_same_tile_by_tile(
+    pairs: list[Pair], tmp_path: Path
+) -> None:
+    gain = np.linspace(0.5, 1, 32).reshape(1, 1, 1, 32)
+    weights = write_picture_weights(tmp_path, size=(32, 32), gain=gain)
+    prepared = FULL.prepare(load_scene(pairs[0]))
+    (method,) = collect_methods(["model"], pairs, weights=[weights]).values()
+    recolor = method(pairs[0], prepared, FULL)
+    height, width = prepared.size
+    whole = recolor((slice(0, height), slice(0, width)))
+    part = recolor((slice(3, 17), slice(5, width)))
+    np.testing.assert_array_equal(part, whole[3:17, 5:])
 
 
 def test_rows_of_the_same_name_are_refused(pairs: list[Pair], tmp_path: Path) -> None:
     for pair in pairs:
         write(tmp_path / "reinhard" / f"{pair.name}.png", scene(0))
     with pytest.raises(UsageError, match="two rows would be called 'reinhard'"):
-        collect_methods(
-            ["reinhard"], pairs, model="s2crnet-cs", results=[tmp_path / "reinhard"]
-        )
+        collect_methods(["reinhard"], pairs, results=[tmp_path / "reinhard"])
 
 
 def test_an_unknown_row_is_refused() -> None:
@@ -480,7 +508,7 @@ small, big = (find_pairs(Path(root)) for root in sys.argv[1:])
 rows = "composite,reinhard,model"
 peaks = []
 for pairs in (small, big):
-    methods = collect_methods(choose_rows(rows), pairs, model="s2crnet-cs")
+    methods = collect_methods(choose_rows(rows), pairs, models=["s2crnet-cs"])
     for _ in score_pairs(pairs, methods, [PCT_FULL]):
         pass
     peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)

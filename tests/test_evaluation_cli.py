@@ -13,6 +13,7 @@ import pytest
 from imharmony import cli, files, photo
 from imharmony.evaluation.protocol import PROTOCOLS
 from imharmony.evaluation.study import Study
+from tests.onnx_files import write_picture_weights
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -54,6 +55,27 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def lines(text: str, method: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith(f"| {method} |")]
+
+
+def test_several_models_stand_in_one_table(
+    run: Run, root: Path, tmp_path: Path
+) -> None:
+    local = write_picture_weights(tmp_path, gain=0.5)
+    code, out, _ = run(
+        "evaluate", root, "--rows", "model", "--model", "s2crnet-cs", "--weights", local
+    )
+    assert code == 0
+    for name in ("composite", "s2crnet-cs", "picture"):
+        assert lines(out, name)
+
+
+def test_weights_alone_leave_the_default_model_out(
+    run: Run, root: Path, tmp_path: Path
+) -> None:
+    local = write_picture_weights(tmp_path, gain=0.5)
+    _, out, _ = run("evaluate", root, "--rows", "model", "--weights", local)
+    assert lines(out, "picture")
+    assert not lines(out, "s2crnet-cs")
 
 
 def test_evaluate_prints_all_rows_under_full(run: Run, root: Path) -> None:

@@ -414,7 +414,7 @@ def scored(
             (root / folder).mkdir(parents=True, exist_ok=True)
             files.write_photo(photo.from_array(pixels), root / folder / f"{stem}.png")
     pairs = find_pairs(root)
-    methods = collect_methods(["composite"], pairs, model="", results=[root / "peer"])
+    methods = collect_methods(["composite"], pairs, results=[root / "peer"])
     scores = [row for rows in score_pairs(pairs, methods, [FULL]) for row in rows]
     return pairs, scores
 
@@ -422,7 +422,7 @@ def scored(
 def page(scored: tuple[list[Pair], list[Score]]) -> str:
     pairs, scores = scored
     root = pairs[0].composite.parents[2]
-    methods = collect_methods(["composite"], pairs, model="", results=[root / "peer"])
+    methods = collect_methods(["composite"], pairs, results=[root / "peer"])
     return report({"full": protocol_tables(scores)}, scores, pairs, methods)
 
 

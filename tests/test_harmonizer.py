@@ -490,7 +490,8 @@ def test_composite_of_another_dtype(harmonizer: Harmonizer) -> None:
 
 
 def test_unknown_model_lists_the_known() -> None:
-    with pytest.raises(UsageError, match=r"^model is one of s2crnet-cs, got 'best'$"):
+    message = r"^model is one of s2crnet-cs, hdnet-lite, got 'best'$"
+    with pytest.raises(UsageError, match=message):
         Harmonizer("best")
 
 

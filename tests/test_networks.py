@@ -1,7 +1,6 @@
 """Weights files: what is accepted, what is refused, and how labels are passed on.
 
-The small networks are written as ONNX here, byte by byte, so that what they answer
-is known and no other package is needed.
+The small networks are written as ONNX by hand, so that what they answer is known.
 """
 
 import hashlib
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 import pytest
 
@@ -18,6 +16,17 @@ from imharmony.errors import UsageError, WeightsError
 from imharmony.harmonizer import MODELS
 from imharmony.networks import LABELS, Contract, Network, label_index
 from imharmony.thumbnails import Thumbnails
+from tests.onnx_files import (
+    field,
+    metadata,
+    model,
+    node,
+    picture_contract,
+    picture_network,
+    tensor,
+    value,
+    write_picture_weights,
+)
 
 BUNDLED = MODELS["s2crnet-cs"]
 NUM_PIECES = 2
@@ -35,44 +44,6 @@ FIELDS: dict[str, Any] = {
     "labels": list(LABELS),
     "checkpoint_sha256": "0" * 64,
 }
-
-
-# ONNX files, by hand: field numbers are those of onnx.proto, IR version 8
-
-
-def varint(number: int) -> bytes:
-    low, high = number & 127, number >> 7
-    return bytes([low | 128]) + varint(high) if high else bytes([low])
-
-
-def field(number: int, content: int | str | bytes) -> bytes:
-    if isinstance(content, int):
-        return varint(number << 3) + varint(content)
-    payload = content.encode() if isinstance(content, str) else content
-    return varint(number << 3 | 2) + varint(len(payload)) + payload
-
-
-def tensor(name: str, values: npt.NDArray[Any]) -> bytes:
-    kind = {"float32": 1, "int64": 7}[values.dtype.name]
-    dims = b"".join(field(1, length) for length in values.shape)
-    return dims + field(2, kind) + field(8, name) + field(9, values.tobytes())
-
-
-def value(name: str, shape: tuple[int, ...]) -> bytes:
-    dims = field(1, field(2, "batch"))
-    dims += b"".join(field(1, field(1, length)) for length in shape)
-    return field(1, name) + field(2, field(1, field(1, 1) + field(2, dims)))
-
-
-def node(operator: str, inputs: list[str], output: str) -> bytes:
-    names = b"".join(field(1, name) for name in inputs)
-    return names + field(2, output) + field(4, operator)
-
-
-def metadata(fields: dict[str, str]) -> bytes:
-    """Entries that may follow a whole file, where they replace older ones."""
-    pairs = (field(1, key) + field(2, text) for key, text in fields.items())
-    return b"".join(field(14, pair) for pair in pairs)
 
 
 def small_network(
@@ -102,8 +73,7 @@ def small_network(
         graph += field(11, value(name, input_shape))
     for name in outputs:
         graph += field(12, value(name, shapes[name]))
-    opset = field(1, "") + field(2, 17)
-    return field(1, 8) + field(8, opset) + field(7, graph)
+    return model(graph)
 
 
 def write_weights(folder: Path, network: bytes | None = None, **changes: Any) -> Path:
@@ -344,3 +314,63 @@ def test_provider_that_does_not_start_is_not_replaced_by_the_cpu(
 def test_no_threads() -> None:
     with pytest.raises(UsageError, match=r"^num_threads is at least 1, got 0$"):
         Network(BUNDLED, num_threads=0)
+
+
+# Networks that give a picture
+
+
+def test_file_without_an_output_field_gives_curves() -> None:
+    assert "output" not in FIELDS
+    metadata = {"format": "imharmony-weights-1", "contract": json.dumps(FIELDS)}
+    assert Contract.from_metadata(metadata, name="old").output == "curves"
+
+
+def test_picture_needs_no_fields_of_curves(tmp_path: Path) -> None:
+    path = write_picture_weights(tmp_path, size=(8, 16))
+    contract = Network(path).contract
+    assert (contract.output, contract.thumbnail_size) == ("picture", (8, 16))
+    assert not contract.has_semantic_label
+
+
+def test_picture_contract_comes_back_from_metadata() -> None:
+    contract = Contract("hdnet", (8, 16), "0" * 64, output="picture")
+    assert Contract.from_metadata(contract.to_metadata(), name="again") == contract
+
+
+def test_repainting_gives_what_the_graph_computes(tmp_path: Path) -> None:
+    gain = np.linspace(0.2, 0.9, 6, dtype=np.float32).reshape(1, 1, 1, 6)
+    network = Network(write_picture_weights(tmp_path, size=(8, 6), gain=gain))
+    seen = thumbnails()
+    expected = np.where(seen.mask > 0.5, seen.composite * gain, seen.composite)
+    np.testing.assert_allclose(network.repaint(seen), expected[0], atol=1e-6)
+
+
+def test_unknown_output_is_refused(tmp_path: Path) -> None:
+    path = write_picture_weights(tmp_path, size=(8, 6), output="video")
+    message = r"output 'video', expected 'curves' or 'picture'$"
+    with pytest.raises(WeightsError, match=rf"damaged weights metadata: {message}"):
+        Network(path)
+
+
+def test_curves_in_a_contract_of_a_picture_are_refused(tmp_path: Path) -> None:
+    fields = picture_contract((8, 6))
+    path = write_weights(tmp_path)
+    path.write_bytes(small_network() + metadata(fields))
+    message = r"semantic_label has shape \[5\], the metadata say there is none$"
+    with pytest.raises(WeightsError, match=message):
+        Network(path)
+
+
+def test_picture_of_another_size_than_the_contract_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.onnx"
+    path.write_bytes(picture_network((8, 6)) + metadata(picture_contract((6, 8))))
+    message = r"composite has shape \[3, 8, 6\], the metadata say \[3, 6, 8\]$"
+    with pytest.raises(WeightsError, match=message):
+        Network(path)
+
+
+def test_several_views_for_a_picture_are_refused(tmp_path: Path) -> None:
+    path = write_picture_weights(tmp_path, size=(8, 6), contexts=[0.0, 0.5])
+    message = r"see the whole photo, the metadata say contexts \(0\.0, 0\.5\)$"
+    with pytest.raises(WeightsError, match=message):
+        Network(path)

@@ -2,7 +2,6 @@
 
 import threading
 import warnings
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import photo, rendering
+from imharmony import curve_fitting, photo, rendering, repainting
+from imharmony.bilateral_grid import BilateralGrid
 from imharmony.curves import Curves
 from imharmony.errors import (
     CurveError,
@@ -19,50 +19,24 @@ from imharmony.errors import (
     ShapeError,
     UsageError,
 )
+from imharmony.mask_check import EMPTY, FULL, judge_mask
+from imharmony.models import DEFAULT_MODEL, MODELS, OPTIONAL_MODELS, WEIGHTS, weights_of
 from imharmony.networks import Contract, Network, label_index
+from imharmony.results import FittedCurves, ImageArray, Predicted, Result
 from imharmony.thumbnails import make_thumbnails
 
-__all__ = ["MODELS", "Harmonizer", "Result", "harmonize"]
+__all__ = [
+    "MODELS",
+    "OPTIONAL_MODELS",
+    "WEIGHTS",
+    "Harmonizer",
+    "Predicted",
+    "Result",
+    "harmonize",
+    "weights_of",
+]
 
-WEIGHTS = Path(__file__).parent / "weights"
-MODELS = {"s2crnet-cs": WEIGHTS / "s2crnet-cs.onnx"}
-"""Bundled models by name."""
-DEFAULT_MODEL = "s2crnet-cs"
-
-EMPTY = "the mask is empty: nothing to harmonize"
-FULL = "the mask covers everything: there is no background to fit to"
-INVERTED = (
-    "the mask looks inverted (it covers most of the photo and its whole rim); white is "
-    "the foreground"
-)
-
-ImageArray = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """The curves for one composite, and how they came about."""
-
-    curves: Curves
-    """What is rendered: all stages in one, strength included. The identity where the
-    network found nothing worth changing."""
-    stages: tuple[Curves, ...]
-    """The network's stages, first one first, at full strength."""
-    label: str | None
-    """Semantic label used: given, guessed, or None where the network has none."""
-    warnings: tuple[str, ...]
-    """What may surprise about a valid result; each was also warned about."""
-    box: photo.Box | None
-    """The smallest rectangle that holds the mask; None if the mask is empty."""
-
-
-@dataclass(frozen=True)
-class Result(Predicted):
-    """A harmonized picture and the curves that made it."""
-
-    image: ImageArray
-    """Shape and dtype of the composite."""
-
+NO_LABELS = "these weights know no labels; the given one is ignored"
 
 P = TypeVar("P", bound=Predicted)
 
@@ -73,7 +47,7 @@ class Harmonizer:
     Parameters
     ----------
     model : str
-        Name of a bundled model, a key of `MODELS`.
+        Name of a model, a key of `MODELS` or `OPTIONAL_MODELS`.
     weights : path or None
         A weights file to use instead, as `imharmony export` writes it.
     num_threads : int
@@ -86,7 +60,7 @@ class Harmonizer:
     UsageError
         If the model or the provider is unknown.
     WeightsError
-        If the weights file cannot be used.
+        If the weights file cannot be used, or is not part of this installation.
 
     Examples
     --------
@@ -111,14 +85,8 @@ class Harmonizer:
         num_threads: int = 2,
         provider: str | None = None,
     ) -> None:
-        if weights is None:
-            if model not in MODELS:
-                msg = f"model is one of {', '.join(MODELS)}, got {model!r}"
-                raise UsageError(msg)
-            weights = MODELS[model]
-        self._network = Network(
-            Path(weights), num_threads=num_threads, provider=provider
-        )
+        source = weights_of(model) if weights is None else Path(weights)
+        self._network = Network(source, num_threads=num_threads, provider=provider)
 
     @property
     def contract(self) -> Contract:
@@ -154,7 +122,7 @@ class Harmonizer:
             exaggerates with the range kept.
         background : ndarray like `composite`, of any size, or None
             Another photo to fit the foreground to. None takes the composite's own
-            background.
+            background, the only one that networks which give a picture can see.
         premultiplied : bool
             Whether the composite's colors are multiplied by its alpha, as compositing
             programs keep them. They are in the result, too.
@@ -173,14 +141,16 @@ class Harmonizer:
         ImageError, ShapeError
             If an array is not as described.
         UsageError
-            If the label is unknown, the strength negative or not finite, or `out`
-            cannot be written or shares memory. `out` is then as before.
+            If the label is unknown, the strength negative or not finite, `out`
+            cannot be written or shares memory, or the network cannot use a background.
+            `out` is then as before.
 
         Warns
         -----
         HarmonizeWarning
             If the mask is empty or covers everything (the composite is returned),
-            or looks inverted; if the slopes define no curve (likewise returned).
+            or looks inverted; if the slopes define no curve, or the foreground is too
+            small for a network that gives a picture (likewise returned).
 
         Notes
         -----
@@ -202,7 +172,7 @@ class Harmonizer:
         strength: float = 1.0,
         background: pyvips.Image | None = None,
     ) -> Predicted:
-        """Predict the curves of an opened photo; `rendering.render` applies them.
+        """Predict the change of an opened photo; `rendering.render` applies it.
 
         Parameters
         ----------
@@ -222,7 +192,8 @@ class Harmonizer:
         Raises
         ------
         UsageError
-            If the label is unknown or the strength negative.
+            If the label is unknown, the strength negative, or the network cannot use
+            a background.
 
         Warns
         -----
@@ -230,6 +201,53 @@ class Harmonizer:
             As for calling the harmonizer.
         """
         return _announce(self._predict(image, mask, label, strength, background))
+
+    def fit_curves(
+        self,
+        image: pyvips.Image,
+        mask: pyvips.Image,
+        *,
+        label: str | None = None,
+        strength: float = 1.0,
+        background: pyvips.Image | None = None,
+    ) -> FittedCurves:
+        """Find the curves that come nearest to what a network without curves does.
+
+        Parameters
+        ----------
+        image, mask, label, strength, background
+            As for `predict`.
+
+        Returns
+        -------
+        FittedCurves
+            With the residual. The identity where the photo would not be changed.
+
+        Raises
+        ------
+        UsageError
+            If the network predicts curves itself, or as for `predict`.
+
+        Warns
+        -----
+        HarmonizeWarning
+            As for calling the harmonizer.
+        """
+        if self.contract.output == "curves":
+            raise UsageError("these weights predict curves; there are none to fit")
+        seen = self._repaint(image, mask, label, background)
+        fitted = curve_fitting.fit_curves(seen.before, seen.after, seen.weights)
+        return _announce(
+            FittedCurves(
+                transform=fitted.curves.blend(strength),
+                stages=(),
+                label=None,
+                warnings=seen.notes,
+                box=seen.box,
+                rms=fitted.rms,
+                largest=fitted.largest,
+            )
+        )
 
     def _render(
         self,
@@ -257,7 +275,7 @@ class Harmonizer:
         if not _is_same(out, composite):
             np.copyto(out, composite)
         rendering.render_into(
-            out, image, mask_image, predicted.curves, box=predicted.box
+            out, image, mask_image, predicted.transform, box=predicted.box
         )
         return Result(**vars(predicted), image=out)
 
@@ -269,14 +287,16 @@ class Harmonizer:
         strength: float,
         background: pyvips.Image | None = None,
     ) -> Predicted:
+        if self.contract.output == "picture":
+            return self._predict_grid(image, mask, label, strength, background)
         if label is not None:
             label_index(label)  # an unknown label is an error with any mask
         identity = Curves.identity().blend(strength)
         box = photo.mask_box(mask)
-        notes = _judge_mask(mask, box, has_background=background is not None)
+        notes = judge_mask(mask, box, has_background=background is not None)
         has_regions = not set(notes) & {EMPTY, FULL}
         if label is not None and not self.contract.has_semantic_label:
-            notes = (*notes, "these weights know no labels; the given one is ignored")
+            notes = (*notes, NO_LABELS)
         if not has_regions:
             return Predicted(identity, (), None, notes, box)
         thumbnails = make_thumbnails(
@@ -301,6 +321,49 @@ class Harmonizer:
             curves = curves.then(stage)
         curves = curves.blend(strength)
         return Predicted(curves, stages, prediction.label, notes, box)
+
+    def _predict_grid(
+        self,
+        image: pyvips.Image,
+        mask: pyvips.Image,
+        label: str | None,
+        strength: float,
+        background: pyvips.Image | None,
+    ) -> Predicted:
+        """Predict by a network that gives a picture."""
+        seen = self._repaint(image, mask, label, background)
+        grid = BilateralGrid.identity()
+        if seen.box is not None:
+            grid = BilateralGrid.fit(
+                seen.before,
+                seen.after,
+                seen.weights,
+                box=seen.box,
+                size=(image.height, image.width),
+            )
+        return Predicted(grid.blend(strength), (), None, seen.notes, seen.box)
+
+    def _repaint(
+        self,
+        image: pyvips.Image,
+        mask: pyvips.Image,
+        label: str | None,
+        background: pyvips.Image | None,
+    ) -> repainting.Repainted:
+        """Run a network that gives a picture, where there is something to see."""
+        if label is not None:
+            label_index(label)  # an unknown label is an error with any mask
+        if background is not None:
+            msg = "background: these weights see the composite alone; expected none"
+            raise UsageError(f"{msg}, got another photo")
+        box = photo.mask_box(mask)
+        notes = judge_mask(mask, box, has_background=False)
+        has_regions = not set(notes) & {EMPTY, FULL}
+        if label is not None:
+            notes = (*notes, NO_LABELS)
+        if not has_regions:
+            return repainting.unchanged(notes, box)
+        return repainting.repaint(self._network, image, mask, notes=notes, box=box)
 
 
 def harmonize(
@@ -348,30 +411,6 @@ def _default_harmonizer() -> Harmonizer:
         if not _default:
             _default.append(Harmonizer())
         return _default[0]
-
-
-def _judge_mask(
-    mask: pyvips.Image, box: photo.Box | None, *, has_background: bool
-) -> tuple[str, ...]:
-    """Say what looks wrong; reads a mask again only if all of its rim is bright."""
-    if box is None:
-        return (EMPTY,)
-    frame = photo.Box(0, 0, mask.height, mask.width)
-    if has_background or box != frame:
-        return ()
-    # An object rarely fills most of the photo and all of its rim.
-    last_row, last_column = mask.height - 1, mask.width - 1
-    rim = (
-        replace(frame, height=1),
-        replace(frame, height=1, top=last_row),
-        replace(frame, width=1),
-        replace(frame, width=1, left=last_column),
-    )
-    if min(side.crop(mask).avg() for side in rim) <= 242:
-        return ()
-    if mask.min() == 255:
-        return (FULL,)
-    return (INVERTED,) if mask.avg() > 127 else ()
 
 
 def _check_out(

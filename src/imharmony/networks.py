@@ -1,8 +1,8 @@
 """A weights file and the ONNX Runtime session around it.
 
 A weights file is one `.onnx` whose metadata say what it expects: the variant, the
-thumbnail size, which foreground it looks at, the order of the labels, how slopes
-are to be read. Nothing about a network is guessed.
+thumbnail size, whether it gives curves or a picture, which foreground it looks at, the
+order of the labels, how slopes are to be read. Nothing about a network is guessed.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -54,14 +54,17 @@ class Contract:
     variant: str
     thumbnail_size: tuple[int, int]
     """(height, width)."""
-    num_stages: int
-    num_pieces: int
-    has_semantic_label: bool
-    guesses_label: bool
-    foreground_input: str
-    slopes: str
-    labels: tuple[str, ...]
     checkpoint_sha256: str
+    output: Literal["curves", "picture"] = "curves"
+    """What the network gives: slopes of curves, or the harmonized thumbnail. What
+    follows is of networks that give curves."""
+    num_stages: int = 0
+    num_pieces: int = 0
+    has_semantic_label: bool = False
+    guesses_label: bool = False
+    foreground_input: str = ""
+    slopes: str = ""
+    labels: tuple[str, ...] = ()
     contexts: tuple[float, ...] = (0.0,)
     """Views of the surroundings, as `make_thumbnails` takes them."""
 
@@ -87,10 +90,13 @@ class Contract:
             raise WeightsError(msg)
         try:
             fields = json.loads(metadata["contract"])
+            output = fields.get("output", "curves")
+            if output not in ("curves", "picture"):
+                raise ValueError(f"output {output!r}, expected 'curves' or 'picture'")
             height, width = fields.pop("thumbnail_size")
-            labels = tuple(fields.pop("labels"))
-            if sorted(labels) != sorted(LABELS):
-                raise ValueError(f"labels {labels}, expected {LABELS} in any order")
+            labels = tuple(fields.pop("labels", ()))
+            if output == "curves":
+                _check_curves(fields, labels)
             contexts = tuple(map(float, fields.pop("contexts", (0.0,))))
             return cls(
                 thumbnail_size=(height, width),
@@ -101,6 +107,18 @@ class Contract:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             msg = f"{name}: damaged weights metadata: {error}"
             raise WeightsError(msg) from error
+
+
+def _check_curves(fields: dict[str, Any], labels: tuple[str, ...]) -> None:
+    """Refuse a contract of curves that leaves something open."""
+    if sorted(labels) != sorted(LABELS):
+        raise ValueError(f"labels {labels}, expected {LABELS} in any order")
+    for name in (
+        *("num_stages", "num_pieces", "has_semantic_label", "guesses_label"),
+        *("foreground_input", "slopes"),
+    ):
+        if name not in fields:
+            raise KeyError(name)
 
 
 @dataclass(frozen=True)
@@ -180,6 +198,13 @@ class Network:
     def _check_shapes(self, source: Path) -> None:
         """Compare the graph's inputs and outputs with the metadata."""
         height, width = self.contract.thumbnail_size
+        gives_picture = self.contract.output == "picture"
+        if gives_picture and self.contract.contexts != (0.0,):
+            msg = (
+                f"{source}: networks that give a picture see the whole photo, the "
+                f"metadata say contexts {self.contract.contexts}"
+            )
+            raise WeightsError(msg)
         expected = {
             "composite": [3, height, width],
             "mask": [1, height, width],
@@ -190,6 +215,9 @@ class Network:
         self._inputs = [node.name for node in self._session.get_inputs()]
         shape = [self.contract.num_stages, 3, self.contract.num_pieces]
         outputs = {"curve_params": shape, "label_logits": expected["semantic_label"]}
+        if gives_picture:
+            expected = {name: expected[name] for name in ("composite", "mask")}
+            outputs = {"harmonized": expected["composite"]}
         for node in (*self._session.get_inputs(), *self._session.get_outputs()):
             known = expected if node.name in self._inputs else outputs
             if known.get(node.name) != node.shape[1:]:
@@ -243,3 +271,24 @@ class Network:
         elif label is None:
             label = self.contract.labels[int(logits[0].argmax())]
         return Prediction(curve_params[0], label)
+
+    def repaint(self, thumbnails: Thumbnails) -> FloatArray:
+        """Run a network that gives a picture on one composite.
+
+        Parameters
+        ----------
+        thumbnails : Thumbnails
+            Of the size in `contract.thumbnail_size`, one view.
+
+        Returns
+        -------
+        ndarray of float32, shape (3, h, w)
+            The harmonized thumbnail, sRGB-encoded, nominally in [0, 1]; where the
+            mask is at most one half it is the composite.
+        """
+        feeds = {"composite": thumbnails.composite, "mask": thumbnails.mask}
+        (harmonized,) = self._session.run(
+            ["harmonized"], {k: feeds[k] for k in self._inputs}
+        )
+        picture: FloatArray = harmonized[0]
+        return picture

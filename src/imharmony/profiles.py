@@ -18,7 +18,14 @@ from imharmony.curves import Curves
 from imharmony.errors import HarmonizeWarning
 from imharmony.knots import FloatArray
 
-__all__ = ["SRGB_TOLERANCE", "apply_in_srgb", "convert", "is_srgb", "to_srgb"]
+__all__ = [
+    "SRGB_TOLERANCE",
+    "apply_in_srgb",
+    "convert",
+    "is_srgb",
+    "recolor_in_srgb",
+    "to_srgb",
+]
 
 SRGB_TOLERANCE = 1 / 255
 """Profiles whose colors are nowhere farther from sRGB's are treated as sRGB: the
@@ -145,6 +152,36 @@ def apply_in_srgb(color: pyvips.Image, curves: Curves) -> pyvips.Image:
     """
     linear = _to_linear(color)
     mapped = map_floats(linear, lambda x: _decode(np.clip(curves(_encode(x)), 0, 1)))
+    return _with_change(color, linear, mapped)
+
+
+def recolor_in_srgb(
+    color: pyvips.Image, recolor: Callable[[pyvips.Image], pyvips.Image]
+) -> pyvips.Image:
+    """Change the colors of channels whose profile is not sRGB, as if they were sRGB.
+
+    Parameters
+    ----------
+    color : pyvips.Image
+        As for `apply_in_srgb`.
+    recolor : callable
+        Takes and gives floats of 3 channels, sRGB-encoded. Those outside [0, 1] are
+        to keep their distance from it.
+
+    Returns
+    -------
+    pyvips.Image
+        As of `apply_in_srgb`.
+    """
+    linear = _to_linear(color)
+    recolored = recolor(map_floats(linear, _encode))
+    return _with_change(color, linear, map_floats(recolored, _decode))
+
+
+def _with_change(
+    color: pyvips.Image, linear: pyvips.Image, mapped: pyvips.Image
+) -> pyvips.Image:
+    """Add to the values what a change of the linear light makes of them."""
     before, after = (
         image.copy(interpretation="scrgb")
         .colourspace("xyz")

@@ -4,35 +4,44 @@ One way for photos that are opened from files, put off until their pixels are as
 for, and one that writes into an array; both give the same bytes.
 """
 
-from typing import Any
+import threading
 
 import numpy as np
 import pyvips
 
 from imharmony import profiles
+from imharmony.bilateral_grid import BilateralGrid
 from imharmony.curves import Curves
 from imharmony.errors import ShapeError
 from imharmony.photo import (
     FULL_SCALE,
-    STRIP_BYTES,
-    Box,
-    PixelArray,
     as_format,
     from_array,
     is_premultiplied,
     mask_box,
     split_alpha,
     straighten,
+)
+from imharmony.pixels import (
+    STRIP_BYTES,
+    Box,
+    PixelArray,
+    pixels_of,
+    share_out,
     to_array,
 )
 
 __all__ = ["render", "render_into"]
 
+_PART_BYTES = 2**19
+"""What one thread renders at once. Numbers into a table take 8 times as much."""
+_PERIODS = 1024  # of channels, to which the starts of their tables are added at once
+
 
 def render(
     photo: pyvips.Image,
     mask: pyvips.Image,
-    curves: Curves,
+    curves: Curves | BilateralGrid,
     *,
     box: Box | None = None,
 ) -> pyvips.Image:
@@ -48,8 +57,8 @@ def render(
         1 to 4 channels, 8 or 16 bit or float, sRGB-encoded or with a profile.
     mask : pyvips.Image
         One channel of 8 bit, of the photo's size.
-    curves : Curves
-        Heights outside [0, 1] are clipped to it.
+    curves : Curves or BilateralGrid
+        Colors outside [0, 1] are clipped to it.
     box : Box or None
         What `mask_box` says of the mask; None looks for it.
 
@@ -94,16 +103,20 @@ def render_into(
     pixels: PixelArray,
     photo: pyvips.Image,
     mask: pyvips.Image,
-    curves: Curves,
+    curves: Curves | BilateralGrid,
     *,
     box: Box | None,
 ) -> None:
-    """Write what `render` gives into an array, without another picture in between.
+    """Apply color curves to the foreground of a photo that lies in an array.
+
+    Gives what `render` gives, in place. Whole numbers are looked up in tables by NumPy,
+    in several threads; floats and premultiplied colors take the way of `render`.
 
     Parameters
     ----------
     pixels : ndarray of the photo's dtype, shape (H, W) or (H, W, C)
-        May be the array that the photo was made from; then only the box is written.
+        The photo's own pixels, maybe those that it was made from. Only the box is
+        read and written.
     photo, mask, curves
         As for `render`.
     box : Box or None
@@ -124,18 +137,111 @@ def render_into(
     if photo.bands < 3:
         curves = curves.luminance()
     pixels = pixels.reshape(photo.height, photo.width, photo.bands)
+    is_plain = photo.format != "float" and not is_premultiplied(photo)
+    if isinstance(curves, Curves) and is_plain and profiles.is_srgb(photo):
+        row_bytes = box.width * pixels[0, 0].nbytes
+        num_rows = max(1, _PART_BYTES // row_bytes)
+        table = _Table(curves, photo, num_rows * box.width)
+        weights = pixels_of(mask, box)[..., 0]
+
+        def recolor(strip: Box) -> None:
+            first = strip.top - box.top
+            table.blend_into(strip.of(pixels), weights[first : first + strip.height])
+
+        share_out(recolor, list(box.strips(num_rows)))
+        return
     for strip in box.strips(max(1, STRIP_BYTES // (box.width * pixels[0, 0].nbytes))):
-        part = strip.of(pixels)
-        if photo.format == "float":
-            part[...] = to_array(_render_box(photo, mask, curves, strip))
-        else:
-            mapped = to_array(_map_box(photo, curves, strip))
-            weights = to_array(strip.crop(mask))[..., 0]
-            _blend_into(part, mapped, weights)
+        strip.of(pixels)[...] = to_array(_render_box(photo, mask, curves, strip))
+
+
+class _Table:
+    """Curves for whole numbers, as NumPy looks them up quickest.
+
+    The tables of all channels lie one after another. Two neighbors of 8 bit count as
+    one number of 16 bit, since what takes time is the number of look-ups.
+
+    Parameters
+    ----------
+    curves : Curves
+    photo : pyvips.Image
+        Of 8 or 16 bit; its alpha stays as it is.
+    num_pixels : int
+        How many are looked up at once, at most.
+    """
+
+    def __init__(self, curves: Curves, photo: pyvips.Image, num_pixels: int) -> None:
+        C = photo.bands
+        self.dtype = np.dtype(np.uint8 if photo.format == "uchar" else np.uint16)
+        rows = curves.table(self.dtype)
+        unchanged = np.arange(rows.shape[1], dtype=self.dtype)
+        rows = np.stack([*rows[: C - photo.hasalpha()], unchanged])[:C]
+        self.num_values = num_pixels * C
+        self.heights = rows.ravel()
+        self.code = self.dtype
+        if self.dtype == np.uint8:
+            self.num_values += self.num_values % 2
+            # The first of a pair is its lower byte. After C pairs, channel 0 is first.
+            self.code = np.dtype("<u2")
+            pairs = np.arange(2 * C).reshape(C, 2) % C
+            low, high = rows[pairs.T].astype(self.code)  # (C, 256) each
+            self.heights = (high[:, :, None] << 8 | low[:, None, :]).ravel()
+        self.starts = np.tile(np.arange(C) << 16, _PERIODS)
+        self._scratch = threading.local()
+
+    def blend_into(self, part: PixelArray, mask: PixelArray) -> None:
+        """Blend pixels in place, rounding as libvips does, and quicker.
+
+        `part` is (h, w, C), the mask (h, w) of 8 bit. Pixels are copied as a whole, in
+        runs; only where the mask is soft is there any arithmetic.
+        """
+        if not hasattr(self._scratch, "arrays"):
+            num_codes = self.num_values * self.dtype.itemsize // 2
+            self._scratch.arrays = (
+                np.empty(self.num_values, self.dtype),
+                np.empty(num_codes, np.intp),
+                np.empty(num_codes, self.code),
+            )
+        num_channels = part.shape[2]
+        size = part.size + part.size % (self.code.itemsize // self.dtype.itemsize)
+        values, index, mapped = self._scratch.arrays
+        values = values[:size]
+        np.copyto(values[: part.size].reshape(part.shape), part)
+        codes = values.view(self.code)
+        index, mapped = index[: len(codes)], mapped[: len(codes)]
+        np.copyto(index, codes)
+        rest = len(codes) % len(self.starts)
+        lines = index[: len(codes) - rest].reshape(-1, len(self.starts))
+        lines += self.starts
+        index[len(codes) - rest :] += self.starts[:rest]
+        self.heights.take(index, out=mapped, mode="clip")  # none is outside
+
+        pixel = f"V{self.dtype.itemsize * num_channels}"  # all channels as one thing
+        before = values[: part.size].view(pixel)  # (N,)
+        after = mapped.view(self.dtype)[: part.size].view(pixel)
+        mask = np.ascontiguousarray(mask)
+        soft = np.flatnonzero(mask - np.uint8(1) < 254)  # 0 wraps to 255
+        # No sum exceeds 255 times the largest value, nor that the type.
+        wide = np.uint16 if self.dtype == np.uint8 else np.uint32
+        weights = mask.ravel()[soft].astype(wide)[:, None]  # (n, 1)
+        old, new = (
+            x[soft].view(self.dtype).reshape(-1, num_channels) for x in (before, after)
+        )
+        blended = (weights * new + (255 - weights) * old + 128) // 255
+        after[soft] = blended.astype(self.dtype).view(pixel)[:, 0]
+
+        is_tight = part.strides[1:] == (after.itemsize, self.dtype.itemsize)
+        is_tight = is_tight and part.dtype.isnative
+        target = part.view(pixel)[..., 0] if is_tight else before.reshape(mask.shape)
+        np.copyto(target, after.reshape(mask.shape), where=mask > 0)
+        if not is_tight:
+            part[...] = values[: part.size].reshape(part.shape)
 
 
 def _render_box(
-    photo: pyvips.Image, mask: pyvips.Image, curves: Curves, box: Box
+    photo: pyvips.Image,
+    mask: pyvips.Image,
+    curves: Curves | BilateralGrid,
+    box: Box,
 ) -> pyvips.Image:
     """Apply curves within one box; see `render`."""
     part, weights = box.crop(photo), box.crop(mask)
@@ -146,10 +252,14 @@ def _render_box(
     return blended
 
 
-def _map_box(photo: pyvips.Image, curves: Curves, box: Box) -> pyvips.Image:
+def _map_box(
+    photo: pyvips.Image, curves: Curves | BilateralGrid, box: Box
+) -> pyvips.Image:
     """Apply curves, of luminance for gray, to all of one box, whatever the mask."""
     color, alpha = split_alpha(straighten(box.crop(photo)))
-    if not profiles.is_srgb(photo):
+    if isinstance(curves, BilateralGrid):
+        color = _recolor_locally(color, curves, box)
+    elif not profiles.is_srgb(photo):
         color = profiles.apply_in_srgb(color, curves)
     elif photo.format == "float":
         color = profiles.map_floats(color, lambda x: np.clip(curves(x), 0, 1))
@@ -162,32 +272,13 @@ def _map_box(photo: pyvips.Image, curves: Curves, box: Box) -> pyvips.Image:
     return mapped
 
 
-def _blend_into(part: PixelArray, mapped: PixelArray, mask: PixelArray) -> None:
-    """Blend whole numbers in place, rounding as libvips does, and quicker.
-
-    Pixels are copied as a whole, in runs; only where the mask is soft is there any
-    arithmetic. All are (h, w, C) or (h, w) and of the photo's depth, the mask of 8 bit.
-    """
-    pixel = f"V{part.itemsize * part.shape[2]}"  # all channels as one thing
-    num_channels = part.shape[2]
-    strides = (num_channels * part.itemsize, part.itemsize)
-    is_loose = part.strides[1:] != strides or not part.dtype.isnative
-    target = np.array(part, mapped.dtype, order="C") if is_loose else part
-    before, after = (x.view(pixel)[..., 0] for x in (target, mapped))  # (h, w) each
-    is_soft = mask - np.uint8(1) < 254  # 0 wraps to 255
-    # No sum exceeds 255 times the largest value, nor that the type.
-    wide = np.uint16 if mapped.dtype == np.uint8 else np.uint32
-    weights = mask[is_soft].astype(wide)[:, None]  # (N, 1)
-    old: Any
-    new: Any
-    old, new = (
-        x[is_soft].view(mapped.dtype).reshape(-1, num_channels) for x in (before, after)
-    )
-    soft = (weights * new + (255 - weights) * old + 128) // 255
-    np.copyto(before, after, where=mask == 255)
-    before[is_soft] = soft.astype(mapped.dtype).view(pixel)[:, 0]
-    if is_loose:
-        part[...] = target
+def _recolor_locally(
+    color: pyvips.Image, grid: BilateralGrid, box: Box
+) -> pyvips.Image:
+    """Recolor the channels of one box by a grid."""
+    if profiles.is_srgb(color):
+        return grid.recolor(color, box)
+    return profiles.recolor_in_srgb(color, lambda srgb: grid.recolor(srgb, box))
 
 
 def _table_image(color: pyvips.Image, curves: Curves) -> pyvips.Image:

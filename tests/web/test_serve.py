@@ -15,6 +15,7 @@ import pytest
 import typer.main
 
 from imharmony import cli
+from tests.onnx_files import write_picture_weights
 from tests.web.servers import EXAMPLES, SOURCES, Server, Start
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,13 @@ def test_taken_port_is_wrong_usage() -> None:
         done = run("serve", "--port", str(port))
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: 127.0.0.1 port {port}: cannot listen")
+
+
+def test_weights_without_curves_are_wrong_usage(tmp_path: Path) -> None:
+    weights = write_picture_weights(tmp_path)
+    done = run("serve", "--port", "0", "--weights", str(weights))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "picture.onnx: expected weights that predict curves" in done.stderr
 
 
 def test_unusable_weights_are_wrong_usage(tmp_path: Path) -> None:

@@ -67,11 +67,16 @@ Label = Annotated[
         show_default=False,
     ),
 ]
-Model = Annotated[str, typer.Option(help="Bundled model to use.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        help="Model to use: s2crnet-cs, or hdnet-lite where its weights are installed."
+    ),
+]
 Weights = Annotated[
     Path | None,
     typer.Option(
-        help="Weights file (.onnx) to use instead of a bundled model.",
+        help="Weights file (.onnx) to use instead of a model by name.",
         show_default=False,
     ),
 ]

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,6 +30,9 @@ from imharmony.cli.arguments import (
     write_to_pipe,
 )
 from imharmony.errors import UsageError
+
+if TYPE_CHECKING:
+    from imharmony.results import FittedCurves
 
 __all__ = ["apply", "curves"]
 
@@ -68,6 +71,14 @@ def curves(
         bool,
         typer.Option("--stages", help="Plot each stage of the network, then all."),
     ] = False,
+    best_fit: Annotated[
+        bool,
+        typer.Option(
+            "--best-fit",
+            help="For a model that predicts no curves: write those that come nearest "
+            "to what it does.",
+        ),
+    ] = False,
     strength: Strength = 1.0,
     label: Label = None,
     background: Background = None,
@@ -80,6 +91,7 @@ def curves(
     """Write the predicted color curves for other programs, or as a plot."""
     from imharmony import curve_files, curve_plots, curve_tables, targets
     from imharmony.harmonizer import Harmonizer
+    from imharmony.results import FittedCurves
 
     kind = _kind_of(output, kind)
     inputs = [composite, mask, background]
@@ -104,10 +116,17 @@ def curves(
     if background is not None:
         other, _ = read_photo(background, max_pixels=max_pixels)
     harmonizer = Harmonizer(model, weights=weights)
+    name = model if weights is None else weights.name
+    has_curves = harmonizer.contract.output == "curves"
+    if best_fit and has_curves:
+        raise UsageError(f"{name} predicts curves; --best-fit is for models without")
+    find = harmonizer.predict if has_curves else harmonizer.fit_curves
     with show_progress("looking", None):
-        predicted = harmonizer.predict(
+        predicted = find(
             image, mask_image, label=label, strength=strength, background=other
         )
+    if isinstance(predicted, FittedCurves):
+        _say_what_is_lost(predicted, name, best_fit=best_fit)
     say_what_was_found(predicted, label=label, strength=strength)
     if kind == "plot":
         with show_progress("counting", None):
@@ -124,12 +143,12 @@ def curves(
             stages=predicted.stages,
             label=predicted.label,
             strength=strength,
-            model=model if weights is None else weights.name,
+            model=name,
             checkpoint_sha256=harmonizer.contract.checkpoint_sha256,
         )
         data = curve_files.encode(record, kind, size=size)
-        name = "standard output" if output == PIPE else str(output)
-        curve_files.warn_of_cost(predicted.curves, data, name=name)
+        target = "standard output" if output == PIPE else str(output)
+        curve_files.warn_of_cost(predicted.curves, data, name=target)
     if output == PIPE:
         write_to_pipe(data)
         return
@@ -185,6 +204,18 @@ def apply(
         )
     rendered = render(image, mask_image, record.curves.blend(strength))
     write(rendered, output, file_format, quality=quality, overwrite=overwrite)
+
+
+def _say_what_is_lost(fitted: "FittedCurves", name: str, *, best_fit: bool) -> None:
+    """Tell how far the nearest curves are off, and refuse them unless asked for."""
+    found = (
+        f"{name} predicts no curves, since it changes colors by place; those that come "
+        f"nearest are {fitted.rms:.1f} 8-bit steps off (RMS), {fitted.largest:.0f} at "
+        "most"
+    )
+    if not best_fit:
+        raise UsageError(f"{found}; --best-fit writes them")
+    typer.echo(f"{found} (--best-fit)", err=True)
 
 
 def _kind_of(output: Path, kind: str | None) -> str:

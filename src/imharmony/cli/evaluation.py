@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from imharmony.cli.arguments import Model, Weights, show_progress
+from imharmony.cli.arguments import show_progress
 
 __all__ = ["compare", "evaluate", "study"]
 
@@ -43,8 +43,21 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    model: Model = "s2crnet-cs",
-    weights: Weights = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Model to score by its name. May be given several times. Default: "
+            "s2crnet-cs, or none with --weights.",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Weights file (.onnx) to score. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -80,6 +93,7 @@ def evaluate(
     from imharmony.evaluation.report import report
     from imharmony.evaluation.scoring import score_pairs
     from imharmony.evaluation.tables import protocol_tables, to_markdown
+    from imharmony.models import DEFAULT_MODEL
 
     protocols = choose_protocols(protocol or ["full"])
     for chosen in protocols:
@@ -88,8 +102,9 @@ def evaluate(
         check_new_folder(output)
     pairs = find_pairs(root, split=split)
     methods = known.collect_methods(
-        known.choose_rows(rows), pairs, model=model, weights=weights,
-        results=results or [],
+        known.choose_rows(rows), pairs,
+        models=model or ([] if weights else [DEFAULT_MODEL]),
+        weights=weights or [], results=results or [],
     )  # fmt: skip
     if rows is None and "seamless" not in methods:
         note = "row seamless left out: cv2 is not installed; pip install"

@@ -176,4 +176,4 @@ def _harmonize_opened(
             image, mask, label=label, strength=strength, background=background
         )
     say_what_was_found(predicted, label=label, strength=strength)
-    return rendering.render(image, mask, predicted.curves, box=predicted.box)
+    return rendering.render(image, mask, predicted.transform, box=predicted.box)

@@ -59,6 +59,7 @@ def serve(
 ) -> None:
     """Serve a page to harmonize on, and an HTTP API."""
     with needs_extra("web"):
+        from imharmony.web.jobs import check_has_curves
         from imharmony.web.server import listen
         from imharmony.web.server import serve as run
         from imharmony.web.settings import Settings
@@ -76,7 +77,8 @@ def serve(
     if weights is not None:
         from imharmony.harmonizer import Harmonizer
 
-        Harmonizer(weights=weights)  # to refuse a wrong file here
+        # To refuse a wrong file here.
+        check_has_curves(Harmonizer(weights=weights), str(weights))
     listener = listen(host, port)
     is_local = host in ("127.0.0.1", "::1", "localhost")
     if not is_local and settings.token is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from imharmony import photo
+from imharmony.bilateral_grid import BilateralGrid
 from imharmony.errors import ImageError, UsageError
 from imharmony.evaluation.baselines import (
     ceiling,
@@ -15,10 +16,16 @@ from imharmony.evaluation.baselines import (
     reinhard,
 )
 from imharmony.evaluation.cloning import clone_seamlessly
-from imharmony.evaluation.metrics import Recoloring, scene_composite
+from imharmony.evaluation.metrics import (
+    FloatArray,
+    Recoloring,
+    Tile,
+    scene_composite,
+)  # fmt: skip
 from imharmony.evaluation.pairs import Pair
 from imharmony.evaluation.protocol import Protocol, Scene, load_picture
 from imharmony.harmonizer import Harmonizer
+from imharmony.models import weights_of
 
 __all__ = [
     "BASELINES", "CEILING", "COMPOSITE", "MODEL", "ROWS", "Method", "choose_rows",
@@ -82,11 +89,11 @@ def collect_methods(
     rows: Sequence[str],
     pairs: Sequence[Pair],
     *,
-    model: str,
-    weights: Path | None = None,
+    models: Sequence[str] = (),
+    weights: Sequence[Path] = (),
     results: Sequence[Path] = (),
 ) -> dict[str, Method]:
-    """Put the rows together: baselines, the model by its name, folders by theirs.
+    """Put the rows together: baselines, models by name, weights and folders by theirs.
 
     Parameters
     ----------
@@ -94,10 +101,10 @@ def collect_methods(
         As `choose_rows` gives them.
     pairs : sequence of Pair
         What will be scored.
-    model : str
-        Name of a bundled model.
-    weights : Path or None
-        Weights to use instead; the row is called like the file.
+    models : sequence of str
+        Names of models, one row each where the rows hold the model's.
+    weights : sequence of Path
+        Weights files, likewise; a row is called like its file.
     results : sequence of Path
         Folders as `results_method` takes them.
 
@@ -110,9 +117,10 @@ def collect_methods(
     for row in (row for row in rows if row != CEILING):
         if row == MODEL:
             # One thread: the images are what is worked on side by side.
-            harmonizer = Harmonizer(model, weights=weights, num_threads=1)
-            name = model if weights is None else weights.stem
-            entries.append((name, model_method(harmonizer)))
+            sources = [(model, weights_of(model)) for model in models]
+            for name, source in [*sources, *((file.stem, file) for file in weights)]:
+                harmonizer = Harmonizer(weights=source, num_threads=1)
+                entries.append((name, model_method(harmonizer)))
         else:
             entries.append((row, BASELINES[row]))
     entries += [
@@ -140,8 +148,28 @@ def model_method(harmonizer: Harmonizer) -> Method:
             photo.mask_from_array(mask, size=scene.size),
         )
         # Not rounded: that is the protocol's to do.
+        if isinstance(predicted.transform, BilateralGrid):
+            return _recolor_by_grid(scene, predicted.transform)
         heights = np.clip(predicted.curves(levels), 0, 1) * 255  # (256, 3)
         return recolor_by_table(scene, heights.T)
+
+    return recolor
+
+
+def _recolor_by_grid(scene: Scene, grid: BilateralGrid) -> Recoloring:
+    """Blend what a grid makes of the composite over it by the mask."""
+    composite = photo.from_array(scene.composite)
+
+    def recolor(tile: Tile) -> FloatArray:
+        rows, columns = (
+            range(*part.indices(length))
+            for part, length in zip(tile, scene.size, strict=True)
+        )
+        box = photo.Box(rows.start, columns.start, len(rows), len(columns))
+        values = (box.crop(composite) / 255).copy(interpretation="scrgb")
+        changed = photo.to_array(grid.recolor(values, box)) * 255.0
+        weight = (scene.mask[tile] / 255.0)[..., None]
+        return weight * changed + (1 - weight) * scene.composite[tile]
 
     return recolor
 

@@ -9,11 +9,16 @@ import numpy as np
 import pyvips
 
 from imharmony import compositing, curve_files, files, formats, photo, rendering
-from imharmony.errors import HarmonizeWarning, ImageError, UsageError
+from imharmony.errors import (
+    HarmonizeWarning,
+    ImageError,
+    UsageError,
+    WeightsError,
+)
 from imharmony.harmonizer import MODELS, Harmonizer, Predicted
 from imharmony.web.messages import Answer, Job
 
-__all__ = ["load", "models", "place", "run"]
+__all__ = ["check_has_curves", "load", "models", "place", "run"]
 
 _SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "tiff": ".tif"}
 _CURVE_SUFFIXES = {"json": ".json", "cube": ".cube", "acv": ".acv", "hald": ".png"}
@@ -33,12 +38,27 @@ def load(model: str, weights: str | None) -> Harmonizer:
     UsageError
         If there is none of that name.
     WeightsError
-        If the weights file cannot be used.
+        If the weights file cannot be used, or predicts no curves.
     """
     known = models(weights)
     if model not in known:
         raise UsageError(f"model is one of {', '.join(known)}, got another")
-    return Harmonizer(weights=known[model], num_threads=1)
+    harmonizer = Harmonizer(weights=known[model], num_threads=1)
+    check_has_curves(harmonizer, model)
+    return harmonizer
+
+
+def check_has_curves(harmonizer: Harmonizer, name: str) -> None:
+    """Refuse a network without curves: the page draws and edits them.
+
+    Raises
+    ------
+    WeightsError
+        If it gives a picture.
+    """
+    if harmonizer.contract.output != "curves":
+        msg = f"{name}: expected weights that predict curves, which the page and the"
+        raise WeightsError(f"{msg} API are made of, got some that give a picture")
 
 
 def run(job: Job) -> Answer:
