@@ -123,6 +123,19 @@ def test_a_loaded_file_gives_what_torch_gives(exported: Exported) -> None:
     )
 
 
+def test_dropout_is_off_in_what_is_compared_and_written(tmp_path: Path) -> None:
+    assert export(tmp_path, feature_dropout=0.5).difference < TOLERANCE
+
+
+def test_constants_are_worked_out_ahead(exported: Exported) -> None:
+    nodes = onnx.load(exported.weights).graph.node
+    assert not [node for node in nodes if node.op_type == "Constant"]
+
+
+def test_only_operators_of_the_standard_are_written(exported: Exported) -> None:
+    assert {node.domain for node in onnx.load(exported.weights).graph.node} == {""}
+
+
 def test_free_slopes_arrive_with_their_signs(tmp_path: Path) -> None:
     free = save(tmp_path, "s2crnet-c")
     with torch.no_grad():

@@ -3,6 +3,7 @@
 import io
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -104,7 +105,7 @@ def export_network(network: AnyNetwork, contract: Contract, target: Path) -> flo
     _shorten_names(model.graph)
     onnx.helper.set_model_props(model, contract.to_metadata())
     onnx.checker.check_model(model)
-    written = model.SerializeToString()
+    written = _fold_constants(model.SerializeToString())
     difference = largest_difference(network, written, contract)
     if difference > TOLERANCE:
         msg = (
@@ -116,6 +117,20 @@ def export_network(network: AnyNetwork, contract: Contract, target: Path) -> flo
     partial.write_bytes(written)
     partial.replace(target)
     return difference
+
+
+def _fold_constants(model: bytes) -> bytes:
+    """Work out what is the same for every picture, once instead of at each start.
+
+    ONNX Runtime's basic rewrites; they keep to the standard's operators. Loading takes
+    two thirds of the time.
+    """
+    with TemporaryDirectory() as folder:
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(Path(folder) / "model.onnx")
+        ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return Path(options.optimized_model_filepath).read_bytes()
 
 
 def _shorten_names(graph: onnx.GraphProto) -> None:
