@@ -103,6 +103,17 @@ def test_a_figure_is_repeated_as_often_as_asked() -> None:
     assert 0 <= times["low"] <= times["median"] <= times["high"]
 
 
+def test_what_prepares_a_run_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def pass_time(seconds: float) -> None:
+        now[0] += seconds
+
+    times = measure.repeat(lambda: pass_time(1), runs=3, prepare=lambda: pass_time(100))
+    assert (times["low"], times["high"]) == (1000, 1000)
+
+
 def clock(patch: pytest.MonkeyPatch, step_s: float) -> None:
     """Let every run take the same time."""
     ticks = count(0, step_s)
@@ -138,6 +149,28 @@ def test_reference_loop_is_the_curves() -> None:
     expected[:10] = composite[:10]
     found = reference_loop(composite, mask, params)
     assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_masked_points_are_recolored_as_the_frame_is() -> None:
+    torch = pytest.importorskip("torch")
+    from imharmony.training.masked_points import recolor_points
+
+    composite, mask = make_inputs(Case(40, 8, 25, "soft"))
+    params = np.random.default_rng(0).uniform(0.5, 2, (2, 3, 64)).astype(np.float32)
+    found = recolor_points(composite, mask, torch.from_numpy(params))
+    expected = reference_loop(composite, mask, params)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert (found != composite).any()
+
+
+def test_masked_points_are_timed_in_a_process_of_their_own() -> None:
+    pytest.importorskip("torch")
+    from imharmony.training.masked_points import time_masked_points
+
+    case = Case(64, 8, 25, "soft")
+    times = time_masked_points(case, num_threads=1, runs=3)
+    assert times["runs"] == 3
+    assert 0 < times["low"] <= times["high"]
 
 
 @pytest.mark.skipif(not memory.STATUS.exists(), reason="only Linux has /proc")
@@ -179,7 +212,7 @@ def test_whole_holds_the_stages_once(
     )
     assert set(times) == {
         *("whole", "decode", "thumbnails", "network", "curve"),
-        *("render and encode", "encode"),
+        *("render and encode", "encode", "libvips alone"),
     }
 
 
@@ -275,6 +308,16 @@ def test_table_gives_quartiles_and_ratios() -> None:
     assert "| 256 | 8 | 25 | soft | 0.5 (1-3.5) | 2 (1-3.5) | 140 | 4.0 |" in table
     assert "| 256 | 100 (1-3.5), 50 x | 2 (1-3.5), 1 x |" in table
     assert "| s2crnet-cs | 948,480 | 0.95 M | 0.606 |" in table
+
+
+def test_table_leaves_empty_what_was_not_measured() -> None:
+    record = record_of([256, 512])
+    record["baselines"]["512"] = {"masked points, torch": QUARTILES | {"median": 41.0}}
+    table = to_table(record).splitlines()
+    names = ["size", "loop, NumPy", "whole photo, torch", "masked points, torch"]
+    assert f"| {' | '.join(names)} |" in table
+    assert "| 256 | 100 (1-3.5), 50 x | 2 (1-3.5), 1 x |  |" in table
+    assert "| 512 |  |  | 41 (1-3.5), 20 x |" in table
 
 
 def test_plot_has_time_memory_and_multiplications() -> None:

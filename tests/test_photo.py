@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from imharmony import pixels as pixels_module
 from imharmony.curves import Curves
 from imharmony.errors import (
     DecodeError,
@@ -27,6 +28,7 @@ from imharmony.errors import (
 from imharmony.files import (
     encode_photo,
     read_mask,
+    read_pair,
     read_photo,
     write_photo,
 )
@@ -41,6 +43,10 @@ from imharmony.photo import (
     stretch,
     to_array,
     to_rgb,
+)
+from imharmony.pixels import (
+    pixels_of,
+    share_out,
 )
 from imharmony.rendering import render
 from imharmony.targets import check_target
@@ -460,6 +466,38 @@ def test_mask_of_another_size_names_both_sizes_and_the_way_out(tmp_path: Path) -
         read_mask(tmp_path / "mask.png", size=(5, 7))
 
 
+def test_pair_is_the_photo_and_its_mask(tmp_path: Path) -> None:
+    image, mask = smooth_pixels((8, 9)), np.zeros((8, 9), np.uint8)
+    mask[2:4] = 200
+    for name, array in (("photo", image), ("mask", mask)):
+        write_photo(from_array(array), tmp_path / f"{name}.png")
+    pair = read_pair(tmp_path / "photo.png", tmp_path / "mask.png")
+    np.testing.assert_array_equal(to_array(pair[0]), image)
+    np.testing.assert_array_equal(to_array(pair[1])[..., 0], mask)
+
+
+def test_pair_of_different_sizes_names_the_mask() -> None:
+    photo, mask = (
+        encode_photo(from_array(np.zeros((height, 9), np.uint8)), ".png")
+        for height in (8, 4)
+    )
+    with pytest.raises(ShapeError, match=r"^mask data: .* 8x9 .*, got 4x9"):
+        read_pair(photo, mask)
+    assert read_pair(photo, mask, resize=True)[1].height == 8
+
+
+@pytest.mark.parametrize(
+    ("broken", "name"), [((0,), "one"), ((1,), "two"), ((0, 1), "one")]
+)
+def test_pair_with_a_broken_file_names_the_first(
+    broken: tuple[int, ...], name: str
+) -> None:
+    whole = encode_photo(from_array(np.zeros((8, 9), np.uint8)), ".png")
+    sources = [b"neither" if k in broken else whole for k in range(2)]
+    with pytest.raises(DecodeError, match=rf"^{name}: "):
+        read_pair(sources[0], sources[1], names=("one", "two"))
+
+
 def test_mask_of_another_size_is_stretched_on_request() -> None:
     half = np.zeros((10, 20), dtype=np.uint8)
     half[:, 10:] = 255
@@ -576,6 +614,57 @@ def test_array_of_another_shape(shape: tuple[int, ...]) -> None:
         ShapeError, match=r"image: expected shape \(H, W\) or .* got \("
     ):
         from_array(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pixels_of_an_array_are_its_own_and_of_other_pictures_the_same(
+    dtype: str,
+) -> None:
+    image, box = pixels(dtype, 3), Box(1, 2, 3, 4)
+    photo = from_array(image)
+    assert np.shares_memory(pixels_of(photo, box), image)
+    other = pixels_of(photo.copy(), box)
+    assert not np.shares_memory(other, image)
+    assert other.dtype == image.dtype
+    np.testing.assert_array_equal(other, image[1:4, 2:6])
+
+
+def test_pictures_made_of_an_array_keep_it_alive() -> None:
+    mirrored = from_array(np.full((300, 400, 3), 7, np.uint8)).fliphor()
+    gc.collect()
+    np.full((300, 400, 3), 9, np.uint8)  # would take the freed memory
+    assert (mirrored.min(), mirrored.max()) == (7, 7)
+
+
+def test_work_is_shared_out_among_threads_once_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pixels_module, "_num_cores", lambda: 3)
+    meeting = threading.Barrier(3, timeout=10)
+    done: list[int] = []
+
+    def work(part: int) -> None:
+        if part < 3:
+            meeting.wait()  # only if all three are at work does it end
+        done.append(part)
+
+    share_out(work, range(10))
+    assert sorted(done) == list(range(10))
+
+
+def test_an_error_in_any_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels_module, "_num_cores", lambda: 2)
+    caller = threading.get_ident()
+    meeting = threading.Barrier(2, timeout=10)
+
+    def fail(part: int) -> None:
+        if part < 2:
+            meeting.wait()
+        if threading.get_ident() != caller:
+            raise ImageError("expected better")
+
+    with pytest.raises(ImageError, match="expected better"):
+        share_out(fail, range(6))
 
 
 def test_split_alpha_gives_all_channels_back() -> None:

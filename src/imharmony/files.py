@@ -36,23 +36,22 @@ from imharmony.photo import (
     stretch,
     tag,
 )
+from imharmony.pixels import (
+    STREAM_BYTES,
+)
 from imharmony.targets import check_target, draft, replace_whole
 
 __all__ = [
     "MAX_PIXELS",
     "encode_photo",
     "read_mask",
+    "read_pair",
     "read_photo",
     "write_photo",
 ]
 
 MAX_PIXELS = 2**28
 """16,384 x 16,384: what is refused before it is decoded, unless asked for."""
-
-STREAM_BYTES = 2**28
-"""Decoded, a photo of up to this size is held in memory; a larger one is read piece by
-piece, again for each use: a tiled TIFF from the file, others from a decoded copy that
-libvips keeps in the folder for temporary files."""
 
 _TIFF = (".tif", ".tiff")
 
@@ -201,6 +200,70 @@ def read_mask(
     if name is None:
         name = str(source) if isinstance(source, Path) else "mask data"
     picture = read_photo(source, name=name, max_pixels=max_pixels)
+    return _as_mask(picture, size, resize=resize, name=name)
+
+
+def read_pair(
+    composite: Path | bytes,
+    mask: Path | bytes,
+    *,
+    names: tuple[str | None, str | None] = (None, None),
+    resize: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    progress: Progress | None = None,
+) -> tuple[pyvips.Image, pyvips.Image]:
+    """Read a composite and its mask at the same time.
+
+    Parameters
+    ----------
+    composite, mask
+        Files, or what is in them.
+    names : pair of str, optional
+        What error messages call them. Default: the paths.
+    resize : bool
+        As for `read_mask`.
+    max_pixels, progress
+        As for `read_photo`; the progress is that of the composite.
+
+    Returns
+    -------
+    composite, mask : pyvips.Image
+        As `read_photo` and `read_mask` give them.
+
+    Raises
+    ------
+    DecodeError, ImageError, ShapeError
+        As those two; where both fail, the composite's error.
+
+    Warns
+    -----
+    HarmonizeWarning
+        As `read_photo`, for either.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imharmony.photo import from_array
+    >>> file = encode_photo(from_array(np.array([[0, 255]], dtype=np.uint8)), ".png")
+    >>> [image.width for image in read_pair(file, file)]
+    [2, 2]
+    """
+    name = names[1] or (str(mask) if isinstance(mask, Path) else "mask data")
+    # Ctrl-C waits for the mask, which is mostly done before the photo.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        reading = pool.submit(read_photo, mask, name=name, max_pixels=max_pixels)
+        image = read_photo(
+            composite, name=names[0], max_pixels=max_pixels, progress=progress
+        )
+        picture = reading.result()
+    size = (image.height, image.width)
+    return image, _as_mask(picture, size, resize=resize, name=name)
+
+
+def _as_mask(
+    picture: pyvips.Image, size: tuple[int, int], *, resize: bool, name: str
+) -> pyvips.Image:
+    """Turn any picture into a mask; see `read_mask`."""
     color, alpha = split_alpha(picture)
     if (
         picture.get_typeof("vips-loader")
@@ -215,7 +278,8 @@ def read_mask(
     if mask.bands == 3:
         mask = tag(mask.recomb([list(BT709_LUMA)]).rint().cast("uchar"))
     if (mask.height, mask.width) == size:
-        return mask if _decoded_bytes(mask) > STREAM_BYTES else mask.copy_memory()
+        is_done = mask is picture or _decoded_bytes(mask) > STREAM_BYTES
+        return mask if is_done else mask.copy_memory()
     if not resize:
         raise ShapeError(
             f"{name}: expected a mask of the photo's size, {size[0]}x{size[1]} "

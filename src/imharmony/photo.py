@@ -8,23 +8,27 @@ foreground.
 """
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyvips
 
 from imharmony.errors import HarmonizeWarning, ImageError, ShapeError
+from imharmony.pixels import (
+    STRIP_BYTES,
+    ArrayImage,
+    Box,
+    PixelArray,
+    pixels_of,
+    to_array,
+)
 
 __all__ = [
     "FULL_SCALE",
     "GRAY_NAMES",
     "PREMULTIPLIED",
     "RGB_NAMES",
-    "STRIP_BYTES",
     "Box",
+    "PixelArray",
     "alpha_mask",
     "as_format",
     "check_finite",
@@ -41,46 +45,16 @@ __all__ = [
     "to_rgb",
 ]
 
-PixelArray = npt.NDArray[Any]
-
 FULL_SCALE = {"uchar": 255, "ushort": 65535, "float": 1}
 """What stands for 1 in each libvips format: white, or fully opaque."""
 
 PREMULTIPLIED = "imharmony-premultiplied"
 """Field of a photo whose colors are multiplied by its alpha."""
 
-STRIP_BYTES = 2**22
-"""What is worked on at once where all of a picture would need as much memory again."""
-
 _TILE_ROWS = 512  # of a file read piece by piece: whole tiles, mostly
 _FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 GRAY_NAMES = {"uchar": "b-w", "ushort": "grey16", "float": "b-w"}
 RGB_NAMES = {"uchar": "srgb", "ushort": "rgb16", "float": "scrgb"}
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle of whole pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    def crop(self, image: pyvips.Image) -> pyvips.Image:
-        """Cut the rectangle out of an image."""
-        return image.crop(self.left, self.top, self.width, self.height)
-
-    def of(self, pixels: PixelArray) -> PixelArray:
-        """Look at the rectangle in an array."""
-        rows = slice(self.top, self.top + self.height)
-        return pixels[rows, self.left : self.left + self.width]
-
-    def strips(self, num_rows: int) -> Iterator["Box"]:
-        """Split it into boxes of at most so many rows, from the top."""
-        for top in range(0, self.height, num_rows):
-            height = min(num_rows, self.height - top)
-            yield replace(self, top=self.top + top, height=height)
 
 
 def alpha_mask(alpha: pyvips.Image) -> pyvips.Image:
@@ -179,24 +153,8 @@ def from_array(image: PixelArray, *, name: str = "image") -> pyvips.Image:
         pixels, width, height, num_channels, _FORMATS[image.dtype.name]
     )
     check_finite(photo, name)
-    return tag(photo)
-
-
-def to_array(image: pyvips.Image) -> PixelArray:
-    """Compute the pixels of a photo or mask.
-
-    Returns
-    -------
-    ndarray of uint8, uint16 or float32, shape (H, W, C)
-        A new array; C is 1 for gray, unlike the (H, W) that `from_array` accepts.
-
-    Examples
-    --------
-    >>> to_array(from_array(np.zeros((2, 3), dtype=np.uint8))).shape
-    (2, 3, 1)
-    """
-    pixels: PixelArray = image.numpy()
-    return pixels.reshape(image.height, image.width, image.bands)
+    shape = height, width, num_channels
+    return ArrayImage.around(tag(photo), pixels.reshape(shape))
 
 
 def split_alpha(photo: pyvips.Image) -> tuple[pyvips.Image, pyvips.Image | None]:
@@ -260,7 +218,7 @@ def mask_box(mask: pyvips.Image) -> Box | None:
     columns = np.zeros(mask.width, np.uint8)
     whole = Box(0, 0, mask.height, mask.width)
     for strip in whole.strips(max(_TILE_ROWS, STRIP_BYTES // mask.width)):
-        values = strip.crop(mask).numpy().reshape(strip.height, strip.width)
+        values = pixels_of(mask, strip)[..., 0]
         rows[strip.top : strip.top + strip.height] = values.max(axis=1)
         np.maximum(columns, values.max(axis=0), out=columns)
     down, across = rows.nonzero()[0], columns.nonzero()[0]

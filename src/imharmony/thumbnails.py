@@ -1,8 +1,10 @@
 """What a network sees: small copies of the composite and of its foreground."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +14,31 @@ from imharmony import profiles
 from imharmony.errors import ImageError
 from imharmony.photo import (
     FULL_SCALE,
-    Box,
+    is_premultiplied,
     mask_box,
     split_alpha,
     straighten,
-    stretch,
+)
+from imharmony.pixels import (
+    Box,
+    PixelArray,
+    is_streamed,
+    pixels_of,
+    share_out,
+    strips_of,
     to_array,
 )
 
 __all__ = ["Thumbnails", "make_thumbnails"]
+
+FloatArray = npt.NDArray[np.float32]
+Job = Callable[[], None]
+
+_MIN_BLOCKS, _MAX_BLOCKS = 3, 8
+"""Per pixel of a thumbnail: what large photos are first averaged to."""
+_MAX_PRODUCT = 2**17
+"""Multiplications of a product of matrices, nearly: so few that BLAS starts no threads
+for it. They wait spinning for each other, and on a busy machine for long."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +95,9 @@ def make_thumbnails(
     Returns
     -------
     Thumbnails
-        Of smooth pictures within 2 / 255 of an antialiased bilinear filter computed
-        in float, within 6 / 255 along the border, which libvips weights as if the
-        picture went on outside.
+        Of smooth pictures within 2 / 255 of an antialiased bilinear filter, as
+        Pillow's and torchvision's are: large pictures are first averaged over blocks
+        of pixels, mostly three or more per pixel of the thumbnail.
 
     Raises
     ------
@@ -113,105 +131,221 @@ def make_thumbnails(
     box = box or mask_box(mask)
     if box is None:
         raise ImageError("expected a mask with a foreground, got 0 everywhere")
+    whole = Box(0, 0, photo.height, photo.width)
     if background is None:
-        colors, factors = _colors(photo, size)
-        # In memory: several views are cut from it.
-        colors = colors if factors == (1, 1) else colors.copy_memory()
-        both = _with_mask(colors, mask, box, factors)
-        frames = [_frame(box, photo, share, factors) for share in contexts]
-        views = [_stretched(frame.crop(both), size) for frame in frames]
-        full = np.float32(FULL_SCALE[colors.format])
-        composite = np.stack([_rgb(view[:-1]) for view in views]) / full
-        weights = np.stack([view[-1:] for view in views]) / np.float32(255)
-        if (box.height, box.width) == (photo.height, photo.width):
-            # Frame and box are the same: so are all views of them.
-            return Thumbnails(composite, weights, composite[0], weights[0])
+        frames = [_drawn_in(whole, box, share) for share in contexts]
+        outer, jobs = _shrink(photo, whole, frames, size, mask, box)
     else:
-        composite = _rgb(_thumbnail(_colors(background, size)[0], size))[None]
-        weights = np.zeros((1, 1, *size), np.float32)
-    inner = _thumbnail(_colors(box.crop(photo), size)[0], size)
-    inner_weights = _thumbnail(box.crop(mask), size)
-    return Thumbnails(composite, weights, _rgb(inner), inner_weights)
+        frames = [Box(0, 0, background.height, background.width)]
+        outer, jobs = _shrink(background, frames[0], frames, size)
+    inner = outer
+    is_frame = background is None and box == whole  # so are all views of them
+    if not is_frame:
+        inner, more = _shrink(photo, box, [box], size, mask, box)
+        jobs += more
+    share_out(lambda job: job(), jobs)
+    views = np.stack([outer.stretch(frame, size) for frame in frames])
+    cut = views[0] if is_frame else inner.stretch(box, size)
+    return Thumbnails(_rgb(views[:, :-1]), views[:, -1:], _rgb(cut[:-1]), cut[-1:])
 
 
-def _factors(image: pyvips.Image, size: tuple[int, int]) -> tuple[int, int]:
-    """By how much to shrink, down and across, before all else: to 8 times the size.
+@dataclass(frozen=True)
+class _Blocks:
+    """Means of blocks of pixels in some region of a photo."""
 
-    Means of whole blocks of pixels are quick, and made once for all views.
+    region: Box
+    factors: tuple[int, int]
+    """Height and width of a block; the last ones may be cut off by the region."""
+    means: FloatArray
+    """(C + 1, rows, columns) in [0, 1]: gray or RGB as sRGB, and the mask."""
+
+    def stretch(self, frame: Box, size: tuple[int, int]) -> FloatArray:
+        """Stretch what lies in a frame to (C + 1, h, w)."""
+        down, across = self.factors
+        rows, y = _weights(
+            frame.top - self.region.top, frame.height, factor=down, new_length=size[0]
+        )
+        columns, x = _weights(
+            frame.left - self.region.left, frame.width, factor=across,
+            new_length=size[1],
+        )  # fmt: skip
+        means = self.means[:, rows, columns]
+        stretched = np.empty((len(means), *size), np.float32)
+        per_row = means[0].size / size[0]  # blocks
+        step = max(1, int((_MAX_PRODUCT / per_row) ** 0.5))
+        is_used = y > 0
+        begins = is_used.argmax(axis=1)
+        ends = y.shape[1] - is_used[:, ::-1].argmax(axis=1)
+        for first in range(0, size[0], step):
+            # Some rows at once, which weigh a part of the blocks only.
+            some = slice(first, min(first + step, size[0]))
+            used = slice(begins[first], ends[some.stop - 1])
+            np.matmul(y[some, used] @ means[:, used], x.T, out=stretched[:, some])
+        return stretched.clip(0, 1, out=stretched)  # a sum may be 1 and a rounding
+
+
+def _drawn_in(whole: Box, box: Box, share: float) -> Box:
+    """Draw a photo's frame in towards a box, to whole pixels outside."""
+    top, left = int(box.top * share), int(box.left * share)
+    below = whole.height - box.top - box.height
+    beside = whole.width - box.left - box.width
+    bottom = ceil(whole.height - below * share - 1e-6)
+    right = ceil(whole.width - beside * share - 1e-6)
+    return Box(top, left, bottom - top, right - left)
+
+
+def _weights(
+    start: int, length: int, *, factor: int, new_length: int
+) -> tuple[slice, FloatArray]:
+    """Weigh blocks of pixels as an antialiased bilinear filter does pixels.
+
+    Of a line of blocks, from `start` on `length` pixels become `new_length`. Returns
+    which blocks have a part in that, and weights (new_length, N), each row's sum 1.
     """
-    height, width = size
-    if image.height <= 16 * height and image.width <= 16 * width:
-        return 1, 1
-    return max(1, image.height // (8 * height)), max(1, image.width // (8 * width))
+    first, last = start // factor, ceil((start + length) / factor)
+    edges = np.clip(np.arange(first, last + 1) * factor - start, 0, length)
+    scale = length / new_length  # pixels of one that is new
+    reach = max(scale, factor)
+    middles = (edges[1:] + edges[:-1]) / (2 * reach)
+    centers = (np.arange(new_length) + 0.5) * (scale / reach)
+    weights = np.subtract.outer(centers, middles, dtype=np.float32)
+    np.abs(weights, out=weights)
+    np.maximum(1 - weights, 0, out=weights)
+    weights *= np.diff(edges).astype(np.float32)  # blocks may lie partly outside
+    weights /= weights.sum(axis=1, keepdims=True)
+    return slice(first, last), weights
 
 
-def _shrink(image: pyvips.Image, factors: tuple[int, int]) -> pyvips.Image:
-    """Average blocks of pixels; parts of blocks at the ends count as whole ones."""
-    if factors == (1, 1):
-        return image
-    if image.format == "float":
+def _shrink(
+    photo: pyvips.Image,
+    region: Box,
+    frames: Sequence[Box],
+    size: tuple[int, int],
+    mask: pyvips.Image | None = None,
+    box: Box | None = None,
+) -> tuple[_Blocks, list[Job]]:
+    """Average a region of a photo; the means are there when all jobs are done.
+
+    Of the mask, only its box is read.
+    """
+    down = _factor(region.height, min(frame.height for frame in frames), size[0])
+    across = _factor(region.width, min(frame.width for frame in frames), size[1])
+    shape = ceil(region.height / down), ceil(region.width / across)
+    colors = None
+    num_colors = photo.bands - photo.hasalpha()
+    is_plain = profiles.is_srgb(photo) and not is_premultiplied(photo)
+    if is_streamed(photo) or not is_plain:
+        colors = _converted(region.crop(photo), (down, across))
+        num_colors = len(colors)
+    means = np.zeros((num_colors + 1, *shape), np.float32)
+    jobs: list[Job] = []
+    if colors is None:
+        jobs += _averaging(photo, region, (down, across), means[:-1])
+    else:
+        means[:-1] = colors
+    if mask is not None and box is not None:
+        top, left = (box.top - region.top) // down, (box.left - region.left) // across
+        bottom = ceil((box.top + box.height - region.top) / down)
+        right = ceil((box.left + box.width - region.left) / across)
+        first_row, first_column = region.top + top * down, region.left + left * across
+        blocks = Box(
+            first_row, first_column,
+            min(region.top + bottom * down, mask.height) - first_row,
+            min(region.left + right * across, mask.width) - first_column,
+        )  # fmt: skip
+        part = means[-1:, top:bottom, left:right]
+        if is_streamed(mask):
+            part[...] = _converted(blocks.crop(mask), (down, across))
+        else:
+            jobs += _averaging(mask, blocks, (down, across), part)
+    return _Blocks(region, (down, across), means), jobs
+
+
+def _factor(length: int, shortest: int, new_length: int) -> int:
+    """Choose how many pixels, of one axis, are averaged before all else."""
+    most = shortest // (_MIN_BLOCKS * new_length)
+    return max(1, most, length // (_MAX_BLOCKS * new_length))
+
+
+def _averaging(
+    image: pyvips.Image, region: Box, factors: tuple[int, int], means: FloatArray
+) -> list[Job]:
+    """Split the work of averaging a region, into `means`, (C, rows, columns)."""
+    down, _ = factors
+    jobs: list[Job] = []
+    for strip in strips_of(image, region, multiple=down):
+        first = (strip.top - region.top) // down
+        rows = means[:, first : first + ceil(strip.height / down)]
+        jobs.append(partial(_average, image, strip, factors, rows))
+    return jobs
+
+
+def _average(
+    image: pyvips.Image, strip: Box, factors: tuple[int, int], means: FloatArray
+) -> None:
+    """Average blocks of pixels, of as many channels as there is room for means.
+
+    Sums over rows come first, since those of whole rows are quick; a product of
+    matrices then sums over columns and separates the channels.
+    """
+    down, across = factors
+    pixels: PixelArray = pixels_of(image, strip)
+    if pixels.dtype == np.float32:
         # Before the mean: one highlight far above white must not spread.
-        image = image.clamp()
-    return image.shrink(factors[1], factors[0], ceil=True)
+        pixels = pixels.clip(0, 1)
+    if factors == (1, 1):
+        colors = pixels.transpose(2, 0, 1)[: len(means)]
+        np.divide(colors, np.float32(FULL_SCALE[image.format]), out=means)
+        return
+    height, width, num_channels = pixels.shape
+    num_columns = means.shape[2]
+    whole, rest = divmod(height, down)
+    used = slice(width * num_channels)
+    wide = _wide(pixels.dtype, down)
+    sums = np.zeros((means.shape[1], num_columns * across * num_channels), wide)
+    rows = pixels[: whole * down].reshape(whole, down, width * num_channels)
+    np.add.reduce(rows, axis=1, out=sums[:whole, used])
+    if rest:
+        left = pixels[whole * down :].reshape(rest, width * num_channels)
+        np.add.reduce(left, axis=0, out=sums[whole, used])
+    kernel = np.tile(np.eye(len(means), num_channels, dtype=np.float32), across)
+    blocks = sums.astype(np.float32, copy=False)
+    blocks = blocks.reshape(len(sums), num_columns, across * num_channels)
+    # Row by row; see _MAX_PRODUCT.
+    totals = kernel @ blocks.transpose(0, 2, 1)  # (rows, C, columns)
+    full = down * across * FULL_SCALE[image.format]
+    np.divide(totals.transpose(1, 0, 2), full, out=means)
+    if rest:
+        means[:, -1] *= down / rest
+    if width % across:
+        means[:, :, -1] *= across / (width % across)
 
 
-def _colors(
-    photo: pyvips.Image, size: tuple[int, int]
-) -> tuple[pyvips.Image, tuple[int, int]]:
-    """Shrink a large photo, and give its gray or RGB channels as sRGB.
+def _wide(dtype: np.dtype[Any], count: int) -> type[np.generic]:
+    """Choose the smallest type that holds a sum of some pixels."""
+    if dtype == np.float32:
+        return np.float32
+    return np.uint16 if dtype == np.uint8 and count <= 257 else np.uint32
+
+
+def _converted(image: pyvips.Image, factors: tuple[int, int]) -> FloatArray:
+    """Let libvips average blocks of pixels and convert to sRGB, (C, rows, columns).
 
     Converting a profile is slow, so a small copy is converted; not one as small as
     the thumbnail, since means of other encodings are other colors.
     """
-    factors = _factors(photo, size)
-    color, _ = split_alpha(straighten(_shrink(photo, factors)))
-    return color if profiles.is_srgb(color) else profiles.to_srgb(color), factors
-
-
-def _with_mask(
-    colors: pyvips.Image, mask: pyvips.Image, box: Box, factors: tuple[int, int]
-) -> pyvips.Image:
-    """Join a mask, 0 to 255, to a shrunk photo; of the mask, only its box is read."""
-    if colors.format == "float":
-        colors = colors.clamp()
-    if factors == (1, 1):
-        return colors.bandjoin(mask)
-    down, across = factors
-    top, left = box.top // down, box.left // across
-    bottom = min(ceil((box.top + box.height) / down) * down, mask.height)
-    right = min(ceil((box.left + box.width) / across) * across, mask.width)
-    blocks = Box(top * down, left * across, bottom - top * down, right - left * across)
-    small = _shrink(blocks.crop(mask), factors)
-    small = small.embed(left, top, colors.width, colors.height)
-    return colors.bandjoin(small).copy_memory()
-
-
-def _frame(
-    box: Box, photo: pyvips.Image, share: float, factors: tuple[int, int]
-) -> Box:
-    """Draw the photo's frame in towards a box; in pixels of the shrunk photo."""
-    down, across = factors
-    top, left = box.top * share, box.left * share
-    bottom = photo.height - (photo.height - box.top - box.height) * share
-    right = photo.width - (photo.width - box.left - box.width) * share
-    rows = int(top / down), ceil(bottom / down - 1e-6)
-    columns = int(left / across), ceil(right / across - 1e-6)
-    return Box(rows[0], columns[0], rows[1] - rows[0], columns[1] - columns[0])
-
-
-def _thumbnail(image: pyvips.Image, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Stretch to floats (C, h, w) in [0, 1]."""
     if image.format == "float":
         image = image.clamp()
-    return _stretched(image, size) / np.float32(FULL_SCALE[image.format])
+    small, _ = split_alpha(straighten(image.shrink(factors[1], factors[0], ceil=True)))
+    if not profiles.is_srgb(small):
+        small = profiles.to_srgb(small)
+    if small.format == "float":
+        small = small.clamp()
+    means: FloatArray = to_array(small).transpose(2, 0, 1).astype(np.float32)
+    return means / np.float32(FULL_SCALE[small.format])
 
 
-def _stretched(image: pyvips.Image, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Stretch in the image's own format, then turn (h, w, C) into floats (C, h, w)."""
-    channels = to_array(stretch(image, size)).transpose(2, 0, 1)
-    return channels.astype(np.float32, order="C")
-
-
-def _rgb(channels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Repeat gray; floats (C, h, w) become (3, h, w)."""
-    return np.ascontiguousarray(np.broadcast_to(channels, (3, *channels.shape[1:])))
+def _rgb(channels: FloatArray) -> FloatArray:
+    """Repeat gray; floats (..., C, h, w) become (..., 3, h, w)."""
+    shape = (*channels.shape[:-3], 3, *channels.shape[-2:])
+    return np.ascontiguousarray(np.broadcast_to(channels, shape))

@@ -39,7 +39,7 @@ def draw(record: dict[str, Any]) -> "Figure":
     _panel(
         panels[0], "time, ms", whole,
         {n: times.get("median") for n, times in plus.items()},
-        {n: r["loop, NumPy"]["median"] for n, r in baselines.items()},
+        {n: r.get("loop, NumPy", {}).get("median") for n, r in baselines.items()},
     )  # fmt: skip
     _panel(
         panels[1], "peak memory, MB", peak,

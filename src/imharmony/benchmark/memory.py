@@ -95,8 +95,7 @@ def _harmonize(case: Case, job: dict[str, Any]) -> None:
     harmonizer = Harmonizer(weights=job["weights"], num_threads=job["threads"])
     if job["work"] == "files":
         composite, mask, target = map(Path, job["paths"])
-        image = files.read_photo(composite)
-        mask_image = files.read_mask(mask, size=(case.size, case.size))
+        image, mask_image = files.read_pair(composite, mask)
         predicted = harmonizer.predict(image, mask_image)
         rendered = rendering.render(
             image, mask_image, predicted.curves, box=predicted.box

@@ -36,18 +36,18 @@ class Plan:
     seconds: float | None = 3.0
     """Per figure, after which no further run is started; None for all runs."""
     baseline_size: int = 4096
-    """Largest size for which the slow baselines are measured."""
+    """Largest size for which the slow baselines are measured; the released code's
+    masked points always are, with torch, where `has_memory`."""
     has_files: bool = True
     has_memory: bool = True
 
     @property
-    def baseline_sizes(self) -> list[int]:
-        """Sizes of the cases, up to the largest for baselines."""
-        sizes = {case.size for case in self.cases}
-        return sorted(size for size in sizes if size <= self.baseline_size)
+    def sizes(self) -> list[int]:
+        """Sizes of the cases, for baselines."""
+        return sorted({case.size for case in self.cases})
 
     def __len__(self) -> int:
-        return len(self.cases) + len(self.baseline_sizes) + 1
+        return len(self.cases) + len(self.sizes) + 1
 
 
 def measure(
@@ -79,7 +79,7 @@ def measure(
     for case in plan.cases:
         record["cases"].append(_measure_case(plan, case, harmonizer, weights))
         progress(len(record["cases"]))
-    for size in plan.baseline_sizes:
+    for size in plan.sizes:
         record["baselines"][str(size)] = _measure_baselines(plan, size, weights)
         progress(len(record["cases"]) + len(record["baselines"]))
     case = plan.cases[len(plan.cases) // 2]
@@ -145,14 +145,23 @@ def _measure_case(
 
 
 def _measure_baselines(plan: Plan, size: int, weights: Path) -> dict[str, Any]:
-    """Time the paper's rendering and, with torch, its network without thumbnails."""
+    """Time other ways: the released one and, up to a size, the paper's slow ones."""
     case = Case(size, 8, 25, "soft")
+    limits: dict[str, Any] = {"runs": plan.runs, "seconds": plan.seconds}
+    row: dict[str, Any] = {}
+    if plan.has_memory and _has_torch():  # fresh processes
+        from imharmony.training.masked_points import time_masked_points
+
+        row["masked points, torch"] = time_masked_points(
+            case, num_threads=plan.num_threads, runs=min(plan.runs, 5)
+        )
+    if size > plan.baseline_size:
+        return row
     composite, mask = make_inputs(case)
     params = np.ones((2, 3, 64), np.float32)
-    limits: dict[str, Any] = {"runs": plan.runs, "seconds": plan.seconds}
-    row: dict[str, Any] = {
-        "loop, NumPy": repeat(lambda: reference_loop(composite, mask, params), **limits)
-    }
+    row["loop, NumPy"] = repeat(
+        lambda: reference_loop(composite, mask, params), **limits
+    )
     if not _has_torch():
         return row
     from imharmony.training import cost

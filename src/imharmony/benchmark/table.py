@@ -25,7 +25,7 @@ def to_table(record: dict[str, Any]) -> str:
                 header += ["times the copy"]
             lines += [_line(header), _line(["---"] * len(header))]
             lines += [_line(_cells(row, way, names)) for row in rows]
-    if record["baselines"]:
+    if any(record["baselines"].values()):
         lines += [
             "",
             "Baselines at 8 bit, milliseconds, and how many times harmonizing ",
@@ -61,17 +61,17 @@ def _cells(row: dict[str, Any], way: str, names: Sequence[str]) -> list[str]:
 
 
 def _baseline_lines(record: dict[str, Any]) -> list[str]:
-    names = [
-        name
-        for name in next(iter(record["baselines"].values()))
-        if name not in ("gmacs", "peak_mb")
-    ]
+    found = (name for row in record["baselines"].values() for name in row)
+    names = [name for name in dict.fromkeys(found) if name not in ("gmacs", "peak_mb")]
     header = ["size", *names]
     lines = [_line(header), _line(["---"] * len(header))]
     for size, row in record["baselines"].items():
         ours = _whole_of(record, int(size))
         cells = [size]
         for name in names:
+            if name not in row:
+                cells.append("")
+                continue
             ratio = f", {row[name]['median'] / ours:.0f} x" if ours else ""
             cells.append(_quartiles(row[name]) + ratio)
         lines.append(_line(cells))

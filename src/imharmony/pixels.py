@@ -1,0 +1,201 @@
+"""Pixels: boxes of them, strips to work on at once, and threads to do it.
+
+A picture made of an array is worked on there; of other pictures libvips computes what
+is asked for.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyvips
+
+__all__ = [
+    "STREAM_BYTES",
+    "STRIP_BYTES",
+    "ArrayImage",
+    "Box",
+    "PixelArray",
+    "is_streamed",
+    "pixels_of",
+    "share_out",
+    "strips_of",
+    "to_array",
+]
+
+PixelArray = npt.NDArray[Any]
+T = TypeVar("T")
+
+STREAM_BYTES = 2**28
+"""Decoded, a photo of up to this size is held in memory; a larger one is read piece by
+piece, again for each use: a tiled TIFF from the file, others from a decoded copy that
+libvips keeps in the folder for temporary files."""
+
+STRIP_BYTES = 2**22
+"""What is worked on at once where all of a picture would need as much memory again.
+With less, threads would mostly wait for the interpreter's lock."""
+
+_DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
+_MAX_THREADS = 4  # memory is busy with fewer
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of whole pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def crop(self, image: pyvips.Image) -> pyvips.Image:
+        """Cut the rectangle out of an image."""
+        return image.crop(self.left, self.top, self.width, self.height)
+
+    def of(self, pixels: PixelArray) -> PixelArray:
+        """Look at the rectangle in an array."""
+        rows = slice(self.top, self.top + self.height)
+        return pixels[rows, self.left : self.left + self.width]
+
+    def strips(self, num_rows: int) -> Iterator["Box"]:
+        """Split it into boxes of at most so many rows, from the top."""
+        for top in range(0, self.height, num_rows):
+            height = min(num_rows, self.height - top)
+            yield replace(self, top=self.top + top, height=height)
+
+
+class ArrayImage(pyvips.Image):  # type: ignore[misc]
+    """A picture whose pixels lie in an array, to be had without libvips."""
+
+    __slots__ = ("pixels",)
+
+    pixels: PixelArray
+    """Contiguous, of native byte order, shape (H, W, C)."""
+
+    @classmethod
+    def around(cls, image: pyvips.Image, pixels: PixelArray) -> "ArrayImage":
+        """Give a picture that libvips made of an array the array as well."""
+        pyvips.gobject_lib.g_object_ref(image.pointer)
+        wrapped = cls(image.pointer)
+        # So that pictures made of this one keep the array, as those made of `image` do.
+        wrapped._references.extend(image._references)
+        wrapped.pixels = pixels
+        return wrapped
+
+
+def to_array(image: pyvips.Image) -> PixelArray:
+    """Compute the pixels of a photo or mask.
+
+    Returns
+    -------
+    ndarray of uint8, uint16 or float32, shape (H, W, C)
+        A new array; C is 1 for gray, unlike the (H, W) that `from_array` accepts.
+
+    Examples
+    --------
+    >>> from imharmony.photo import from_array
+    >>> to_array(from_array(np.zeros((2, 3), dtype=np.uint8))).shape
+    (2, 3, 1)
+    """
+    pixels: PixelArray = image.numpy()
+    return pixels.reshape(image.height, image.width, image.bands)
+
+
+def pixels_of(image: pyvips.Image, box: Box) -> PixelArray:
+    """Look at the pixels in a box, or compute them.
+
+    Returns
+    -------
+    ndarray of uint8, uint16 or float32, shape (h, w, C)
+        Not to be written to: of a picture made of an array, that array's memory.
+
+    Examples
+    --------
+    >>> from imharmony.photo import from_array
+    >>> pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    >>> pixels_of(from_array(pixels), Box(1, 2, 2, 1)).ravel().tolist()
+    [6, 10]
+    """
+    if isinstance(image, ArrayImage):
+        return box.of(image.pixels)
+    # In this thread: libvips would start others.
+    region = pyvips.Region.new(image)
+    pixels = region.fetch(box.left, box.top, box.width, box.height)
+    array: PixelArray = np.frombuffer(pixels, _DTYPES[image.format])
+    return array.reshape(box.height, box.width, image.bands)
+
+
+def is_streamed(image: pyvips.Image) -> bool:
+    """Whether an image is too large to be in memory: libvips had better read it.
+
+    Examples
+    --------
+    >>> from imharmony.photo import from_array
+    >>> is_streamed(from_array(np.zeros((2, 3), dtype=np.uint8)))
+    False
+    """
+    if isinstance(image, ArrayImage):
+        return False
+    size: int = image.width * image.height * _pixel_bytes(image)
+    return size > STREAM_BYTES
+
+
+def strips_of(image: pyvips.Image, box: Box, *, multiple: int = 1) -> list[Box]:
+    """Split a box into strips for `share_out`, which look at them by `pixels_of`.
+
+    All but the last have a multiple of some number of rows.
+
+    Examples
+    --------
+    >>> from imharmony.photo import from_array
+    >>> photo = from_array(np.zeros((1600, 2000, 3), np.uint8))
+    >>> [strip.height for strip in strips_of(photo, Box(0, 0, 1600, 2000), multiple=8)]
+    [696, 696, 208]
+    """
+    num_rows = STRIP_BYTES // (box.width * _pixel_bytes(image))
+    return list(box.strips(max(1, num_rows // multiple) * multiple))
+
+
+def _pixel_bytes(image: pyvips.Image) -> int:
+    return np.dtype(_DTYPES[image.format]).itemsize * int(image.bands)
+
+
+def share_out(work: Callable[[T], object], parts: Sequence[T]) -> None:
+    """Do some work on each part, in up to as many threads as there are cores.
+
+    For work that lets go of the interpreter's lock, as NumPy and libvips do. Another
+    thread is started for every three parts; for fewer it is not worth its start.
+
+    Examples
+    --------
+    >>> found = []
+    >>> share_out(found.append, [1, 2, 3])
+    >>> sorted(found)
+    [1, 2, 3]
+    """
+    num_threads = min(len(parts) // 3, _num_cores(), _MAX_THREADS)
+    left = iter(parts)
+
+    def take() -> None:
+        for part in left:  # threads take turns at it
+            work(part)
+
+    if num_threads < 2:
+        take()
+        return
+    with ThreadPoolExecutor(num_threads - 1) as pool:
+        others = [pool.submit(take) for _ in range(num_threads - 1)]
+        take()
+    for other in others:
+        other.result()
+
+
+def _num_cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
