@@ -214,6 +214,41 @@ def kill_at(
     monkeypatch.setattr(Path, "replace", fail)
 
 
+def test_a_run_starts_from_the_weights_of_another(
+    settings: TrainSettings, finished: Path, pool_folder: Path, tmp_path: Path
+) -> None:
+    still = replace(settings, num_steps=1, learning_rate=0.0, weight_decay=0.0)
+    made = train(still, pool_folder, tmp_path / "run", start_from=finished, devices=CPU)
+    assert [progress.step for progress in made] == [1]
+    names = [n for n in load_file(finished / "weights.safetensors") if "stages" in n]
+    before, after = (
+        torch.load(folder / "trainer.pt", weights_only=True)["network"]
+        for folder in (finished, tmp_path / "run")
+    )
+    assert names
+    for name in names:
+        assert torch.equal(before[name], after[name])
+
+
+def test_a_run_of_another_network_is_nothing_to_start_from(
+    settings: TrainSettings, finished: Path, pool_folder: Path, tmp_path: Path
+) -> None:
+    other = replace(settings, variant="s2crnet-c", dimensions={})
+    with pytest.raises(UsageError, match=r"run: a run of another network than s2crnet"):
+        next(
+            iter(train(other, pool_folder, tmp_path / "run", start_from=finished,
+                       devices=CPU))
+        )  # fmt: skip
+
+
+def test_a_folder_without_a_run_is_nothing_to_start_from(
+    settings: TrainSettings, pool_folder: Path, tmp_path: Path
+) -> None:
+    made = train(settings, pool_folder, tmp_path / "run", start_from=tmp_path)
+    with pytest.raises(UsageError, match=r"no run to start from$"):
+        next(iter(made))
+
+
 def test_half_a_row_in_the_log_is_dropped(
     settings: TrainSettings, finished: Path, pool_folder: Path, tmp_path: Path
 ) -> None:

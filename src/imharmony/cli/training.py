@@ -79,6 +79,14 @@ def train(
     ],
     photos: Photos = None,
     trunk: Trunk = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of another run of the same network, whose weights and "
+            "optimizer this one starts from. Default: random weights.",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the output folder.")
     ] = False,
@@ -98,7 +106,7 @@ def train(
         chosen = replace(chosen, trunk=str(trunk))
     run = task.train(
         chosen, data, output,
-        photos=photos, resume=resume,
+        photos=photos, start_from=start_from, resume=resume,
         devices=_devices(accelerator, devices, workers, threads),
     )  # fmt: skip
     with _show_steps("training", chosen.num_steps) as advance:

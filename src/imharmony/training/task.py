@@ -23,6 +23,7 @@ from imharmony.training.recipes import recipe_for
 from imharmony.training.settings import TrainSettings
 from imharmony.training.state import (
     check_folder,
+    has_run,
     load_state,
     random_states,
     restore_random_state,
@@ -65,6 +66,7 @@ def train(
     output: Path,
     *,
     photos: Path | None = None,
+    start_from: Path | None = None,
     resume: bool = False,
     devices: Devices | None = None,
 ) -> Iterator[Progress]:
@@ -83,7 +85,7 @@ def train(
         A folder of further photographs for training, as `read_pool` takes it; masks
         are not read. `settings.looks.maskless` says how often they are used. A photo
         whose file has the name of one in split "val" is left out.
-    resume, devices
+    start_from, resume, devices
         See `fit`.
 
     Yields
@@ -97,7 +99,10 @@ def train(
         If a folder cannot be used; and see `fit`.
     """
     pairs, val_pairs = open_sources(settings, data, photos=photos)
-    yield from fit(settings, pairs, val_pairs, output, resume=resume, devices=devices)
+    yield from fit(
+        settings, pairs, val_pairs, output,
+        start_from=start_from, resume=resume, devices=devices,
+    )  # fmt: skip
 
 
 def fit(
@@ -106,6 +111,7 @@ def fit(
     val_pairs: PairSource,
     output: Path,
     *,
+    start_from: Path | None = None,
     resume: bool = False,
     devices: Devices | None = None,
 ) -> Iterator[Progress]:
@@ -121,6 +127,10 @@ def fit(
     output : Path
         Folder for `weights.safetensors` (the averaged weights), `trainer.pt`,
         `settings.json`, `log.csv` and `tensorboard`.
+    start_from : Path or None
+        Folder of another run, of the same network: its newest and averaged weights and
+        its optimizer's state are where this one begins, at step 0 of its own schedule.
+        Not read with `resume`.
     resume : bool
         Go on from `trainer.pt` in the output folder. It holds all that a step
         depends on, so on a CPU the run ends with the same bits as one that was
@@ -137,12 +147,15 @@ def fit(
     ------
     UsageError
         If the output folder already holds a run and `resume` is off, or there is
-        none to resume, or it was made with other settings; if there are no such
+        none to resume or start from, or it was made with other settings, or of another
+        network; if there are no such
         devices, or the batch cannot be shared out among them.
     HarmonizeError
         If a loss or gradient is not finite; the batch is kept in `nan_batch.pt`.
     """
     check_folder(output, settings, resume=resume)
+    if start_from is not None and not has_run(start_from):
+        raise UsageError(f"{start_from}: no run to start from")
     devices = devices or Devices()
     fabric = _fabric(settings, devices)
     feed = Feed(pairs, settings, world_size=fabric.world_size)
@@ -167,11 +180,17 @@ def fit(
     first = 0
     if fabric.global_rank:  # the other devices drop other features
         torch.manual_seed(settings.seed + fabric.global_rank)
+    before = output if resume else start_from
+    if before is not None:
+        state = load_state(before, fabric)
+        try:
+            network.load_state_dict(state["network"])
+            average.load_state_dict(state["average"])
+            optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            msg = f"{before}: a run of another network than {settings.variant}"
+            raise UsageError(f"{msg}: {error}") from error
     if resume:
-        state = load_state(output, fabric)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
         if adversary is not None:
             adversary.load_state_dict(state["adversary"])
         fabric.strategy.precision.load_state_dict(state.get("precision", {}))
