@@ -151,14 +151,20 @@ def read_composite(
     max_pixels: int | None = None,
 ) -> tuple["pyvips.Image", "pyvips.Image"]:
     """Open a composite and its mask; without one, split off the composite's alpha."""
-    from imharmony import photo
+    from imharmony import files, photo
     from imharmony.errors import ImageError
 
-    image, name = read_photo(composite, max_pixels=max_pixels)
     if mask is not None:
-        return image, read_mask(
-            mask, image, resize_mask=resize_mask, max_pixels=max_pixels
-        )
+        with show_progress("reading", 100) as advance:
+            return files.read_pair(
+                source_of(composite),
+                source_of(mask),
+                names=(name_of(composite), name_of(mask)),
+                resize=resize_mask,
+                max_pixels=files.MAX_PIXELS if max_pixels is None else max_pixels,
+                progress=advance,
+            )
+    image, name = read_photo(composite, max_pixels=max_pixels)
     image, alpha = photo.split_alpha(photo.straighten(image))
     if alpha is None:
         msg = f"{name}: no mask given and no alpha channel to use as one"

@@ -188,16 +188,15 @@ def region_statistics(image: Tensor, mask: Tensor, num_bins: int) -> Tensor:
     pixels = image[:, :, ::2, ::2].flatten(2)  # (B, 3, N)
     weight = mask[:, :, ::2, ::2].flatten(2)  # (B, 1, N)
     weight = weight / weight.sum(dim=2, keepdim=True).clamp(min=1e-6)
-    parts = []
-    for k in range(num_bins):
-        near = 1 - (pixels * (num_bins - 1) - k).abs()  # (B, 3, N)
-        parts.append((near.relu() * weight).sum(dim=2) * num_bins)  # (B, 3)
+    centers = torch.arange(num_bins, device=pixels.device)[:, None, None]
+    near = 1 - (pixels[:, None] * (num_bins - 1) - centers).abs()  # (B, bins, 3, N)
+    histogram = (near.relu() * weight[:, None]).sum(dim=3) * num_bins  # (B, bins, 3)
     mean = (pixels * weight).sum(dim=2)  # (B, 3)
     centered = (pixels - mean[:, :, None]) * (weight > 0)
-    for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)):
-        moment = (centered[:, i] * centered[:, j] * weight[:, 0]).sum(dim=1)  # (B,)
-        parts.append((moment.sign() * (moment.abs() + 1e-8).sqrt())[:, None])
-    return torch.cat([*parts, mean], dim=1)  # (B, 3·num_bins + 9)
+    first, second = centered[:, [0, 1, 2, 0, 0, 1]], centered[:, [0, 1, 2, 1, 2, 2]]
+    moments = (first * second * weight).sum(dim=2)  # (B, 6)
+    roots = moments.sign() * (moments.abs() + 1e-8).sqrt()
+    return torch.cat([histogram.flatten(1), roots, mean], dim=1)  # (B, 3·num_bins + 9)
 
 
 class CurveRenderingModule(nn.Module):
