@@ -142,7 +142,7 @@ def test_the_number_of_workers_changes_nothing(
     ("families", "message"),
     [
         ("retouch=much", "--families: expected name=share, such as retouch=0.5, got"),
-        ("sepia", "families gives shares above 0 to retouch, daylight, light, reinhard, "),
+        ("sepia", "families gives shares above 0 to retouch, daylight, light, "),
     ],
 )
 def test_wrong_families_are_refused(
