@@ -123,6 +123,20 @@ def test_a_loaded_file_gives_what_torch_gives(exported: Exported) -> None:
     )
 
 
+def test_thumbnails_in_use_can_be_larger_than_in_training(tmp_path: Path) -> None:
+    saved = save(tmp_path)
+    assert exporter.export(saved.checkpoint, saved.weights, side=48) < TOLERANCE
+    assert Network(saved.weights).contract.thumbnail_size == (48, 48)
+
+
+@pytest.mark.parametrize("side", [0, 16, 50, -8])
+def test_a_side_that_no_network_takes_is_refused(tmp_path: Path, side: int) -> None:
+    saved = save(tmp_path)
+    with pytest.raises(UsageError, match=rf"^side is a multiple of 8 .* got {side}$"):
+        exporter.export(saved.checkpoint, saved.weights, side=side)
+    assert not saved.weights.exists()
+
+
 def test_dropout_is_off_in_what_is_compared_and_written(tmp_path: Path) -> None:
     assert export(tmp_path, feature_dropout=0.5).difference < TOLERANCE
 

@@ -186,6 +186,14 @@ def export(
             show_default=False,
         ),
     ] = None,
+    side: Annotated[
+        int | None,
+        typer.Option(
+            help="Height and width of the thumbnails in use, in pixels, a multiple of "
+            "8. HDNet gains by larger ones. Default: those of the training.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn a checkpoint into the weights file that `--weights` takes.
@@ -200,7 +208,7 @@ def export(
     )
     with needs_extra("train"):
         from imharmony.training import export as exporter
-    difference = exporter.export(checkpoint, output, variant=variant)
+    difference = exporter.export(checkpoint, output, variant=variant, side=side)
     typer.echo(f"{output}: ONNX and torch differ by at most {difference:.1e}")
 
 

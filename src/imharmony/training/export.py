@@ -17,7 +17,7 @@ from imharmony.networks import LABELS, Contract
 from imharmony.thumbnails import make_thumbnails
 from imharmony.training.checkpoints import load_checkpoint, load_released, sha256
 from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork
-from imharmony.training.networks.hdnet import HDNET_VARIANTS
+from imharmony.training.networks.hdnet import HDNET_VARIANTS, STRIDE
 from imharmony.training.networks.s2crnet import VARIANTS
 from imharmony.training.recipes import recipe_for
 
@@ -33,7 +33,13 @@ TOLERANCE = 1e-4
 """Largest difference between ONNX and torch that is accepted."""
 
 
-def export(checkpoint: Path, target: Path, *, variant: str | None = None) -> float:
+def export(
+    checkpoint: Path,
+    target: Path,
+    *,
+    variant: str | None = None,
+    side: int | None = None,
+) -> float:
     """Write a checkpoint as an ONNX weights file with its contract.
 
     Parameters
@@ -46,6 +52,9 @@ def export(checkpoint: Path, target: Path, *, variant: str | None = None) -> flo
     variant : str or None
         One of `ALL_VARIANTS`: needed for the authors' format, whose keys do not tell
         it; not for ours, which says it.
+    side : int or None
+        Height and width in pixels of the thumbnails the file will want, a multiple of
+        8 from 24 on; None takes those of the training. HDNet gains by larger ones.
 
     Returns
     -------
@@ -55,11 +64,14 @@ def export(checkpoint: Path, target: Path, *, variant: str | None = None) -> flo
     Raises
     ------
     UsageError
-        If the variant is missing, unknown or not wanted.
+        If the variant is missing, unknown or not wanted, or the side is not one.
     WeightsError
         If the checkpoint cannot be read, or the two differ by more than
         `TOLERANCE`; then nothing is written.
     """
+    if side is not None and (side % STRIDE or side < 3 * STRIDE):
+        msg = f"side is a multiple of {STRIDE} from {3 * STRIDE} on, got {side}"
+        raise UsageError(msg)
     if checkpoint.suffix == ".safetensors":
         if variant is not None:
             msg = f"{checkpoint}: says its variant itself; leave --variant out"
@@ -80,7 +92,7 @@ def export(checkpoint: Path, target: Path, *, variant: str | None = None) -> flo
     contract = recipe_for(variant).contract(
         network,
         variant=variant,
-        thumbnail_size=thumbnail_size,
+        thumbnail_size=thumbnail_size if side is None else (side, side),
         checkpoint_sha256=sha256(checkpoint),
     )
     return export_network(network, contract, target)
