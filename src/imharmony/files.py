@@ -36,9 +36,7 @@ from imharmony.photo import (
     stretch,
     tag,
 )
-from imharmony.pixels import (
-    STREAM_BYTES,
-)
+from imharmony.pixels import STREAM_BYTES
 from imharmony.targets import check_target, draft, replace_whole
 
 __all__ = [

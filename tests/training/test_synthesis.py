@@ -172,6 +172,17 @@ def test_another_process_makes_the_same_pairs(pool_folder: Path) -> None:
         assert torch.equal(one, other)
 
 
+def test_a_photograph_keeps_no_other_pairs_mask(pool_folder: Path) -> None:
+    small = (8, 8)  # so that halved photographs are kept
+    settings = {"maskless": 1.0, "shapes": {"ellipse": 1.0}}
+    used = bare(pool_folder, **settings)
+    used.batch(range(12), small)
+    for index in range(12, 18):
+        alone = bare(pool_folder, **settings).batch([index], small)
+        for one, other in zip(alone, used.batch([index], small), strict=True):
+            assert torch.equal(one, other)
+
+
 def test_synthesis_has_no_length(pool_folder: Path) -> None:
     # Training goes through what has one in epochs.
     assert not isinstance(synthesis(pool_folder), Sized)

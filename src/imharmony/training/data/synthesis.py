@@ -169,7 +169,8 @@ class Synthesis:
         self._shapes = _Choice(settings.shapes)
         self._changed = _Choice(settings.changed)
         self._families = _Choice(settings.families)
-        self._whole = _Choice(settings.whole or {"none": 1.0})
+        # The rest stays where no family suits it: then nothing is drawn from this.
+        self._whole = _Choice(settings.whole or {"untouched": 1.0})
         strengths = {name: share for name, (share, *_) in settings.strengths.items()}
         self._strengths = _Choice(strengths)
         same = {int(n): np.flatnonzero(has_mask & (labels == n)) for n in set(labels)}
