@@ -234,3 +234,16 @@ def test_an_index_goes_before_folders(tmp_path: Path) -> None:
     write_folders(tmp_path, ["a.jpg"], [])
     write_index(tmp_path, "photo", "photos/b.jpg")
     assert [example.photo.name for example in read_pool(tmp_path)] == ["b.jpg"]
+
+
+def test_sources_choose_the_rows(pool_folder: Path) -> None:
+    only = read_pool(pool_folder, sources=["farm"])
+    assert {example.source for example in only} == {"farm"}
+    others = read_pool(pool_folder, without_sources=["farm"])
+    assert len(only) + len(others) == 6
+    assert "farm" not in {example.source for example in others}
+
+
+def test_a_source_that_the_folder_lacks_is_refused(pool_folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"sources, farm, web; got 'zoo'"):
+        read_pool(pool_folder, sources=["farm", "zoo"])

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from imharmony import files, photo
+from imharmony.errors import UsageError
+from imharmony.training.data.pool import read_pool
 from imharmony.training.data.synthesis import LookSettings, Synthesis
 from imharmony.training.feed import open_sources
 from imharmony.training.settings import TrainSettings
@@ -89,3 +91,27 @@ def test_a_run_with_photos_sees_their_pairs(
         for number, photos in enumerate((None, photos_folder))
     ]
     assert losses[0]["loss"] != losses[1]["loss"]
+
+
+def test_held_out_sources_are_neither_trained_on_nor_validated_with(
+    pool_folder: Path, photos_folder: Path
+) -> None:
+    held_out = next(iter(read_pool(pool_folder, split="train"))).source
+    (photos_folder / "a.png").write_bytes((photos_folder / "x.png").read_bytes())
+    with (photos_folder / "index.csv").open("a", encoding="utf-8") as file:
+        file.write("a.png,\n")  # named like a photograph of the source
+    settings = replace(SETTINGS, held_out_sources=(held_out,), unlabeled_sources=())
+    kept = [e.source for e in read_pool(pool_folder, split="train")]
+    pairs, val_pairs = open_sources(settings, pool_folder, photos=photos_folder)
+    for source in (pairs, val_pairs):
+        assert isinstance(source, Synthesis)
+        assert held_out not in {example.source for example in source.pool}
+    names = [example.photo.name for example in pairs.pool]
+    assert len(names) == len(kept) - kept.count(held_out) + 2
+    assert names[-2:] == ["x.png", "y.png"]
+
+
+def test_a_held_out_source_that_is_not_there_is_refused(pool_folder: Path) -> None:
+    settings = replace(SETTINGS, held_out_sources=("zoo",))
+    with pytest.raises(UsageError, match="got 'zoo'"):
+        open_sources(settings, pool_folder)

@@ -286,3 +286,15 @@ def test_data_that_cannot_be_used_leave_no_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"index\.csv"):
         list(write_pairs(tmp_path, output, split=None, num_pairs=1, seed=0))
     assert not output.exists()
+
+
+def test_sources_limit_what_pairs_are_made_from(
+    pool_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "pairs"
+    done = write_pairs(
+        pool_folder, output, split=None, sources=["farm"], num_pairs=4, seed=3
+    )
+    assert list(done)[-1] == 4
+    made_from = {row["made_from"] for row in read_rows(output / "pairs.csv")}
+    assert made_from <= {"farm-d-mask", "farm-e-mask", "farm-f-mask"}

@@ -51,6 +51,13 @@ def synthesize(
             show_default=False,
         ),
     ] = None,
+    sources: Annotated[
+        str | None,
+        typer.Option(
+            help="Use the photos of these sources only, with commas between.",
+            show_default=False,
+        ),
+    ] = None,
     num_pairs: Annotated[
         int, typer.Option(min=1, help="How many pairs to write.")
     ] = 1000,
@@ -104,7 +111,8 @@ def synthesize(
     with show_progress("pairs", num_pairs) as advance:
         done = written.write_pairs(
             data, output,
-            split=split, num_pairs=num_pairs, seed=seed, settings=settings,
+            split=split, sources=sources.split(",") if sources else None,
+            num_pairs=num_pairs, seed=seed, settings=settings,
             jpeg=jpeg, workers=workers or os.cpu_count() or 1,
         )  # fmt: skip
         for count in done:

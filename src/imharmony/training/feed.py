@@ -53,10 +53,16 @@ def open_sources(
             msg = f"{photos}: photographs are for synthesized pairs, {data} holds pairs"
             raise UsageError(msg)
         return IHarmony4(data, split="train"), IHarmony4(data, split="test")
-    pool = read_pool(data, split="train", unlabeled_sources=settings.unlabeled_sources)
-    val_pool = read_pool(data, split="val")
+    held_out = settings.held_out_sources
+    kept_apart = [*read_pool(data, sources=held_out)] if held_out else []
+    pool = read_pool(
+        data, split="train", without_sources=held_out,
+        unlabeled_sources=settings.unlabeled_sources,
+    )  # fmt: skip
+    val_pool = read_pool(data, split="val", without_sources=held_out)
     if photos is not None:
-        pool = Pool([*pool, *_without_masks(read_pool(photos), kept_apart=val_pool)])
+        more = _without_masks(read_pool(photos), kept_apart=[*kept_apart, *val_pool])
+        pool = Pool([*pool, *(e for e in more if e.source not in held_out)])
     plain = replace(settings.looks, base=0.0, parts=0.0)
     return (
         Synthesis(pool, settings.looks, seed=settings.seed),
@@ -64,7 +70,7 @@ def open_sources(
     )
 
 
-def _without_masks(pool: Pool, *, kept_apart: Pool) -> Iterator[Example]:
+def _without_masks(pool: Pool, *, kept_apart: Sequence[Example]) -> Iterator[Example]:
     """Drop masks, and photos whose file is named like one kept apart for scores."""
     names = {example.photo.stem for example in kept_apart}
     for example in pool:

@@ -30,6 +30,9 @@ class TrainSettings:
     variant's."""
     looks: LookSettings = field(default_factory=LookSettings)
     """Of synthesized pairs."""
+    held_out_sources: tuple[str, ...] = ()
+    """Sources whose photographs are used neither to train nor to validate, so that
+    they can tell how well unseen kinds of photographs are done."""
     unlabeled_sources: tuple[str, ...] = ()
     """Sources whose label "other" is not believed."""
     batch_norm: bool = False

@@ -97,6 +97,8 @@ def read_pool(
     root: Path,
     *,
     split: str | None = None,
+    sources: Sequence[str] | None = None,
+    without_sources: Sequence[str] = (),
     unlabeled_sources: Sequence[str] = (),
     foreground_ratio: tuple[float, float] = (0.005, 0.9),
 ) -> Pool:
@@ -110,6 +112,10 @@ def read_pool(
         Keep the rows whose `split` is this; None keeps all. An index without that
         column is kept whole; without an index, a tenth of the photographs, by a
         checksum of their names, are "val" and the others "train".
+    sources : sequence of str or None
+        Keep the examples of these sources only; None keeps all.
+    without_sources : sequence of str
+        Leave out the examples of these.
     unlabeled_sources : sequence of str
         Sources whose label "other" is not to be believed: it becomes unknown.
     foreground_ratio : tuple of float
@@ -124,7 +130,7 @@ def read_pool(
     ------
     UsageError
         If there is neither index nor photographs, a needed column is absent, a label
-        is unknown, a mask has no photograph, or no row is left.
+        or a source is unknown, a mask has no photograph, or no row is left.
     """
     index = root / "index.csv"
     if index.is_file():
@@ -137,6 +143,17 @@ def read_pool(
             "the folders photos and masks"
         )
         raise UsageError(msg)
+    known = {example.source for example in examples}
+    for source in sources or ():
+        if source not in known:
+            msg = f"{root}: expected some of its sources, {', '.join(sorted(known))}"
+            raise UsageError(f"{msg}; got {source!r}")
+    examples = [
+        example
+        for example in examples
+        if (sources is None or example.source in sources)
+        and example.source not in without_sources
+    ]
     if not examples:
         msg = f"{root}: no photograph has split {split!r} and a usable foreground ratio"
         raise UsageError(msg)

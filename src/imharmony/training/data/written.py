@@ -3,7 +3,7 @@
 import csv
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +30,7 @@ def write_pairs(
     output: Path,
     *,
     split: str | None,
+    sources: Sequence[str] | None = None,
     num_pairs: int,
     seed: int,
     settings: LookSettings | None = None,
@@ -49,6 +50,8 @@ def write_pairs(
     split : str or None
         Rows of the index to use; None takes all. The list of "train" is
         `IHD_train.txt`, any other's `IHD_test.txt`.
+    sources : sequence of str or None
+        Sources of the index to use; None takes all.
     num_pairs, seed : int
     settings : LookSettings or None
         None takes the defaults.
@@ -66,7 +69,7 @@ def write_pairs(
     if output.exists():
         msg = f"{output}: exists; synthesize writes a new folder"
         raise UsageError(msg)
-    pool = read_pool(data, split=split)
+    pool = read_pool(data, split=split, sources=sources)
     synthesis = Synthesis(pool, settings or LookSettings(), seed=seed)
     with _new_folder(output) as folder:
         root = folder / SUBSET
