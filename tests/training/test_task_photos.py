@@ -103,8 +103,9 @@ def test_held_out_sources_are_neither_trained_on_nor_validated_with(
     settings = replace(SETTINGS, held_out_sources=(held_out,), unlabeled_sources=())
     kept = [e.source for e in read_pool(pool_folder, split="train")]
     pairs, val_pairs = open_sources(settings, pool_folder, photos=photos_folder)
+    assert isinstance(pairs, Synthesis)
+    assert isinstance(val_pairs, Synthesis)
     for source in (pairs, val_pairs):
-        assert isinstance(source, Synthesis)
         assert held_out not in {example.source for example in source.pool}
     names = [example.photo.name for example in pairs.pool]
     assert len(names) == len(kept) - kept.count(held_out) + 2
