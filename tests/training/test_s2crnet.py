@@ -378,6 +378,22 @@ def test_in_use_slopes_are_the_mean_over_the_views(mirrors: bool) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("encoder_input", ["regions", "foreground", "whole"])
+def test_one_foreground_may_serve_several_composites(encoder_input: str) -> None:
+    network = build_s2crnet(
+        "s2crnet-cs", encoder_input=encoder_input, num_bins=4, guesses_label=True
+    ).eval()
+    given = inputs(batch=4)
+    shared = {key: given[key][[0, 2]] for key in ("foreground", "foreground_mask")}
+    repeated = {key: given[key][[0, 0, 2, 2]] for key in shared}
+    unknown = torch.zeros(4, 5)
+    found, expected = (
+        params_of(network, given, semantic_label=unknown, **each)
+        for each in (shared, repeated)
+    )
+    torch.testing.assert_close(found, expected)
+
+
 def test_in_use_free_slopes_are_those_of_the_call() -> None:
     released, given = network(), views_of_one(1)
     with torch.no_grad():

@@ -279,23 +279,26 @@ class S2CRNet(nn.Module):
     def encode(
         self, composite: Tensor, mask: Tensor, foreground: Tensor, crop_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Pooled features of the foreground and of the background, (B, 512) each."""
-        B = composite.shape[0]
-        weights = [crop_mask, 1 - mask]  # (B, 1, h, w) each
-        regions = [foreground * crop_mask, composite * (1 - mask)]  # (B, 3, h, w) each
+        """Pooled features of the foregrounds (F, 512) and of the backgrounds (B, 512).
+
+        With `encoder_input` of one kind, twice the features of that.
+        """
+        weights = [crop_mask, 1 - mask]  # (F, 1, h, w), (B, 1, h, w)
+        regions = [foreground * crop_mask, composite * (1 - mask)]  # 3 channels each
         if self.dimensions.encoder_input == "foreground":
             weights, regions = weights[:1], regions[:1]
         elif self.dimensions.encoder_input == "whole":
             weights, regions = [torch.ones_like(mask)], [composite]
-        maps = self.encoder(torch.cat(regions))  # (B or 2B, 512, h', w')
+        maps = self.encoder(torch.cat(regions))  # (F + B, 512, h', w')
         if self.dimensions.pooling == "masked":
             weight = F.avg_pool2d(torch.cat(weights), 8, ceil_mode=True)
             weight = F.interpolate(weight, size=maps.shape[2:], mode="bilinear")
-            weight = weight + 1e-4  # (B or 2B, 1, h', w'); empty is pooled plainly
+            weight = weight + 1e-4  # (F + B, 1, h', w'); empty is pooled plainly
             pooled = (maps * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3))
         else:
-            pooled = maps.mean(dim=(2, 3))  # (B or 2B, 512)
-        return pooled[:B], pooled[-B:]
+            pooled = maps.mean(dim=(2, 3))  # (F + B, 512)
+        first, last = regions[0].shape[0], regions[-1].shape[0]
+        return pooled[:first], pooled[-last:]
 
     def forward(
         self,
@@ -313,9 +316,10 @@ class S2CRNet(nn.Module):
             Thumbnail of the whole photo, RGB, sRGB-encoded, [0, 1].
         mask : Tensor of float, shape (B, 1, h, w)
             Thumbnail of the mask, 1 = foreground, soft edges kept.
-        foreground, foreground_mask : Tensor of float, (B, 3, h, w) and (B, 1, h, w)
-            The mask's box cropped from photo and mask at full size, resized. Not
-            read with `foreground_input="thumbnail"`.
+        foreground, foreground_mask : Tensor of float, (F, 3, h, w) and (F, 1, h, w)
+            The mask's box cropped from photo and mask at full size, resized. F is B,
+            or each is the foreground of B / F composites in a row. Not read with
+            `foreground_input="thumbnail"`.
         semantic_label : Tensor of float, shape (B, num_labels)
             One-hot; a row of zeros means unknown. Not read by variants without.
 
@@ -327,7 +331,9 @@ class S2CRNet(nn.Module):
             foreground, foreground_mask = composite, mask
         features_f, features_b = self.encode(
             composite, mask, foreground, foreground_mask
-        )  # (B, 512) each
+        )  # (F, 512), (B, 512)
+        B = composite.shape[0]
+        features_f, features_b = (_rows(x, B) for x in (features_f, features_b))
         dropout = self.dimensions.feature_dropout
         features_f = F.dropout(features_f, dropout, self.training)
         features_b = F.dropout(features_b, dropout, self.training)
@@ -340,7 +346,7 @@ class S2CRNet(nn.Module):
         stats = features_f[:, :0]
         if self.dimensions.num_bins:
             bins = self.dimensions.num_bins
-            of_f = region_statistics(foreground, foreground_mask, bins)
+            of_f = _rows(region_statistics(foreground, foreground_mask, bins), B)
             of_b = region_statistics(composite, 1 - mask, bins)
             stats = self.statistics(torch.cat([of_f, of_b], dim=1))
             stats = F.dropout(stats, dropout / 2, self.training)
@@ -378,11 +384,9 @@ class S2CRNet(nn.Module):
         if self.dimensions.slopes == "free":
             inputs = (composite, mask, foreground, foreground_mask, semantic_label)
             return self(*inputs)  # type: ignore[no-any-return]
-        fronts = foreground, foreground_mask
-        B = composite.shape[0]
-        views = [composite, mask, *(x.expand(B, -1, -1, -1) for x in fronts)]
+        views = [composite, mask, foreground, foreground_mask]
         if self.dimensions.mirrors:
-            views = [torch.cat([x, x.flip(-1)]) for x in views]  # (2B, …)
+            views = [torch.cat([x, x.flip(-1)]) for x in views]  # (2B, …), (2, …)
         labels = semantic_label.expand(views[0].shape[0], -1)
         curve_params, label_logits = self(*views, labels)
         slopes = curve_params / curve_params.mean(dim=-1, keepdim=True)
@@ -419,6 +423,14 @@ class S2CRNet(nn.Module):
         change = change / foreground_mask.mean(dim=(1, 2, 3)).clamp(min=1e-6)  # (B,)
         is_kept = (change >= self.dimensions.min_change).float()[:, None, None, None]
         return 1 + is_kept * (slopes - 1)
+
+
+def _rows(features: Tensor, number: int) -> Tensor:
+    """Repeat each row (F, N) as often as makes it so many rows."""
+    times = number // features.shape[0]
+    if times == 1:
+        return features
+    return features[:, None].expand(-1, times, -1).reshape(number, -1)
 
 
 def build_s2crnet(variant: str, **changes: object) -> S2CRNet:
