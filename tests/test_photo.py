@@ -47,6 +47,7 @@ from imharmony.photo import (
 from imharmony.pixels import (
     pixels_of,
     share_out,
+    start,
 )
 from imharmony.rendering import render
 from imharmony.targets import check_target
@@ -665,6 +666,29 @@ def test_an_error_in_any_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> No
 
     with pytest.raises(ImageError, match="expected better"):
         share_out(fail, range(6))
+
+
+def test_work_is_not_kept_waiting_by_another_callers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pixels_module, "_num_cores", lambda: 2)
+    end = threading.Event()
+    others = [start(lambda: end.wait(10)) for _ in range(3)]  # all helpers are busy
+    done: list[int] = []
+    share_out(done.append, range(6))
+    assert done == list(range(6))
+    end.set()
+    assert all(other.result() for other in others)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_helpers_are_there_after_a_fork() -> None:
+    start(lambda: None).result()
+    child = os.fork()
+    if not child:
+        os._exit(start(lambda: 7).result(timeout=10))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
 def test_split_alpha_gives_all_channels_back() -> None:

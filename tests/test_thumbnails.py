@@ -17,7 +17,7 @@ SIZE = (32, 24)
 
 # From 8 times on, plain means of blocks of pixels come first.
 TOLERANCE = 2 / 255
-MEAN_TOLERANCE = 0.25 / 255
+MEAN_TOLERANCE = 0.3 / 255
 # Weights are float32, and their sums 1 within a rounding.
 ROUNDING = 1e-6
 

@@ -1,13 +1,16 @@
 """Pixels: boxes of them, strips to work on at once, and threads to do it.
 
+The threads are kept: to start one takes as long as a megabyte of work.
+
 A picture made of an array is worked on there; of other pictures libvips computes what
 is asked for.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,6 +26,7 @@ __all__ = [
     "is_streamed",
     "pixels_of",
     "share_out",
+    "start",
     "strips_of",
     "to_array",
 ]
@@ -167,8 +171,8 @@ def _pixel_bytes(image: pyvips.Image) -> int:
 def share_out(work: Callable[[T], object], parts: Sequence[T]) -> None:
     """Do some work on each part, in up to as many threads as there are cores.
 
-    For work that lets go of the interpreter's lock, as NumPy and libvips do. Another
-    thread is started for every three parts; for fewer it is not worth its start.
+    For work that lets go of the interpreter's lock, as NumPy and libvips do. There are
+    at least two parts for a thread; waking one for fewer is not worth it.
 
     Examples
     --------
@@ -177,7 +181,7 @@ def share_out(work: Callable[[T], object], parts: Sequence[T]) -> None:
     >>> sorted(found)
     [1, 2, 3]
     """
-    num_threads = min(len(parts) // 3, _num_cores(), _MAX_THREADS)
+    num_threads = min((len(parts) + 1) // 2, _num_cores(), _MAX_THREADS)
     left = iter(parts)
 
     def take() -> None:
@@ -187,11 +191,35 @@ def share_out(work: Callable[[T], object], parts: Sequence[T]) -> None:
     if num_threads < 2:
         take()
         return
-    with ThreadPoolExecutor(num_threads - 1) as pool:
-        others = [pool.submit(take) for _ in range(num_threads - 1)]
+    others = [start(take) for _ in range(num_threads - 1)]
+    try:
         take()
-    for other in others:
+    finally:
+        # Helpers that are busy with another caller's work need not come any more.
+        late = [other for other in others if not other.cancel()]
+        wait(late)
+    for other in late:
         other.result()
+
+
+def start(work: Callable[[], T]) -> "Future[T]":
+    """Let a helping thread do some work beside the caller's, once one is free.
+
+    Examples
+    --------
+    >>> start(lambda: 2 + 3).result()
+    5
+    """
+    return _helpers().submit(work)
+
+
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_MAX_THREADS - 1, thread_name_prefix="imharmony")
+
+
+if hasattr(os, "register_at_fork"):  # the threads do not come along
+    os.register_at_fork(after_in_child=_helpers.cache_clear)
 
 
 def _num_cores() -> int:

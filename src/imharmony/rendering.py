@@ -222,12 +222,10 @@ class _Table:
         soft = np.flatnonzero(mask - np.uint8(1) < 254)  # 0 wraps to 255
         # No sum exceeds 255 times the largest value, nor that the type.
         wide = np.uint16 if self.dtype == np.uint8 else np.uint32
-        weights = mask.ravel()[soft].astype(wide)[:, None]  # (n, 1)
-        old, new = (
-            x[soft].view(self.dtype).reshape(-1, num_channels) for x in (before, after)
-        )
+        weights = np.repeat(mask.ravel().take(soft).astype(wide), num_channels)
+        old, new = (x.take(soft).view(self.dtype) for x in (before, after))
         blended = (weights * new + (255 - weights) * old + 128) // 255
-        after[soft] = blended.astype(self.dtype).view(pixel)[:, 0]
+        np.put(after, soft, blended.astype(self.dtype).view(pixel))
 
         is_tight = part.strides[1:] == (after.itemsize, self.dtype.itemsize)
         is_tight = is_tight and part.dtype.isnative

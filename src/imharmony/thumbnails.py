@@ -110,8 +110,8 @@ def make_thumbnails(
     class of the released code of [1]_ does. Differs from the paper: its figure 2
     masks the thumbnail of the whole photo.
 
-    The photo is read once for all views, its box once more for the foreground, and
-    of the mask only the box.
+    The photo is read once for all views and the foreground; a box of under three
+    eighths of the photo's height or width once more. Of the mask only the box is read.
 
     References
     ----------
@@ -134,18 +134,23 @@ def make_thumbnails(
     whole = Box(0, 0, photo.height, photo.width)
     if background is None:
         frames = [_drawn_in(whole, box, share) for share in contexts]
-        outer, jobs = _shrink(photo, whole, frames, size, mask, box)
+        is_fine = _is_fine(whole, box, size)
+        seen = [*frames, box] if is_fine else frames
+        outer, jobs = _shrink(photo, whole, seen, size, mask, box)
     else:
+        is_fine = False
         frames = [Box(0, 0, background.height, background.width)]
         outer, jobs = _shrink(background, frames[0], frames, size)
     inner = outer
-    is_frame = background is None and box == whole  # so are all views of them
-    if not is_frame:
+    if not is_fine:  # the box needs blocks of its own
         inner, more = _shrink(photo, box, [box], size, mask, box)
         jobs += more
     share_out(lambda job: job(), jobs)
-    views = np.stack([outer.stretch(frame, size) for frame in frames])
-    cut = views[0] if is_frame else inner.stretch(box, size)
+    views = np.empty((len(frames), len(outer.means), *size), np.float32)
+    cut = np.empty((len(inner.means), *size), np.float32)
+    jobs = [partial(outer.stretch, *each) for each in zip(frames, views, strict=True)]
+    jobs.append(partial(inner.stretch, box, cut))
+    share_out(lambda job: job(), jobs)
     return Thumbnails(_rgb(views[:, :-1]), views[:, -1:], _rgb(cut[:-1]), cut[-1:])
 
 
@@ -159,9 +164,10 @@ class _Blocks:
     means: FloatArray
     """(C + 1, rows, columns) in [0, 1]: gray or RGB as sRGB, and the mask."""
 
-    def stretch(self, frame: Box, size: tuple[int, int]) -> FloatArray:
+    def stretch(self, frame: Box, stretched: FloatArray) -> None:
         """Stretch what lies in a frame to (C + 1, h, w)."""
         down, across = self.factors
+        size = stretched.shape[1:]
         rows, y = _weights(
             frame.top - self.region.top, frame.height, factor=down, new_length=size[0]
         )
@@ -170,7 +176,6 @@ class _Blocks:
             new_length=size[1],
         )  # fmt: skip
         means = self.means[:, rows, columns]
-        stretched = np.empty((len(means), *size), np.float32)
         per_row = means[0].size / size[0]  # blocks
         step = max(1, int((_MAX_PRODUCT / per_row) ** 0.5))
         is_used = y > 0
@@ -181,7 +186,7 @@ class _Blocks:
             some = slice(first, min(first + step, size[0]))
             used = slice(begins[first], ends[some.stop - 1])
             np.matmul(y[some, used] @ means[:, used], x.T, out=stretched[:, some])
-        return stretched.clip(0, 1, out=stretched)  # a sum may be 1 and a rounding
+        stretched.clip(0, 1, out=stretched)  # a sum may be 1 and a rounding
 
 
 def _drawn_in(whole: Box, box: Box, share: float) -> Box:
@@ -265,6 +270,15 @@ def _factor(length: int, shortest: int, new_length: int) -> int:
     """Choose how many pixels, of one axis, are averaged before all else."""
     most = shortest // (_MIN_BLOCKS * new_length)
     return max(1, most, length // (_MAX_BLOCKS * new_length))
+
+
+def _is_fine(whole: Box, box: Box, size: tuple[int, int]) -> bool:
+    """Whether blocks fine enough for a box are not too many for the whole photo."""
+    sides = ((whole.height, box.height, size[0]), (whole.width, box.width, size[1]))
+    return all(
+        _factor(length, part, new) <= max(1, part // (_MIN_BLOCKS * new))
+        for length, part, new in sides
+    )
 
 
 def _averaging(
