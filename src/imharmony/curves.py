@@ -27,6 +27,7 @@ from imharmony.knots import (
     put_in_order,
     running_share,
 )
+from imharmony.pixels import share_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -221,8 +222,14 @@ class Curves:
         if kind not in self._tables:
             top = np.iinfo(kind).max
             values = np.arange(top + 1) / top
-            heights = np.array([evaluate(values, x, y) for x, y in self._channels()])
-            table = np.clip(np.floor(heights * top + 0.5), 0, top).astype(kind)
+            table = np.empty((3, top + 1), kind)
+
+            def tabulate(channel: int) -> None:
+                heights = evaluate(values, self.knots_x[channel], self.knots_y[channel])
+                np.clip(np.floor(heights * top + 0.5), 0, top, out=heights)
+                table[channel] = heights
+
+            share_out(tabulate, range(3))
             table.setflags(write=False)
             self._tables[kind] = table
         return self._tables[kind]
