@@ -331,6 +331,27 @@ def test_both_can_change(pool_folder: Path) -> None:
         assert not is_untouched(foreground)
 
 
+@pytest.mark.parametrize("families", [ONLY_RETOUCH, {"xiao": 1.0}])
+def test_nothing_may_change_at_all(
+    pool_folder: Path, families: dict[str, float]
+) -> None:
+    natural = synthesis(
+        pool_folder, changed={"foreground": 1.0, "nothing": 2.0}, families=families
+    )
+    drawn = draw(natural, 200)
+    natural_ones = [look for _, _, look in drawn if look.family == "untouched"]
+    assert all(is_untouched(look) for look in natural_ones)
+    assert all(is_untouched(real) for _, real, _ in drawn)
+    assert 0.55 < len(natural_ones) / 200 < 0.85
+
+
+def test_nothing_comes_after_the_look_of_another_camera(pool_folder: Path) -> None:
+    based = synthesis(pool_folder, changed={"nothing": 1.0}, base=1.0)
+    for _, real, foreground in draw(based):
+        assert not is_untouched(real)
+        assert np.array_equal(real.table, foreground.table)
+
+
 def test_a_retouch_never_reverses_an_order_of_tones(pool_folder: Path) -> None:
     drawn = synthesis(
         pool_folder,

@@ -60,7 +60,7 @@ WHOLE = {"retouch": retouch_look, "daylight": daylight_look}
 LOCAL = {"light": light_look}
 """Families that change an object from one end to the other."""
 FAMILIES = (*WHOLE, *LOCAL, *TRANSFERS)
-CHANGED = ("foreground", "rest", "both")
+CHANGED = ("foreground", "rest", "both", "nothing")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class LookSettings:
     )
     """What differs from the untouched photograph. The rest never takes another
     object's colors, a photo of those is no photo any more: it is retouched or set
-    to another time of day, and where neither has a share, it stays."""
+    to another time of day, and where neither has a share, it stays. With nothing, the
+    composite is the real photograph: what needs no change should get none."""
     strengths: dict[str, tuple[float, float, float]] = field(
         default_factory=lambda: {
             "small": (0.2, 0.5, 0.9),
@@ -224,10 +225,13 @@ class Synthesis:
         base = self._draw_base(index)
         max_hue_change = self.settings.max_hue_change
         scale = 1.0
-        for _ in range(11):
+        for redraws in range(11):
             looks = self._draw_once(rng, example, own, scale)
+            is_natural = all(look is UNTOUCHED for look in looks)
             if base is not None:
                 looks = (after(base, looks[0]), after(base, looks[1]))
+            if is_natural and not redraws:  # later, it has too small a difference
+                break
             real, foreground = (look.apply(own).clip(0, 1) for look in looks)
             difference = float(((real - foreground) ** 2).mean()) ** 0.5
             clipped = _share_clipped(own, foreground)
@@ -268,7 +272,11 @@ class Synthesis:
     ) -> tuple[Look, Look]:
         _, low, high = self.settings.strengths[self._strengths.draw(rng)]
         whole = self.settings.whole
-        changed = self._changed.draw(rng) if whole else "foreground"
+        changed = "foreground"
+        if whole or self.settings.changed.get("nothing"):
+            changed = self._changed.draw(rng)
+            if not whole and changed != "nothing":
+                changed = "foreground"
         looks = []
         for name in ("rest", "foreground"):
             look = UNTOUCHED
