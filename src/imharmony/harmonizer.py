@@ -2,9 +2,6 @@
 
 import threading
 import warnings
-from collections.abc import Callable
-from concurrent.futures import Future, wait
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import curve_fitting, photo, pixels, rendering, repainting
+from imharmony import curve_fitting, photo, rendering, repainting
 from imharmony.bilateral_grid import BilateralGrid
 from imharmony.curves import Curves
 from imharmony.errors import (
@@ -272,28 +269,15 @@ class Harmonizer:
         other = None
         if background is not None:
             other = photo.from_array(background, name="background")
-        result = out
-        if result is None:
-            result = np.empty(composite.shape, composite.dtype.newbyteorder("="))
-        copy = partial(np.copyto, result, composite)
-        copying: list[Future[None]] = []
-
-        def meanwhile() -> None:
-            if out is None:  # an error must not have changed the caller's array
-                copying.append(pixels.start(copy))
-
-        try:
-            predicted = self._predict(
-                image, mask_image, label, strength, other, meanwhile
-            )
-        finally:
-            wait(copying)
-        if not copying and not _is_same(result, composite):
-            copy()
+        predicted = self._predict(image, mask_image, label, strength, other)
+        if out is None:
+            out = np.empty(composite.shape, composite.dtype.newbyteorder("="))
+        if not _is_same(out, composite):
+            np.copyto(out, composite)
         rendering.render_into(
-            result, image, mask_image, predicted.transform, box=predicted.box
+            out, image, mask_image, predicted.transform, box=predicted.box
         )
-        return Result(**vars(predicted), image=result)
+        return Result(**vars(predicted), image=out)
 
     def _predict(
         self,
@@ -302,9 +286,7 @@ class Harmonizer:
         label: str | None,
         strength: float,
         background: pyvips.Image | None = None,
-        meanwhile: Callable[[], None] = lambda: None,
     ) -> Predicted:
-        """See `predict`; `meanwhile` is called where one core is enough."""
         if self.contract.output == "picture":
             return self._predict_grid(image, mask, label, strength, background)
         if label is not None:
@@ -325,7 +307,6 @@ class Harmonizer:
             contexts=self.contract.contexts,
             box=box,
         )
-        meanwhile()
         prediction = self._network.predict(thumbnails, label=label)
         try:
             stages = tuple(map(Curves.from_params, prediction.curve_params))
