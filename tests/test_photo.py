@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,6 @@ from imharmony.photo import (
 from imharmony.pixels import (
     pixels_of,
     share_out,
-    start,
 )
 from imharmony.rendering import render
 from imharmony.targets import check_target
@@ -673,7 +673,8 @@ def test_work_is_not_kept_waiting_by_another_callers(
 ) -> None:
     monkeypatch.setattr(pixels_module, "_num_cores", lambda: 2)
     end = threading.Event()
-    others = [start(lambda: end.wait(10)) for _ in range(3)]  # all helpers are busy
+    helpers = pixels_module._helpers()
+    others = [helpers.submit(end.wait, 10) for _ in range(3)]  # all are busy
     done: list[int] = []
     share_out(done.append, range(6))
     assert done == list(range(6))
@@ -684,10 +685,10 @@ def test_work_is_not_kept_waiting_by_another_callers(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_helpers_are_there_after_a_fork() -> None:
-    start(lambda: None).result()
+    pixels_module._helpers().submit(time.sleep, 0).result()
     child = os.fork()
     if not child:
-        os._exit(start(lambda: 7).result(timeout=10))
+        os._exit(pixels_module._helpers().submit(int, 7).result(timeout=10))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 

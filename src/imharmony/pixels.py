@@ -8,7 +8,7 @@ is asked for.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
@@ -26,7 +26,6 @@ __all__ = [
     "is_streamed",
     "pixels_of",
     "share_out",
-    "start",
     "strips_of",
     "to_array",
 ]
@@ -191,7 +190,7 @@ def share_out(work: Callable[[T], object], parts: Sequence[T]) -> None:
     if num_threads < 2:
         take()
         return
-    others = [start(take) for _ in range(num_threads - 1)]
+    others = [_helpers().submit(take) for _ in range(num_threads - 1)]
     try:
         take()
     finally:
@@ -200,17 +199,6 @@ def share_out(work: Callable[[T], object], parts: Sequence[T]) -> None:
         wait(late)
     for other in late:
         other.result()
-
-
-def start(work: Callable[[], T]) -> "Future[T]":
-    """Let a helping thread do some work beside the caller's, once one is free.
-
-    Examples
-    --------
-    >>> start(lambda: 2 + 3).result()
-    5
-    """
-    return _helpers().submit(work)
 
 
 @cache
