@@ -1,9 +1,12 @@
-"""Make the pictures of docs/curves.md from the photographs in examples/.
+"""Make the pictures of the docs from the photographs in examples/.
 
 python benchmarks/gallery.py [--output docs/pictures]
+
+The failures are the worst of some pairs synthesized from the portrait, by numbers.
 """
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,12 @@ from matplotlib.figure import Figure
 
 from imharmony import Curves, Harmonizer, Result, curve_plots, files, photo
 from imharmony.networks import LABELS
+from imharmony.training.data.written import write_pairs
 
 Pixels = npt.NDArray[Any]
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+NUM_PAIRS = 200
 CROP = (slice(87, 427), slice(30, 370))  # rows and columns of the astronaut
 
 
@@ -87,6 +92,49 @@ def stages(result: Result, composite: Pixels, mask: Pixels) -> Figure:
     return result.curves.plot(composite, mask, stages=result.stages)
 
 
+def failures(harmonizer: Harmonizer) -> Figure:
+    """Show what went wrong most, of pairs made from the portrait, and on itself."""
+    portrait = read("astronaut.png")
+    photograph, mask = portrait[..., :3], portrait[..., 3]
+    inside = mask > 127
+    with tempfile.TemporaryDirectory() as temporary:
+        pool, pairs = Path(temporary, "pool"), Path(temporary, "pairs")
+        for kind, pixels in (("photos", photograph), ("masks", mask[..., None])):
+            (pool / kind).mkdir(parents=True)
+            image = photo.from_array(np.ascontiguousarray(pixels))
+            files.write_photo(image, pool / kind / "portrait.png")
+        for _ in write_pairs(pool, pairs, split=None, num_pairs=NUM_PAIRS, seed=0):
+            pass
+        found = []
+        for path in sorted((pairs / "synthetic" / "composite_images").iterdir()):
+            stem = path.stem.split("_")[0]
+            real = pairs / "synthetic" / "real_images" / f"{stem}.png"
+            given, truth = (photo.to_array(files.read_photo(x)) for x in (path, real))
+            result = harmonizer(given, mask).image
+            before, after = (
+                float(np.square(x[inside] - truth[inside].astype(float)).mean())
+                for x in (given, result)
+            )
+            found.append((before, after, given, result, truth))
+    changed = [row for row in found if row[1] != row[0]]
+    worst = max(changed, key=lambda row: row[1] / row[0])
+    alone = max((row for row in found if row[1] == row[0]), key=lambda row: row[0])
+    itself = harmonizer(photograph, mask).image
+    number = sum(row[1] > row[0] for row in found)
+    cases = [
+        (f"made worse, as {number} of {NUM_PAIRS}", *worst[2:]),
+        (f"left alone, as {NUM_PAIRS - len(changed)}", *alone[2:]),
+        ("needed nothing", photograph, itself, photograph),
+    ]
+    figure = Figure(figsize=(8, 8.3), layout="constrained")
+    rows = figure.subplots(3, 3)
+    for axes, (title, *pictures) in zip(rows, cases, strict=True):
+        names = (title, "harmonized", "as it should be")
+        for panel, picture, name in zip(axes, pictures, names, strict=True):
+            show(panel, picture, name)
+    return figure
+
+
 def write(figure: Figure, path: Path) -> None:
     """Write a figure small: JPEG for photographs, a PNG of few colors for plots."""
     data = curve_plots.encode(figure)
@@ -110,6 +158,7 @@ def main() -> None:
     write(backgrounds(harmonizer, composite, mask), folder / "backgrounds.jpg")
     write(labels(harmonizer, composite, mask), folder / "labels.jpg")
     write(stages(result, composite, mask), folder / "stages.png")
+    write(failures(harmonizer), folder / "failures.jpg")
     for path in sorted(folder.iterdir()):
         print(f"{path} {path.stat().st_size / 1000:.0f} kB")
 
