@@ -116,3 +116,13 @@ def test_a_held_out_source_that_is_not_there_is_refused(pool_folder: Path) -> No
     settings = replace(SETTINGS, held_out_sources=("zoo",))
     with pytest.raises(UsageError, match="got 'zoo'"):
         open_sources(settings, pool_folder)
+
+
+def test_pairs_to_validate_with_differ(pool_folder: Path) -> None:
+    changed = {"foreground": 1.0, "nothing": 3.0}
+    settings = replace(SETTINGS, looks=LookSettings(changed=changed))
+    pairs, val_pairs = open_sources(settings, pool_folder)
+    assert isinstance(pairs, Synthesis)
+    assert isinstance(val_pairs, Synthesis)
+    assert pairs.settings.changed == changed
+    assert val_pairs.settings.changed == {"foreground": 1.0}

@@ -63,7 +63,11 @@ def open_sources(
     if photos is not None:
         more = _without_masks(read_pool(photos), kept_apart=[*kept_apart, *val_pool])
         pool = Pool([*pool, *(e for e in more if e.source not in held_out)])
-    plain = replace(settings.looks, base=0.0, parts=0.0)
+    # Where nothing changes, a composite has no error, and PSNR no mean.
+    changed = {n: x for n, x in settings.looks.changed.items() if n != "nothing"}
+    plain = replace(
+        settings.looks, base=0.0, parts=0.0, changed=changed or settings.looks.changed
+    )
     return (
         Synthesis(pool, settings.looks, seed=settings.seed),
         Synthesis(val_pool, plain, seed=settings.seed + 1_000_003),
