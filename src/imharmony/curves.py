@@ -229,7 +229,11 @@ class Curves:
                 np.clip(np.floor(heights * top + 0.5), 0, top, out=heights)
                 table[channel] = heights
 
-            share_out(tabulate, range(3))
+            if kind == np.uint8:
+                for channel in range(3):
+                    tabulate(channel)
+            else:  # a millisecond of work
+                share_out(tabulate, range(3))
             table.setflags(write=False)
             self._tables[kind] = table
         return self._tables[kind]

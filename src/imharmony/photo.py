@@ -219,8 +219,12 @@ def mask_box(mask: pyvips.Image) -> Box | None:
     whole = Box(0, 0, mask.height, mask.width)
     for strip in whole.strips(max(_TILE_ROWS, STRIP_BYTES // mask.width)):
         values = pixels_of(mask, strip)[..., 0]
-        rows[strip.top : strip.top + strip.height] = values.max(axis=1)
-        np.maximum(columns, values.max(axis=0), out=columns)
+        of_rows = rows[strip.top : strip.top + strip.height]
+        values.max(axis=1, out=of_rows)
+        used = of_rows.nonzero()[0]
+        if len(used):
+            values = values[used[0] : used[-1] + 1]
+            np.maximum(columns, values.max(axis=0), out=columns)
     down, across = rows.nonzero()[0], columns.nonzero()[0]
     if not len(down):
         return None

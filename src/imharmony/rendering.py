@@ -33,7 +33,7 @@ from imharmony.pixels import (
 
 __all__ = ["render", "render_into"]
 
-_PART_BYTES = 2**19
+_PART_BYTES = 3 * 2**17
 """What one thread renders at once. Numbers into a table take 8 times as much."""
 _PERIODS = 1024  # of channels, to which the starts of their tables are added at once
 
