@@ -6,6 +6,7 @@ The failures are the worst of some pairs synthesized from the portrait, by numbe
 """
 
 import argparse
+import csv
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from imharmony.training.data.written import write_pairs
 Pixels = npt.NDArray[Any]
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+LOG = Path(__file__).parents[1] / "docs" / "training" / "s2crnet-cs.csv"
 NUM_PAIRS = 200
 CROP = (slice(87, 427), slice(30, 370))  # rows and columns of the astronaut
 
@@ -123,7 +125,7 @@ def failures(harmonizer: Harmonizer) -> Figure:
     number = sum(row[1] > row[0] for row in found)
     cases = [
         (f"made worse, as {number} of {NUM_PAIRS}", *worst[2:]),
-        (f"left alone, as {NUM_PAIRS - len(changed)}", *alone[2:]),
+        (f"left alone, as {NUM_PAIRS - len(changed)} of them", *alone[2:]),
         ("needed nothing", photograph, itself, photograph),
     ]
     figure = Figure(figsize=(8, 8.3), layout="constrained")
@@ -132,6 +134,33 @@ def failures(harmonizer: Harmonizer) -> Figure:
         names = (title, "harmonized", "as it should be")
         for panel, picture, name in zip(axes, pictures, names, strict=True):
             show(panel, picture, name)
+    return figure
+
+
+def training(log: Path) -> Figure:
+    """Draw a run's loss, each point the mean of twenty, and its scores on val."""
+    with log.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    steps = np.array([int(row["step"]) for row in rows])
+    losses = np.array([float(row["loss"]) for row in rows])
+    count = len(losses) // 20 * 20
+    scored = [row for row in rows if row["psnr"]]
+    at = [int(row["step"]) for row in scored]
+    gains = [float(row["psnr"]) - float(row["composite_psnr"]) for row in scored]
+    worse = [100 * float(row["harm_rate"]) for row in scored]
+    figure = Figure(figsize=(8, 2.4), layout="constrained")
+    panels = zip(
+        figure.subplots(1, 3),
+        (steps[:count].reshape(-1, 20)[:, -1], at, at),
+        (losses[:count].reshape(-1, 20).mean(axis=1), gains, worse),
+        ("loss", "gain in PSNR, dB", "made worse, %"),
+        strict=True,
+    )
+    for axes, x, y, title in panels:
+        axes.plot(x, y, color="#333333", linewidth=1)
+        axes.set_title(title, fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.set_xlabel("step", fontsize=7)
     return figure
 
 
@@ -159,6 +188,7 @@ def main() -> None:
     write(labels(harmonizer, composite, mask), folder / "labels.jpg")
     write(stages(result, composite, mask), folder / "stages.png")
     write(failures(harmonizer), folder / "failures.jpg")
+    write(training(LOG), folder / "training.png")
     for path in sorted(folder.iterdir()):
         print(f"{path} {path.stat().st_size / 1000:.0f} kB")
 

@@ -147,10 +147,13 @@ def is_streamed(image: pyvips.Image) -> bool:
     return size > STREAM_BYTES
 
 
-def strips_of(image: pyvips.Image, box: Box, *, multiple: int = 1) -> list[Box]:
+def strips_of(
+    image: pyvips.Image, box: Box, *, multiple: int = 1, num_values: int = STRIP_BYTES
+) -> list[Box]:
     """Split a box into strips for `share_out`, which look at them by `pixels_of`.
 
-    All but the last have a multiple of some number of rows.
+    All but the last have a multiple of some number of rows, and none much more than
+    `STRIP_BYTES` or so many values.
 
     Examples
     --------
@@ -159,12 +162,17 @@ def strips_of(image: pyvips.Image, box: Box, *, multiple: int = 1) -> list[Box]:
     >>> [strip.height for strip in strips_of(photo, Box(0, 0, 1600, 2000), multiple=8)]
     [696, 696, 208]
     """
-    num_rows = STRIP_BYTES // (box.width * _pixel_bytes(image))
+    num_bytes = min(STRIP_BYTES, num_values * _value_bytes(image))
+    num_rows = num_bytes // (box.width * _pixel_bytes(image))
     return list(box.strips(max(1, num_rows // multiple) * multiple))
 
 
 def _pixel_bytes(image: pyvips.Image) -> int:
-    return np.dtype(_DTYPES[image.format]).itemsize * int(image.bands)
+    return _value_bytes(image) * int(image.bands)
+
+
+def _value_bytes(image: pyvips.Image) -> int:
+    return np.dtype(_DTYPES[image.format]).itemsize
 
 
 def share_out(work: Callable[[T], object], parts: Sequence[T]) -> None:

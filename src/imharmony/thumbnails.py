@@ -40,6 +40,10 @@ _MAX_PRODUCT = 2**17
 """Multiplications of a product of matrices, nearly: so few that BLAS starts no threads
 for it. They wait spinning for each other, and on a busy machine for long."""
 
+_MAX_SUMS = 2**19
+"""Of rows of blocks, held at once as floats. More have memory new from the system each
+time, which takes longer than all else."""
+
 
 @dataclass(frozen=True)
 class Thumbnails:
@@ -287,7 +291,8 @@ def _averaging(
     """Split the work of averaging a region, into `means`, (C, rows, columns)."""
     down, _ = factors
     jobs: list[Job] = []
-    for strip in strips_of(image, region, multiple=down):
+    num_values = _MAX_SUMS * down
+    for strip in strips_of(image, region, multiple=down, num_values=num_values):
         first = (strip.top - region.top) // down
         rows = means[:, first : first + ceil(strip.height / down)]
         jobs.append(partial(_average, image, strip, factors, rows))
