@@ -154,7 +154,9 @@ def from_array(image: PixelArray, *, name: str = "image") -> pyvips.Image:
     )
     check_finite(photo, name)
     shape = height, width, num_channels
-    return ArrayImage.around(tag(photo), pixels.reshape(shape))
+    if photo.interpretation != _kind(photo):
+        photo = tag(photo)
+    return ArrayImage.around(photo, pixels.reshape(shape))
 
 
 def split_alpha(photo: pyvips.Image) -> tuple[pyvips.Image, pyvips.Image | None]:
@@ -315,8 +317,12 @@ def check_finite(image: pyvips.Image, name: str) -> None:
 
 def tag(image: pyvips.Image) -> pyvips.Image:
     """Say of what kind the channels are, so that alpha is recognized."""
-    names = GRAY_NAMES if image.bands < 3 else RGB_NAMES
-    return image.copy(interpretation=names[image.format])
+    return image.copy(interpretation=_kind(image))
+
+
+def _kind(image: pyvips.Image) -> str:
+    """Name the kind of an image's channels."""
+    return (GRAY_NAMES if image.bands < 3 else RGB_NAMES)[image.format]
 
 
 def scale_mask(image: pyvips.Image, full: int, name: str) -> pyvips.Image:

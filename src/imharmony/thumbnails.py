@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from math import ceil
 from typing import Any
 
@@ -203,13 +203,15 @@ def _drawn_in(whole: Box, box: Box, share: float) -> Box:
     return Box(top, left, bottom - top, right - left)
 
 
+@lru_cache(maxsize=16)  # photos often have one size
 def _weights(
     start: int, length: int, *, factor: int, new_length: int
 ) -> tuple[slice, FloatArray]:
     """Weigh blocks of pixels as an antialiased bilinear filter does pixels.
 
     Of a line of blocks, from `start` on `length` pixels become `new_length`. Returns
-    which blocks have a part in that, and weights (new_length, N), each row's sum 1.
+    which blocks have a part in that, and weights (new_length, N), each row's sum 1;
+    read-only.
     """
     first, last = start // factor, ceil((start + length) / factor)
     edges = np.clip(np.arange(first, last + 1) * factor - start, 0, length)
@@ -222,6 +224,7 @@ def _weights(
     np.maximum(1 - weights, 0, out=weights)
     weights *= np.diff(edges).astype(np.float32)  # blocks may lie partly outside
     weights /= weights.sum(axis=1, keepdims=True)
+    weights.setflags(write=False)
     return slice(first, last), weights
 
 
