@@ -115,12 +115,14 @@ def _with_crossings(x: FloatArray, y: FloatArray, *, levels: FloatArray) -> Knot
 
 def is_apart(x: FloatArray) -> npt.NDArray[np.bool_]:
     """Which of the sorted values are far enough from the one before; the first is."""
-    return np.diff(x, prepend=-1.0) >= MIN_KNOT_GAP
+    found = np.ones(len(x), np.bool_)
+    np.greater_equal(x[1:] - x[:-1], MIN_KNOT_GAP, out=found[1:])  # quicker than diff
+    return found
 
 
 def is_rising(y: FloatArray) -> bool:
     """Whether no height is below the one before."""
-    return bool((np.diff(y) >= 0).all())
+    return bool((y[1:] >= y[:-1]).all())
 
 
 def put_in_order(y: FloatArray) -> FloatArray:
