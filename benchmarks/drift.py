@@ -36,7 +36,8 @@ def is_skin(rgb: np.ndarray) -> np.ndarray:
     r, g, b = rgb.T.astype(int)
     spread = rgb.max(axis=1).astype(int) - rgb.min(axis=1)
     bright = (r > 95) & (g > 40) & (b > 20)
-    return bright & (spread > 15) & (abs(r - g) > 15) & (r > g) & (r > b)
+    colored = (spread > 15) & (abs(r - g) > 15) & (r > g) & (r > b)
+    return np.asarray(bright & colored, np.bool_)
 
 
 def hue(rgb: np.ndarray) -> float:
@@ -84,7 +85,7 @@ def main() -> None:
             warnings.simplefilter("ignore")
             found = harmonizer(rgb, mask).image
         inside = mask > 127
-        before, after = rgb[inside], found[inside]
+        before, after = rgb[inside], np.asarray(found[inside], np.uint8)
         if not len(before):
             continue
         change = float(np.abs(after.astype(float) - before).mean())
@@ -98,8 +99,8 @@ def main() -> None:
             turn = (hue(after[skin]) - hue(before[skin]) + 180) % 360 - 180
             lighter = ((after[skin] - before[skin].astype(float)) @ LUMA).mean()
             skins.append((turn, lighter, (before[skin] @ LUMA).mean()))
-    for kind, found in sorted(changes.items(), key=lambda item: -len(item[1])):
-        steps = np.array(found)
+    for kind, of_kind in sorted(changes.items(), key=lambda item: -len(item[1])):
+        steps = np.array(of_kind)
         print(
             f"{kind:30} {len(steps):5} photographs, {100 * (steps > 0).mean():5.1f} % "
             f"changed, by {steps[steps > 0].mean() if steps.any() else 0:5.1f} steps"

@@ -125,7 +125,7 @@ def failures(harmonizer: Harmonizer) -> Figure:
     number = sum(row[1] > row[0] for row in found)
     cases = [
         (f"made worse, as {number} of {NUM_PAIRS}", *worst[2:]),
-        (f"left alone, as {NUM_PAIRS - len(changed)} of them", *alone[2:]),
+        (f"left alone, as {NUM_PAIRS - len(changed)}", *alone[2:]),
         ("needed nothing", photograph, itself, photograph),
     ]
     figure = Figure(figsize=(8, 8.3), layout="constrained")

@@ -163,8 +163,13 @@ def test_the_configs_of_the_package_are_the_checked_in_list() -> None:
     variants = ("s2crnet", "s2crnet-c", "s2crnet-cs", "s2crnet-s")
     published = [f"{v}-{source}" for v in variants for source in ("paper", "released")]
     ablations = [f"ablation-{row}" for row in "abcdefg"]
-    other = ["s2crnet-cs", "s2crnet-cs3-released", "hdnet-released"]
-    other += ["hdnet-lite", "hdnet-lite-paper", "hdnet-lite-released"]
+    other = ["s2crnet-cs", "s2crnet-cs-more", "s2crnet-cs-once", "hdnet-released"]
+    other += [
+        "s2crnet-cs3-released",
+        "hdnet-lite",
+        "hdnet-lite-paper",
+        "hdnet-lite-released",
+    ]
     assert sorted([*published, *ablations, *other]) == NAMES
 
 
