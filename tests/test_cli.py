@@ -270,7 +270,7 @@ def test_model_whose_weights_are_absent_names_the_way(
 
 def test_label_that_is_given_is_not_announced(run: Run, inputs: Inputs) -> None:
     args = ("harmonize", inputs.composite, inputs.mask, "-o", "out.png")
-    assert "label" not in run(*args, "--label", "food").err
+    assert run(*args, "--label", "food").err == ""
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
@@ -513,8 +513,7 @@ def test_reader_that_left_is_no_traceback(kind: str, inputs: Inputs) -> None:
     process = start("harmonize", *pictures, *options, stdout=writing)
     os.close(writing)
     _, err = process.communicate(timeout=60)
-    told = err.replace(b"nothing changed: the foreground seems to fit already\n", b"")
-    assert (process.returncode, told) == (1, b"")
+    assert (process.returncode, err) == (1, b"")
 
 
 def test_full_disk_behind_standard_output(
