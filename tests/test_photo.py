@@ -688,7 +688,11 @@ def test_helpers_are_there_after_a_fork() -> None:
     pixels_module._helpers().submit(time.sleep, 0).result()
     child = os.fork()
     if not child:
-        os._exit(pixels_module._helpers().submit(int, 7).result(timeout=10))
+        code = 1  # whatever happens, the child must not go on with the tests
+        try:
+            code = pixels_module._helpers().submit(int, 7).result(timeout=10)
+        finally:
+            os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
