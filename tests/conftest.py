@@ -11,6 +11,13 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("desk", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
+NEEDS = {
+    "interop": ("ffmpeg", "convert"),
+    "browser": ("chromium",),
+    "trace": ("strace",),
+}
+"""Programs that the tests of a marker need."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -22,9 +29,8 @@ def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """Leave out, and say so, what needs programs that are not installed."""
-    needs = {"interop": ("ffmpeg", "convert"), "browser": ("chromium",)}
     told = []
-    for marker, programs in needs.items():
+    for marker, programs in NEEDS.items():
         missing = [name for name in programs if not shutil.which(name)]
         left_out = [item for item in items if missing and marker in item.keywords]
         if left_out:

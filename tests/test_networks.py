@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 
 from imharmony.errors import UsageError, WeightsError
 from imharmony.harmonizer import MODELS
+from imharmony.inference import runtime
 from imharmony.networks import LABELS, Contract, Network, label_index
 from imharmony.thumbnails import Thumbnails
 from tests.onnx_files import (
@@ -115,7 +115,7 @@ def test_each_thumbnail_reaches_the_input_of_its_name() -> None:
     feeds = dict(vars(seen))
     feeds |= {k: feeds[k][None] for k in ("foreground", "foreground_mask")}
     feeds["semantic_label"] = np.eye(5, dtype=np.float32)[:1]
-    session = ort.InferenceSession(BUNDLED, providers=["CPUExecutionProvider"])
+    session = runtime.start_session(BUNDLED.read_bytes())
     (expected,) = session.run(["curve_params"], feeds)
     prediction = network.predict(seen, label=LABELS[0])
     # Two threads or one: float32 sums in another order.
@@ -299,13 +299,15 @@ def test_provider_that_does_not_start_is_not_replaced_by_the_cpu(
 ) -> None:
     # What ONNX Runtime answers when the libraries of a listed provider are missing.
     cpu = ["CPUExecutionProvider"]
-    monkeypatch.setattr(ort, "get_available_providers", lambda: ["SlowProvider", *cpu])
-    start = ort.InferenceSession
+    monkeypatch.setattr(
+        runtime.ort, "get_available_providers", lambda: ["SlowProvider", *cpu]
+    )
+    start = runtime.ort.InferenceSession
 
     def start_on_cpu(*args: Any, providers: list[str], **options: Any) -> Any:
         return start(*args, providers=cpu, **options)
 
-    monkeypatch.setattr(ort, "InferenceSession", start_on_cpu)
+    monkeypatch.setattr(runtime.ort, "InferenceSession", start_on_cpu)
     message = r"^provider SlowProvider is installed but does not start on this machine$"
     with pytest.raises(UsageError, match=message):
         Network(BUNDLED, provider="SlowProvider")

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from imharmony.errors import UsageError, WeightsError
+from imharmony.inference import runtime
 from imharmony.thumbnails import Thumbnails
 
 __all__ = ["FORMAT", "LABELS", "Contract", "Network", "Prediction", "label_index"]
@@ -156,9 +156,8 @@ class Network:
         self, source: Path, *, num_threads: int = 2, provider: str | None = None
     ) -> None:
         provider = provider or "CPUExecutionProvider"
-        if provider not in ort.get_available_providers():
-            known = ", ".join(ort.get_available_providers())
-            msg = f"provider is one of {known}, got {provider!r}"
+        if provider not in (known := runtime.available_providers()):
+            msg = f"provider is one of {', '.join(known)}, got {provider!r}"
             raise UsageError(msg)
         if num_threads < 1:
             msg = f"num_threads is at least 1, got {num_threads}"
@@ -168,16 +167,9 @@ class Network:
         except OSError as error:
             msg = f"{source}: cannot read weights: {error.strerror or error}"
             raise WeightsError(msg) from error
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = num_threads
-        options.inter_op_num_threads = 1
-        # Spinning saves 0.6 ms on a quiet machine and costs 12 ms on a busy one.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4  # we report failures ourselves
         try:
-            # No fallback: it would print, and take the CPU instead of failing.
-            self._session = ort.InferenceSession(
-                data, options, providers=[provider], enable_fallback=0
+            self._session = runtime.start_session(
+                data, num_threads=num_threads, provider=provider
             )
         except Exception as error:  # ONNX Runtime's own classes derive from Exception
             got = f"one that cannot be loaded ({error})"

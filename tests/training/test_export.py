@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 import torch
 from torch import Tensor
 
 from imharmony.errors import UsageError, WeightsError
+from imharmony.inference import runtime
 from imharmony.networks import LABELS, Contract, Network
 from imharmony.thumbnails import Thumbnails
 from imharmony.training import export as exporter
@@ -101,7 +101,7 @@ def thumbnails(inputs: dict[str, Tensor]) -> Thumbnails:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_graph_gives_what_torch_gives(exported: Exported, seed: int) -> None:
-    session = ort.InferenceSession(exported.weights)
+    session = runtime.start_session(exported.weights.read_bytes())
     inputs = noise(seed, len(exported.network.dimensions.contexts))
     feeds = {node.name: inputs[node.name].numpy() for node in session.get_inputs()}
     found = session.run(["curve_params", "label_logits"], feeds)

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 import torch
 
 from imharmony.errors import WeightsError
+from imharmony.inference import runtime
 from imharmony.networks import Contract
 from imharmony.training import export as exporter
 from imharmony.training.checkpoints import released_keys, save_checkpoint, sha256
@@ -48,7 +48,7 @@ def exported(
 
 
 def run(weights: Path, composite: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    session = ort.InferenceSession(weights)
+    session = runtime.start_session(weights.read_bytes())
     feeds = {"composite": composite.numpy(), "mask": mask.numpy()}
     (harmonized,) = session.run(["harmonized"], feeds)
     return torch.from_numpy(harmonized)
@@ -99,7 +99,7 @@ def test_the_file_leaves_the_background_bit_for_bit(
 def test_inputs_and_output_are_named_and_sized(
     exported: tuple[HDNet, Path, Path],
 ) -> None:
-    session = ort.InferenceSession(exported[2])
+    session = runtime.start_session(exported[2].read_bytes())
     found = {
         node.name: (node.shape, node.type)
         for node in (*session.get_inputs(), *session.get_outputs())
@@ -112,7 +112,7 @@ def test_inputs_and_output_are_named_and_sized(
 
 
 def contract_of(weights: Path) -> Contract:
-    session = ort.InferenceSession(weights)
+    session = runtime.start_session(weights.read_bytes())
     metadata = session.get_modelmeta().custom_metadata_map
     return Contract.from_metadata(metadata, name=str(weights))
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,10 +50,13 @@ class Server:
 
 
 @contextmanager
-def running(temporary: Path, *options: str) -> Iterator[Server]:
-    """Run a server of its own on a free port."""
+def running(
+    temporary: Path, *options: str, under: Sequence[str] = ()
+) -> Iterator[Server]:
+    """Run a server of its own on a free port, maybe under another program."""
+    serve = ["-m", "imharmony.cli", "serve", "--port", "0", *options]
     process = subprocess.Popen(
-        [sys.executable, "-m", "imharmony.cli", "serve", "--port", "0", *options],
+        [*under, sys.executable, *serve],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": SOURCES, "TMPDIR": str(temporary)},

@@ -16,10 +16,10 @@ import platform
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import onnxruntime as ort
 import pyvips
 
 from imharmony.errors import UsageError
@@ -106,7 +106,7 @@ def write_table(
         "versions": {
             "python": platform.python_version(),
             "numpy": np.__version__,
-            "onnxruntime": ort.__version__,
+            "onnxruntime": version("onnxruntime"),
             "libvips": ".".join(str(pyvips.version(part)) for part in range(3)),
         },
     }

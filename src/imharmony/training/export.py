@@ -7,12 +7,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 from torch import Tensor
 
 from imharmony import files, photo
 from imharmony.errors import UsageError, WeightsError
+from imharmony.inference import runtime
 from imharmony.networks import LABELS, Contract
 from imharmony.thumbnails import make_thumbnails
 from imharmony.training.checkpoints import load_checkpoint, load_released, sha256
@@ -138,11 +138,9 @@ def _fold_constants(model: bytes) -> bytes:
     two thirds of the time.
     """
     with TemporaryDirectory() as folder:
-        options = ort.SessionOptions()
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.optimized_model_filepath = str(Path(folder) / "model.onnx")
-        ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        return Path(options.optimized_model_filepath).read_bytes()
+        target = Path(folder) / "model.onnx"
+        runtime.fold_constants(model, str(target))
+        return target.read_bytes()
 
 
 def _shorten_names(graph: onnx.GraphProto) -> None:
@@ -195,7 +193,7 @@ def example_inputs(contract: Contract, *, seed: int) -> dict[str, Tensor]:
 
 def largest_difference(network: AnyNetwork, data: bytes, contract: Contract) -> float:
     """Compare ONNX Runtime with torch on ten photographs, with and without label."""
-    session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = runtime.start_session(data)
     graph = recipe_for(contract.variant).graph(network)
     names = [node.name for node in session.get_inputs()]
     largest = 0.0
