@@ -298,16 +298,13 @@ def test_provider_that_does_not_start_is_not_replaced_by_the_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # What ONNX Runtime answers when the libraries of a listed provider are missing.
-    cpu = ["CPUExecutionProvider"]
-    monkeypatch.setattr(
-        runtime.ort, "get_available_providers", lambda: ["SlowProvider", *cpu]
-    )
-    start = runtime.ort.InferenceSession
+    monkeypatch.setattr(runtime, "available_providers", lambda: ["SlowProvider"])
+    start = runtime.start_session
 
-    def start_on_cpu(*args: Any, providers: list[str], **options: Any) -> Any:
-        return start(*args, providers=cpu, **options)
+    def start_on_cpu(model: bytes, **options: Any) -> Any:
+        return start(model, **options | {"provider": "CPUExecutionProvider"})
 
-    monkeypatch.setattr(runtime.ort, "InferenceSession", start_on_cpu)
+    monkeypatch.setattr(runtime, "start_session", start_on_cpu)
     message = r"^provider SlowProvider is installed but does not start on this machine$"
     with pytest.raises(UsageError, match=message):
         Network(BUNDLED, provider="SlowProvider")
