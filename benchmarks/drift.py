@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from imharmony import Harmonizer
-from imharmony.networks import LABELS
+from imharmony.labels import LABELS
 from imharmony.training.data.pool import read_pool
 
 GRAY = 8

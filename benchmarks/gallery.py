@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from imharmony import Curves, Harmonizer, Result, curve_plots, files, photo
-from imharmony.networks import LABELS
+from imharmony.labels import LABELS
 from imharmony.training.data.written import write_pairs
 
 Pixels = npt.NDArray[Any]

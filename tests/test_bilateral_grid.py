@@ -8,7 +8,7 @@ import pytest
 
 from imharmony import bilateral_grid
 from imharmony.bilateral_grid import NUM_KNOTS, BilateralGrid
-from imharmony.curves import BT709_LUMA
+from imharmony.colors import BT709_LUMA
 from imharmony.errors import ShapeError, UsageError
 from imharmony.photo import Box, from_array, to_array
 

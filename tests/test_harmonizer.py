@@ -23,7 +23,8 @@ from imharmony.errors import (
     WeightsError,
 )
 from imharmony.harmonizer import MODELS, Harmonizer, Result, harmonize
-from imharmony.networks import LABELS, Network, Prediction
+from imharmony.labels import LABELS
+from imharmony.networks import Network, Prediction
 from imharmony.photo import from_array, mask_from_array, to_array
 from imharmony.rendering import render
 from imharmony.thumbnails import Thumbnails

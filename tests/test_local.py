@@ -14,7 +14,7 @@ import pytest
 
 from imharmony import models, photo, profiles, rendering
 from imharmony.bilateral_grid import BilateralGrid
-from imharmony.curves import BT709_LUMA
+from imharmony.colors import BT709_LUMA
 from imharmony.errors import HarmonizeWarning, UsageError, WeightsError
 from imharmony.files import read_mask, read_photo, write_photo
 from imharmony.harmonizer import Harmonizer

@@ -14,7 +14,8 @@ import pytest
 from imharmony.errors import UsageError, WeightsError
 from imharmony.harmonizer import MODELS
 from imharmony.inference import runtime
-from imharmony.networks import LABELS, Contract, Network, label_index
+from imharmony.labels import LABELS, label_index
+from imharmony.networks import Contract, Network
 from imharmony.thumbnails import Thumbnails
 from tests.onnx_files import (
     field,

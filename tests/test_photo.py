@@ -4,7 +4,6 @@ import gc
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from imharmony import pixels as pixels_module
 from imharmony.curves import Curves
 from imharmony.errors import (
     DecodeError,
@@ -47,7 +45,6 @@ from imharmony.photo import (
 )
 from imharmony.pixels import (
     pixels_of,
-    share_out,
 )
 from imharmony.rendering import render
 from imharmony.targets import check_target
@@ -637,65 +634,6 @@ def test_pictures_made_of_an_array_keep_it_alive() -> None:
     assert (mirrored.min(), mirrored.max()) == (7, 7)
 
 
-def test_work_is_shared_out_among_threads_once_each(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(pixels_module, "_num_cores", lambda: 3)
-    meeting = threading.Barrier(3, timeout=10)
-    done: list[int] = []
-
-    def work(part: int) -> None:
-        if part < 3:
-            meeting.wait()  # only if all three are at work does it end
-        done.append(part)
-
-    share_out(work, range(10))
-    assert sorted(done) == list(range(10))
-
-
-def test_an_error_in_any_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pixels_module, "_num_cores", lambda: 2)
-    caller = threading.get_ident()
-    meeting = threading.Barrier(2, timeout=10)
-
-    def fail(part: int) -> None:
-        if part < 2:
-            meeting.wait()
-        if threading.get_ident() != caller:
-            raise ImageError("expected better")
-
-    with pytest.raises(ImageError, match="expected better"):
-        share_out(fail, range(6))
-
-
-def test_work_is_not_kept_waiting_by_another_callers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(pixels_module, "_num_cores", lambda: 2)
-    end = threading.Event()
-    helpers = pixels_module._helpers()
-    others = [helpers.submit(end.wait, 10) for _ in range(3)]  # all are busy
-    done: list[int] = []
-    share_out(done.append, range(6))
-    assert done == list(range(6))
-    end.set()
-    assert all(other.result() for other in others)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_helpers_are_there_after_a_fork() -> None:
-    pixels_module._helpers().submit(time.sleep, 0).result()
-    child = os.fork()
-    if not child:
-        code = 1  # whatever happens, the child must not go on with the tests
-        try:
-            code = pixels_module._helpers().submit(int, 7).result(timeout=10)
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-
-
 def test_split_alpha_gives_all_channels_back() -> None:
     image = pixels(num_channels=4)
     color, alpha = split_alpha(from_array(image))
@@ -976,26 +914,26 @@ def test_unknown_extension_lists_the_known(name: str, tmp_path: Path) -> None:
 
 def test_missing_output_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"the folder .*nowhere does not exist"):
-        check_target(tmp_path / "nowhere" / "out.png")
+        check_target(tmp_path / "nowhere" / "out.png", [".png"])
 
 
 def test_output_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"file is not a folder$"):
-        check_target(tmp_path / "file" / "out.png")
+        check_target(tmp_path / "file" / "out.png", [".png"])
 
 
 def test_output_that_is_a_folder(tmp_path: Path) -> None:
     (tmp_path / "out.png").mkdir()
     with pytest.raises(UsageError, match="expected a file to write, got a folder"):
-        check_target(tmp_path / "out.png", overwrite=True)
+        check_target(tmp_path / "out.png", [".png"], overwrite=True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
 def test_output_that_is_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "out.png")
     with pytest.raises(UsageError, match="expected a regular file, got a device"):
-        check_target(tmp_path / "out.png", overwrite=True)
+        check_target(tmp_path / "out.png", [".png"], overwrite=True)
 
 
 def test_output_folder_without_permission(
@@ -1003,7 +941,7 @@ def test_output_folder_without_permission(
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     with pytest.raises(UsageError, match="no permission to write to the folder"):
-        check_target(tmp_path / "out.png")
+        check_target(tmp_path / "out.png", [".png"])
 
 
 def test_existing_output_is_kept(tmp_path: Path) -> None:

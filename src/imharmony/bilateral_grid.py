@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony.curves import BT709_LUMA
+from imharmony.colors import BT709_LUMA
 from imharmony.errors import ShapeError, UsageError
 from imharmony.photo import FULL_SCALE, Box
 

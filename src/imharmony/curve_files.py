@@ -226,7 +226,7 @@ def save(
     """
     kind = kind_of(target, kind=kind)
     curve_tables.check_size(kind, size)
-    targets.check_target(target, overwrite=overwrite, suffixes=SUFFIXES[kind])
+    targets.check_target(target, SUFFIXES[kind], overwrite=overwrite)
     if kind == "plot":
         from imharmony import curve_plots
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from imharmony.colors import BT709_LUMA
 from imharmony.errors import CurveError, ImageError, ShapeError, UsageError
 from imharmony.knots import (
     MIN_SLOPE_SUM,
@@ -27,7 +28,7 @@ from imharmony.knots import (
     put_in_order,
     running_share,
 )
-from imharmony.pixels import share_out
+from imharmony.threads import share_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["MIN_SLOPE_SUM", "Curves"]
 
 TableArray = npt.NDArray[np.unsignedinteger[Any]]
-
-BT709_LUMA = (0.2126, 0.7152, 0.0722)  # R, G, B; ITU-R BT.709-6, item 3.2
 
 CHANNELS = ("red", "green", "blue")
 

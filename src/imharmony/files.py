@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import pyvips
 
-from imharmony.curves import BT709_LUMA
+from imharmony.colors import BT709_LUMA
 from imharmony.errors import (
     DecodeError,
     HarmonizeWarning,
@@ -21,6 +21,7 @@ from imharmony.errors import (
 from imharmony.formats import (
     HEAD_BYTES,
     QUALITY_FIELD,
+    SUFFIXES,
     jpeg_quality,
     saver,
     sniff,
@@ -334,7 +335,7 @@ def write_photo(
     ...     read_photo(target).width
     3
     """
-    check_target(target, overwrite=overwrite)
+    check_target(target, tuple(SUFFIXES), overwrite=overwrite)
     if target.suffix.lower() not in _TIFF:
         image = straighten(image)
     name, options = saver(image, target.suffix, quality, str(target))

@@ -1,15 +1,15 @@
 """File formats: how they are told apart, and with which options each is written."""
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyvips
 
 from imharmony.errors import UsageError
+from imharmony.targets import check_suffix
 
-__all__ = ["HEAD_BYTES", "SUFFIXES", "check_suffix", "jpeg_quality", "saver", "sniff"]
+__all__ = ["HEAD_BYTES", "SUFFIXES", "jpeg_quality", "saver", "sniff"]
 
 SUFFIXES = {
     ".jpg": "jpeg",
@@ -60,13 +60,6 @@ def sniff(head: bytes) -> str | None:
     if head[4:] in (b"ftypavif", b"ftypavis", b"ftypmif1"):
         return "heif"
     return None
-
-
-def check_suffix(suffix: str, name: str, known: Sequence[str]) -> None:
-    """Refuse an extension that is not one of the known."""
-    if suffix.lower() not in known:
-        expected = ", ".join(known)
-        raise UsageError(f"{name}: expected an extension of {expected}, got {suffix!r}")
 
 
 def saver(

@@ -19,9 +19,10 @@ from imharmony.errors import (
     ShapeError,
     UsageError,
 )
+from imharmony.labels import label_index
 from imharmony.mask_check import EMPTY, FULL, judge_mask
 from imharmony.models import DEFAULT_MODEL, MODELS, OPTIONAL_MODELS, WEIGHTS, weights_of
-from imharmony.networks import Contract, Network, label_index
+from imharmony.networks import Contract, Network
 from imharmony.results import FittedCurves, ImageArray, Predicted, Result
 from imharmony.thumbnails import make_thumbnails
 

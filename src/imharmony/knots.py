@@ -1,10 +1,9 @@
 """One channel of curves: knots, straight lines between them, and what is done to it."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from imharmony.colors import FloatArray
 from imharmony.errors import CurveError
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "running_share",
 ]
 
-FloatArray = npt.NDArray[np.floating[Any]]
 Knots = tuple[FloatArray, FloatArray]
 """Where a channel bends, and its heights there."""
 

@@ -7,7 +7,6 @@ order of the labels, how slopes are to be read. Nothing about a network is guess
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,34 +16,14 @@ import numpy.typing as npt
 
 from imharmony.errors import UsageError, WeightsError
 from imharmony.inference import runtime
+from imharmony.labels import LABELS, label_index
 from imharmony.thumbnails import Thumbnails
 
-__all__ = ["FORMAT", "LABELS", "Contract", "Network", "Prediction", "label_index"]
+__all__ = ["FORMAT", "Contract", "Network", "Prediction"]
 
 FORMAT = "imharmony-weights-1"
-LABELS = ("person", "animal", "food", "vehicle", "others")
-"""The order the released checkpoint uses; the paper lists them differently."""
 
 FloatArray = npt.NDArray[np.floating[Any]]
-
-
-def label_index(label: str, labels: Sequence[str] = LABELS) -> int:
-    """Turn the name of a semantic label into its number among `labels`.
-
-    Raises
-    ------
-    UsageError
-        If there is no such label; it lists the known ones.
-
-    Examples
-    --------
-    >>> label_index("vehicle")
-    3
-    """
-    if label not in labels:
-        msg = f"label is one of {', '.join(labels)}, got {label!r}"
-        raise UsageError(msg)
-    return labels.index(label)
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,12 @@
-"""Pixels: boxes of them, strips to work on at once, and threads to do it.
-
-The threads are kept: to start one takes as long as a megabyte of work.
+"""Pixels: boxes of them, and strips to work on at once.
 
 A picture made of an array is worked on there; of other pictures libvips computes what
 is asked for.
 """
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,13 +20,11 @@ __all__ = [
     "PixelArray",
     "is_streamed",
     "pixels_of",
-    "share_out",
     "strips_of",
     "to_array",
 ]
 
 PixelArray = npt.NDArray[Any]
-T = TypeVar("T")
 
 STREAM_BYTES = 2**28
 """Decoded, a photo of up to this size is held in memory; a larger one is read piece by
@@ -44,7 +37,6 @@ With less, threads would mostly wait for the interpreter's lock."""
 
 _DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 _FORMATS = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
-_MAX_THREADS = 4  # memory is busy with fewer
 
 
 @dataclass(frozen=True)
@@ -173,7 +165,7 @@ def is_streamed(image: pyvips.Image) -> bool:
 def strips_of(
     image: pyvips.Image, box: Box, *, multiple: int = 1, num_values: int = STRIP_BYTES
 ) -> list[Box]:
-    """Split a box into strips for `share_out`, which look at them by `pixels_of`.
+    """Split a box into strips for `threads.share_out`, which get theirs by `pixels_of`.
 
     All but the last have a multiple of some number of rows, and none much more than
     `STRIP_BYTES` or so many values.
@@ -196,53 +188,3 @@ def _pixel_bytes(image: pyvips.Image) -> int:
 
 def _value_bytes(image: pyvips.Image) -> int:
     return np.dtype(_DTYPES[image.format]).itemsize
-
-
-def share_out(work: Callable[[T], object], parts: Sequence[T]) -> None:
-    """Do some work on each part, in up to as many threads as there are cores.
-
-    For work that lets go of the interpreter's lock, as NumPy and libvips do. There are
-    at least two parts for a thread; waking one for fewer is not worth it.
-
-    Examples
-    --------
-    >>> found = []
-    >>> share_out(found.append, [1, 2, 3])
-    >>> sorted(found)
-    [1, 2, 3]
-    """
-    num_threads = min((len(parts) + 1) // 2, _num_cores(), _MAX_THREADS)
-    left = iter(parts)
-
-    def take() -> None:
-        for part in left:  # threads take turns at it
-            work(part)
-
-    if num_threads < 2:
-        take()
-        return
-    others = [_helpers().submit(take) for _ in range(num_threads - 1)]
-    try:
-        take()
-    finally:
-        # Helpers that are busy with another caller's work need not come any more.
-        late = [other for other in others if not other.cancel()]
-        wait(late)
-    for other in late:
-        other.result()
-
-
-@cache
-def _helpers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_MAX_THREADS - 1, thread_name_prefix="imharmony")
-
-
-if hasattr(os, "register_at_fork"):  # the threads do not come along
-    os.register_at_fork(after_in_child=_helpers.cache_clear)
-
-
-def _num_cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

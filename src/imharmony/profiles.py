@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony.curves import Curves
+from imharmony.colors import FloatArray, decode_srgb, encode_srgb
 from imharmony.errors import HarmonizeWarning
-from imharmony.knots import FloatArray
 
 __all__ = [
     "SRGB_TOLERANCE",
@@ -128,15 +127,18 @@ def convert(photo: pyvips.Image, like: pyvips.Image) -> pyvips.Image:
     return converted.copy(interpretation="rgb16" if converted.bands > 2 else "grey16")
 
 
-def apply_in_srgb(color: pyvips.Image, curves: Curves) -> pyvips.Image:
-    """Apply curves to channels whose profile is not sRGB, as if they were sRGB.
+def apply_in_srgb(
+    color: pyvips.Image, function: Callable[[FloatArray], FloatArray]
+) -> pyvips.Image:
+    """Map channels whose profile is not sRGB, as if they were sRGB.
 
     Parameters
     ----------
     color : pyvips.Image
         Gray or RGB with a usable embedded profile, 8 or 16 bit or float.
-    curves : Curves
-        Map sRGB-encoded values. For gray, three equal ones.
+    function : callable
+        Maps each sRGB-encoded value of [0, 1] by itself; takes and gives an array
+        (N, 3). For gray, the same for all three channels.
 
     Returns
     -------
@@ -148,10 +150,14 @@ def apply_in_srgb(color: pyvips.Image, curves: Curves) -> pyvips.Image:
     Notes
     -----
     LittleCMS rounds inside: there and back alone moves a 16-bit value by up to 180
-    steps. So the difference that the curves make there is added to the values.
+    steps. So the difference that the function makes there is added to the values.
     """
     linear = _to_linear(color)
-    mapped = map_floats(linear, lambda x: _decode(np.clip(curves(_encode(x)), 0, 1)))
+
+    def map_light(light: FloatArray) -> FloatArray:
+        return decode_srgb(np.clip(function(encode_srgb(light)), 0, 1))
+
+    mapped = map_floats(linear, map_light)
     return _with_change(color, linear, mapped)
 
 
@@ -174,8 +180,8 @@ def recolor_in_srgb(
         As of `apply_in_srgb`.
     """
     linear = _to_linear(color)
-    recolored = recolor(map_floats(linear, _encode))
-    return _with_change(color, linear, map_floats(recolored, _decode))
+    recolored = recolor(map_floats(linear, encode_srgb))
+    return _with_change(color, linear, map_floats(recolored, decode_srgb))
 
 
 def _with_change(
@@ -220,16 +226,6 @@ def map_floats(
     index = scaled.floor().cast("ushort")  # 1.0 saturates at the last piece
     mapped = index.maplut(value) + index.maplut(step) * (scaled - index)
     return (mapped + (image - inside)).cast("float")
-
-
-def _encode(x: FloatArray) -> FloatArray:
-    """Encode linear light as sRGB; IEC 61966-2-1."""
-    return np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
-
-
-def _decode(x: FloatArray) -> FloatArray:
-    """Turn sRGB-encoded values into linear light; IEC 61966-2-1."""
-    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
 def _to_linear(color: pyvips.Image) -> pyvips.Image:

@@ -27,9 +27,9 @@ from imharmony.pixels import (
     Box,
     PixelArray,
     pixels_of,
-    share_out,
     to_array,
 )
+from imharmony.threads import share_out
 
 __all__ = ["render", "render_into"]
 

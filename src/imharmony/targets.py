@@ -9,13 +9,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imharmony.errors import ImageError, UsageError
-from imharmony.formats import SUFFIXES, check_suffix
 
-__all__ = ["check_target", "draft", "replace_whole"]
+__all__ = ["check_suffix", "check_target", "draft", "replace_whole"]
+
+
+def check_suffix(suffix: str, name: str, known: Sequence[str]) -> None:
+    """Refuse an extension that is not one of the known."""
+    if suffix.lower() not in known:
+        expected = ", ".join(known)
+        raise UsageError(f"{name}: expected an extension of {expected}, got {suffix!r}")
 
 
 def check_target(
-    target: Path, *, overwrite: bool = False, suffixes: Sequence[str] | None = None
+    target: Path, suffixes: Sequence[str], *, overwrite: bool = False
 ) -> None:
     """Refuse an output path that cannot be written, before any work is done.
 
@@ -23,10 +29,10 @@ def check_target(
     ----------
     target : Path
         File to be written.
+    suffixes : sequence of str
+        Extensions that it may have.
     overwrite : bool
         Whether it may exist.
-    suffixes : sequence of str, optional
-        Known extensions. Default: those of pictures.
 
     Raises
     ------
@@ -36,12 +42,12 @@ def check_target(
 
     Examples
     --------
-    >>> check_target(Path("result.bmp"))
+    >>> check_target(Path("result.bmp"), [".jpg", ".png"])
     Traceback (most recent call last):
-    imharmony.errors.UsageError: result.bmp: expected an extension of .jpg, .jpeg, \
-.png, .webp, .tif, .tiff, .avif, got '.bmp'
+    imharmony.errors.UsageError: result.bmp: expected an extension of .jpg, .png, got \
+'.bmp'
     """
-    check_suffix(target.suffix, str(target), suffixes or tuple(SUFFIXES))
+    check_suffix(target.suffix, str(target), suffixes)
     folder = target.parent
     try:
         if not folder.exists():
@@ -149,7 +155,8 @@ def _give_name(
         except OSError:  # a file system without hard links, such as exFAT
             if path is None:
                 raise
-            check_target(target)
+            if target.exists():
+                raise _exists_error(target) from None
             path.replace(target)
 
 

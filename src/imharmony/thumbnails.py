@@ -24,10 +24,10 @@ from imharmony.pixels import (
     PixelArray,
     is_streamed,
     pixels_of,
-    share_out,
     strips_of,
     to_array,
 )
+from imharmony.threads import share_out
 
 __all__ = ["Thumbnails", "make_thumbnails"]
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from imharmony.errors import UsageError, WeightsError
 from imharmony.inference import runtime
-from imharmony.networks import LABELS, Contract, Network
+from imharmony.labels import LABELS
+from imharmony.networks import Contract, Network
 from imharmony.thumbnails import Thumbnails
 from imharmony.training import export as exporter
 from imharmony.training.checkpoints import save_checkpoint, sha256

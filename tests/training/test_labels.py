@@ -12,7 +12,7 @@ import torch
 from imharmony import files, photo
 from imharmony.errors import UsageError, WeightsError
 from imharmony.evaluation.pairs import Pair, find_pairs
-from imharmony.networks import LABELS
+from imharmony.labels import LABELS
 from imharmony.training.data.labels import (
     Category,
     LabeledPair,

@@ -8,7 +8,7 @@ import pytest
 
 from imharmony import files, photo
 from imharmony.errors import ShapeError, UsageError
-from imharmony.networks import LABELS
+from imharmony.labels import LABELS
 from imharmony.training.data.pool import read_pool
 
 

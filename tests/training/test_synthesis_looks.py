@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from imharmony.colors import decode_srgb
 from imharmony.training.data import looks as module
 from imharmony.training.data.looks import (
     TIMES,
@@ -169,6 +170,6 @@ def test_the_grid_of_the_night_is_close_to_what_it_samples() -> None:
     rods = 0.5
     mixed = (1 - rods) * np.eye(3) + rods * np.outer(module._ROD_COLOR, module._RODS)
     levels = colors(2000)
-    exact = module._to_srgb(mixed @ module._to_linear(levels / 255))
+    exact = module._to_srgb(mixed @ decode_srgb(levels / 255))
     found = UNTOUCHED._replace(grid=module._rod_grid(rods)).apply(levels)
     assert np.abs(found - exact).max() < 0.7 / 255

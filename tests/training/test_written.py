@@ -9,7 +9,7 @@ import pytest
 from imharmony import files, photo
 from imharmony.errors import UsageError
 from imharmony.evaluation.pairs import find_pairs
-from imharmony.networks import LABELS
+from imharmony.labels import LABELS
 from imharmony.training.data.check import check_files, check_pixels, sample_pairs
 from imharmony.training.data.iharmony4 import IHarmony4
 from imharmony.training.data.labels import read_labels

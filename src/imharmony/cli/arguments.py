@@ -210,7 +210,7 @@ def check_outputs(
     suffixes: Sequence[str] | None = None,
 ) -> None:
     """Refuse before any work what could not be written after it."""
-    from imharmony import targets
+    from imharmony import formats, targets
 
     # realpath: two names of one file, through a link or another folder.
     taken = {os.path.realpath(path) for path in inputs if path not in (None, PIPE)}
@@ -221,7 +221,8 @@ def check_outputs(
             msg = f"{target}: --{option} is also used for another file of this command"
             raise UsageError(msg)
         taken.add(os.path.realpath(target))
-        targets.check_target(target, overwrite=overwrite, suffixes=suffixes)
+        known = suffixes or tuple(formats.SUFFIXES)
+        targets.check_target(target, known, overwrite=overwrite)
 
 
 def write(

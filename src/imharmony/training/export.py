@@ -13,7 +13,8 @@ from torch import Tensor
 from imharmony import files, photo
 from imharmony.errors import UsageError, WeightsError
 from imharmony.inference import runtime
-from imharmony.networks import LABELS, Contract
+from imharmony.labels import LABELS
+from imharmony.networks import Contract
 from imharmony.thumbnails import make_thumbnails
 from imharmony.training.checkpoints import load_checkpoint, load_released, sha256
 from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork

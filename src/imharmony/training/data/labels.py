@@ -25,7 +25,7 @@ from imharmony import files, photo
 from imharmony.errors import UsageError, WeightsError
 from imharmony.evaluation.pairs import Pair
 from imharmony.evaluation.protocol import load_picture
-from imharmony.networks import LABELS
+from imharmony.labels import LABELS
 
 __all__ = [
     "LABELS_FILE",

@@ -24,6 +24,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
+from imharmony.colors import BT709_LUMA, decode_srgb, encode_srgb
 from imharmony.evaluation.baselines import LAB_FROM_LOG_LMS, LMS_FROM_RGB, MIN_LMS
 
 __all__ = [
@@ -47,7 +48,7 @@ UInt8Array = npt.NDArray[np.uint8]
 LEVELS = np.linspace(0.0, 1.0, 256)
 """The 8-bit levels, sRGB-encoded."""
 
-_LUMA = np.array([[0.2126, 0.7152, 0.0722]], np.float32)  # ITU-R BT.709
+_LUMA = np.array([BT709_LUMA], np.float32)
 _LMS = LMS_FROM_RGB.astype(np.float32)
 _RGB = np.linalg.inv(LMS_FROM_RGB).astype(np.float32)
 _LAB = LAB_FROM_LOG_LMS.astype(np.float32)
@@ -231,7 +232,7 @@ def daylight_look(rng: np.random.Generator, strength: float) -> Look:
     )
     tint = rng.normal(0.0, 0.03 * strength)
     light = 2.0**exposure_ev * np.exp([warmth, tint, -warmth])[:, None]
-    x = _to_srgb(light * ((1 - haze) * _to_linear(LEVELS) + haze))  # (3, 256)
+    x = _to_srgb(light * ((1 - haze) * decode_srgb(LEVELS) + haze))  # (3, 256)
     x = x / np.maximum(1.0, x[:, -1:])  # the sensor is exposed for the brightest
     x = _contrast(x, 0.5, float(np.exp(contrast)))
     grid = _rod_grid(rods) if rods > 0 else None
@@ -241,7 +242,7 @@ def daylight_look(rng: np.random.Generator, strength: float) -> Look:
 def _rod_grid(share: float) -> FloatArray:
     """Mix what rods see into linear light by a share."""
     mixed = (1 - share) * np.eye(3) + share * np.outer(_ROD_COLOR, _RODS)
-    colors = _to_srgb(mixed @ _to_linear(lattice(_ROD_GRID)))
+    colors = _to_srgb(mixed @ decode_srgb(lattice(_ROD_GRID)))
     return colors.T.reshape(*[_ROD_GRID] * 3, 3).astype(np.float32)
 
 
@@ -274,7 +275,7 @@ def _relight(x: FloatArray, light: FloatArray, place: FloatArray | None) -> Floa
     relit = np.empty_like(x)
     for c in range(3):
         gain = first[c] + (last[c] - first[c]) * share
-        relit[c] = _to_srgb(_to_linear(x[c].clip(0, None)) * gain)
+        relit[c] = _to_srgb(decode_srgb(x[c].clip(0, None)) * gain)
     return relit
 
 
@@ -286,15 +287,9 @@ def _contrast(x: FloatArray, pivot: float, exponent: float) -> FloatArray:
     return np.where(is_low, bent, 1 - bent)
 
 
-def _to_linear(x: FloatArray) -> FloatArray:
-    """Decode sRGB (IEC 61966-2-1)."""
-    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
-
-
 def _to_srgb(x: FloatArray) -> FloatArray:
-    """Encode sRGB (IEC 61966-2-1)."""
-    x = np.maximum(x, 0.0)
-    return np.where(x <= 0.0031308, x * 12.92, 1.055 * x ** (1 / 2.4) - 0.055)
+    """Encode light as sRGB; what is below black becomes black."""
+    return encode_srgb(np.maximum(x, 0.0))
 
 
-_LINEAR_LEVELS = _to_linear(LEVELS)
+_LINEAR_LEVELS = decode_srgb(LEVELS)

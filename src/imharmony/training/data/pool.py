@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from imharmony import files, photo
 from imharmony.errors import UsageError
-from imharmony.networks import LABELS
+from imharmony.labels import LABELS
 
 __all__ = ["Example", "Pool", "read_pool"]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from imharmony import files, photo
 from imharmony.errors import UsageError
-from imharmony.networks import LABELS
+from imharmony.labels import LABELS
 from imharmony.training.data.labels import LABELS_FILE, LabeledPair, write_labels
 from imharmony.training.data.looks import FloatArray, Look, UInt8Array
 from imharmony.training.data.pairs import mask_limits, positions

@@ -1,0 +1,29 @@
+"""Semantic labels: what kind of thing the foreground is."""
+
+from collections.abc import Sequence
+
+from imharmony.errors import UsageError
+
+__all__ = ["LABELS", "label_index"]
+
+LABELS = ("person", "animal", "food", "vehicle", "others")
+"""The order the released checkpoint uses; the paper lists them differently."""
+
+
+def label_index(label: str, labels: Sequence[str] = LABELS) -> int:
+    """Turn the name of a semantic label into its number among `labels`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such label; it lists the known ones.
+
+    Examples
+    --------
+    >>> label_index("vehicle")
+    3
+    """
+    if label not in labels:
+        msg = f"label is one of {', '.join(labels)}, got {label!r}"
+        raise UsageError(msg)
+    return labels.index(label)
