@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyvips
 
 from imharmony import Curves, Harmonizer, files, photo, rendering
+from imharmony.curve_files import write_curves
 from imharmony.errors import HarmonizeWarning
 
 Pixels = npt.NDArray[Any]
@@ -88,7 +89,7 @@ def main() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", HarmonizeWarning)
             for name, options in SAVED.items():
-                curves.save(folder / name, **options)
+                write_curves(curves, folder / name, **options)
         samples = {8: pixels, 16: deepen(pixels)}
         for depth, sample in samples.items():
             files.write_photo(photo.from_array(sample), folder / f"photo{depth}.png")

@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from imharmony import Curves, Harmonizer, Result, curve_plots, files, photo
+from imharmony.curve_plots import plot_curves
 from imharmony.labels import LABELS
 from imharmony.training.data.written import write_pairs
 
@@ -91,7 +92,7 @@ def labels(harmonizer: Harmonizer, composite: Pixels, mask: Pixels) -> Figure:
 
 def stages(result: Result, composite: Pixels, mask: Pixels) -> Figure:
     """Draw what `imharmony curves --stages` draws."""
-    return result.curves.plot(composite, mask, stages=result.stages)
+    return plot_curves(result.curves, composite, mask, stages=result.stages)
 
 
 def failures(harmonizer: Harmonizer) -> Figure:

@@ -16,6 +16,7 @@ import pytest
 
 import imharmony
 from imharmony import cli, curve_files, photo
+from imharmony.curve_files import read_curves, write_curves
 from imharmony.curves import Curves
 from imharmony.files import encode_photo, read_photo
 from imharmony.harmonizer import MODELS, Harmonizer
@@ -124,14 +125,14 @@ def test_curves_are_what_harmonizing_predicts(
     assert (finished.code, finished.out) == (0, f"{name}{os.linesep}".encode())
     predicted = harmonizer(pixels(), disc()).curves
     levels = np.stack([np.arange(256) / 255] * 3, axis=-1)
-    off = np.abs(Curves.load(name)(levels) - predicted(levels)).max()
+    off = np.abs(read_curves(name)(levels) - predicted(levels)).max()
     assert off < 6 / 255
 
 
 def test_json_holds_how_the_curves_came_about(run: Run, harmonizer: Harmonizer) -> None:
     curves_of(run, "look.json", "--label", "food", "--strength", "0.5")
     expected = harmonizer(pixels(), disc(), label="food", strength=0.5)
-    record = curve_files.read(Path("look.json"))
+    record = curve_files.read_record(Path("look.json"))
     assert record.curves == expected.curves
     assert record.stages == expected.stages
     assert (record.label, record.strength) == ("food", 0.5)
@@ -146,14 +147,14 @@ def test_weights_file_is_named_in_json(run: Run) -> None:
 
 def test_guessed_label_is_announced_and_kept(run: Run) -> None:
     finished = curves_of(run, "look.json")
-    label = curve_files.read(Path("look.json")).label
+    label = curve_files.read_record(Path("look.json")).label
     assert f"label: {label} (guessed; --label changes it)" in finished.err
 
 
 def test_another_background_gives_its_curves(run: Run, harmonizer: Harmonizer) -> None:
     curves_of(run, "look.json", "--background", "other.png")
     expected = harmonizer(pixels(), disc(), background=255 - pixels()).curves
-    assert Curves.load("look.json") == expected
+    assert read_curves("look.json") == expected
 
 
 def test_size_makes_a_cube_3d(run: Run) -> None:
@@ -172,7 +173,7 @@ def test_alpha_is_the_mask_where_none_is_given(
 ) -> None:
     save(tmp_path / "rgba.png", np.dstack([pixels(), disc()]))
     run("curves", "rgba.png", "-o", "look.json")
-    assert Curves.load("look.json") == harmonizer(pixels(), disc()).curves
+    assert read_curves("look.json") == harmonizer(pixels(), disc()).curves
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def test_curves_that_cannot_be_written(
 def test_existing_curves_are_replaced_on_request(run: Run) -> None:
     Path("look.json").write_text("mine")
     assert curves_of(run, "look.json", "--overwrite").code == 0
-    assert Curves.load("look.json").is_monotone
+    assert read_curves("look.json").is_monotone
 
 
 # Models that predict no curves
@@ -266,7 +267,7 @@ def test_nearest_curves_are_written_on_request(
     assert (finished.code, finished.out) == (0, f"{name}{os.linesep}".encode())
     assert "8-bit steps off (RMS)" in finished.err
     levels = np.repeat(np.linspace(0.3, 0.6, 20)[:, None], 3, axis=1)
-    off = np.abs(Curves.load(name)(levels) - levels / 2).max()
+    off = np.abs(read_curves(name)(levels) - levels / 2).max()
     assert off < 2 / 255
 
 
@@ -315,7 +316,7 @@ def test_every_kind_of_file_is_applied(
 @pytest.fixture
 def inverting(tmp_path: Path) -> Path:
     x = np.array([0.0, 1.0])
-    Curves((x, x, x), (1 - x, 1 - x, 1 - x)).save(tmp_path / "invert.json")
+    write_curves(Curves((x, x, x), (1 - x, 1 - x, 1 - x)), tmp_path / "invert.json")
     return tmp_path / "invert.json"
 
 

@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imharmony import curve_files, files, photo
-from imharmony.curve_files import Record
+from imharmony.curve_files import Record, read_curves, write_curves
 from imharmony.curve_json import MAX_KNOTS, from_json, to_json
 from imharmony.curve_points import (
     MAX_POINTS,
@@ -188,7 +188,7 @@ def test_cube_of_another_program() -> None:
         "DOMAIN_MAX 1 1. 1e0\r\n\r\nLUT_1D_SIZE  3\r\nLUT_1D_INPUT_RANGE 0 1.0\r\n"
         "0 0 0\r\n  .5\t0.25 +75e-2\r\n# middle\r\n1 1 1.5"
     )  # fmt: skip
-    read = curve_files.read(text.encode(), name="look.cube").curves
+    read = curve_files.read_record(text.encode(), name="look.cube").curves
     assert [y[1:].tolist() for y in read.knots_y] == [[0.5, 1], [0.25, 1], [0.75, 1.5]]
 
 
@@ -383,8 +383,8 @@ def test_saved_curves_load_again(
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HarmonizeWarning)
-        smooth().save(tmp_path / name, **options)
-    assert off(Curves.load(tmp_path / name), smooth()) <= steps
+        write_curves(smooth(), tmp_path / name, **options)
+    assert off(read_curves(tmp_path / name), smooth()) <= steps
 
 
 @pytest.mark.parametrize("kind", ["json", "cube", "acv", "hald"])
@@ -397,31 +397,34 @@ def test_same_curves_are_the_same_bytes(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["json", "cube", "acv", "hald"])
 def test_content_says_the_kind_where_the_name_does_not(kind: str) -> None:
     data = curve_files.encode(Record(Curves.identity()), kind)
-    assert off(curve_files.read(data).curves, Curves.identity()) <= STEPS["hald node"]
+    assert (
+        off(curve_files.read_record(data).curves, Curves.identity())
+        <= STEPS["hald node"]
+    )
 
 
 def test_kind_that_does_not_fit_the_extension() -> None:
     message = r"^look.cube: expected an extension of .png, got '.cube'$"
     with pytest.raises(UsageError, match=message):
-        curve_files.kind_of(Path("look.cube"), kind="hald")
+        curve_files.choose_kind(Path("look.cube"), kind="hald")
 
 
 def test_unknown_extension(tmp_path: Path) -> None:
     message = r"expected an extension of .json, .cube, .acv, .png, .svg, got '.lut'$"
     with pytest.raises(UsageError, match=message):
-        smooth().save(tmp_path / "look.lut")
+        write_curves(smooth(), tmp_path / "look.lut")
 
 
 def test_unknown_kind() -> None:
     message = r"^kind is one of json, cube, acv, plot, hald, got 'lut'$"
     with pytest.raises(UsageError, match=message):
-        curve_files.kind_of(Path("look.png"), kind="lut")
+        curve_files.choose_kind(Path("look.png"), kind="lut")
 
 
 @pytest.mark.parametrize("name", ["look.json", "look.acv", "look.svg"])
 def test_size_where_there_is_none(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^size applies to .cube and HaldCLUT files"):
-        smooth().save(tmp_path / name, size=33)
+        write_curves(smooth(), tmp_path / name, size=33)
     assert not (tmp_path / name).exists()
 
 
@@ -429,10 +432,10 @@ def test_existing_file_is_kept(tmp_path: Path) -> None:
     target = tmp_path / "look.json"
     target.write_text("mine")
     with pytest.raises(UsageError, match="exists already; --overwrite replaces it"):
-        smooth().save(target)
+        write_curves(smooth(), target)
     assert target.read_text() == "mine"
-    smooth().save(target, overwrite=True)
-    assert Curves.load(target) == smooth()
+    write_curves(smooth(), target, overwrite=True)
+    assert read_curves(target) == smooth()
 
 
 def test_visible_cost_is_announced(tmp_path: Path) -> None:
@@ -440,7 +443,7 @@ def test_visible_cost_is_announced(tmp_path: Path) -> None:
     curves = hand_made((0, 0), (0.25, 0.9), (0.5, 1), (1, 1))
     message = r"look.cube: up to 10\d\.\d of 255 away .*; a larger size is closer$"
     with pytest.warns(HarmonizeWarning, match=message):
-        curves.save(tmp_path / "look.cube", size=3)
+        write_curves(curves, tmp_path / "look.cube", size=3)
 
 
 def test_cost_of_few_points_is_announced(tmp_path: Path) -> None:
@@ -448,7 +451,7 @@ def test_cost_of_few_points_is_announced(tmp_path: Path) -> None:
     curves = hand_made(*zip(np.linspace(0, 1, 41), heights, strict=True))
     message = r"look.acv: up to .* the format has 16 points per channel$"
     with pytest.warns(HarmonizeWarning, match=message):
-        curves.save(tmp_path / "look.acv")
+        write_curves(curves, tmp_path / "look.acv")
 
 
 # Broken files
@@ -525,7 +528,7 @@ MESSAGES = {
 @pytest.mark.parametrize("name", MESSAGES)
 def test_broken_file_is_named_with_place_and_reason(name: str) -> None:
     with pytest.raises(CurveError if name != "truncated.png" else DecodeError) as error:
-        curve_files.read(MALFORMED / name)
+        curve_files.read_record(MALFORMED / name)
     assert str(error.value).startswith(str(MALFORMED / name))
     assert MESSAGES[name] in str(error.value)
 
@@ -546,7 +549,7 @@ def test_every_broken_file_is_tried() -> None:
 )
 def test_what_would_exhaust_something_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(CurveError) as error:
-        curve_files.read(data, name="look.json")
+        curve_files.read_record(data, name="look.json")
     assert str(error.value).startswith(message)
 
 
@@ -556,17 +559,17 @@ def test_no_more_is_read_than_can_be_used() -> None:
             assert 0 < size <= 2**27 + 1
             return b"{"
 
-    assert curve_files.load(Endless()) == b"{"  # type: ignore[arg-type]
+    assert curve_files.read_bytes(Endless()) == b"{"  # type: ignore[arg-type]
 
 
 def test_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DecodeError, match=r"look.json: no such file$"):
-        Curves.load(tmp_path / "look.json")
+        read_curves(tmp_path / "look.json")
 
 
 def test_folder_is_not_a_file(tmp_path: Path) -> None:
     with pytest.raises(DecodeError, match="cannot be read"):
-        Curves.load(tmp_path)
+        read_curves(tmp_path)
 
 
 # Fuzzing: whatever the bytes, curves that can be used or one of our errors
@@ -574,7 +577,7 @@ def test_folder_is_not_a_file(tmp_path: Path) -> None:
 
 def check(data: bytes, name: str) -> None:
     try:
-        curves = curve_files.read(data, name=name).curves
+        curves = curve_files.read_record(data, name=name).curves
     except (CurveError, DecodeError, ImageError):
         return
     assert curves.table(np.uint8).shape == (3, 256)

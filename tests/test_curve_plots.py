@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
 from imharmony import curve_plots, photo
-from imharmony.curve_plots import BIN_LEVELS, Histograms, measure
+from imharmony.curve_plots import BIN_LEVELS, Histograms, measure, plot_curves
 from imharmony.curves import Curves
 from imharmony.errors import ShapeError, UsageError
 
@@ -177,18 +177,18 @@ def test_method_draws_both_regions() -> None:
     composite = np.full((2, 2, 3), 30, np.uint8)
     composite[0] = 200
     mask = np.array([[True, True], [False, False]])
-    bars = bars_in(panels(BRIGHTER.plot(composite, mask))[0][1])
+    bars = bars_in(panels(plot_curves(BRIGHTER, composite, mask))[0][1])
     assert int(bars["foreground in"].argmax()) == 200 // BIN_LEVELS
     assert int(bars["background"].argmax()) == 30 // BIN_LEVELS
 
 
 def test_method_draws_stages() -> None:
-    assert len(panels(BRIGHTER.plot(stages=[DARKER]))) == 2
+    assert len(panels(plot_curves(BRIGHTER, stages=[DARKER]))) == 2
 
 
 def test_method_needs_both_pictures() -> None:
     with pytest.raises(UsageError, match="need both composite and mask, got one"):
-        BRIGHTER.plot(np.zeros((2, 2, 3), np.uint8))
+        plot_curves(BRIGHTER, np.zeros((2, 2, 3), np.uint8))
 
 
 def test_without_matplotlib_the_extra_is_named(
@@ -197,4 +197,4 @@ def test_without_matplotlib_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     message = r"^matplotlib is not installed; pip install 'imharmony\[plot\]'$"
     with pytest.raises(UsageError, match=message):
-        BRIGHTER.plot()
+        plot_curves(BRIGHTER)

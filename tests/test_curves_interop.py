@@ -17,6 +17,7 @@ import pytest
 import pyvips
 
 from imharmony import files, photo, rendering
+from imharmony.curve_files import read_curves, write_curves
 from imharmony.curves import Curves
 from imharmony.errors import HarmonizeWarning
 
@@ -107,7 +108,7 @@ def sample(request: pytest.FixtureRequest, tmp_path: Path) -> Sample:
 def saved(curves: Curves, path: Path, **options: Any) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HarmonizeWarning)  # that it costs something
-        curves.save(path, **options)
+        write_curves(curves, path, **options)
     return path
 
 
@@ -171,7 +172,7 @@ def test_ffmpeg_lut3d(
 
 def test_ffmpeg_reads_a_coarse_table_as_we_do(sample: Sample, tmp_path: Path) -> None:
     path = saved(steep(), tmp_path / "look.cube", size=17)
-    ours = sample.rendered(Curves.load(path))
+    ours = sample.rendered(read_curves(path))
     theirs = ffmpeg(sample, f"format={planar(sample)},lut3d={path}")
     assert sample.steps_off(ours, theirs) <= bound(sample, "as we read it")
 
@@ -189,7 +190,7 @@ def test_ffmpeg_psfile(curves: Curves, sample: Sample, tmp_path: Path) -> None:
 
 def test_ffmpeg_reads_points_as_we_do(sample: Sample, tmp_path: Path) -> None:
     path = saved(steep(), tmp_path / "look.acv")
-    ours = sample.rendered(Curves.load(path))
+    ours = sample.rendered(read_curves(path))
     theirs = ffmpeg(sample, f"format={planar(sample)},curves=psfile={path}")
     name = "psfile 8 bit" if sample.depth == 8 else "as we read it"
     assert sample.steps_off(ours, theirs) <= STEPS[name]
@@ -219,7 +220,7 @@ def test_imagemagick_reads_a_coarse_hald_clut_as_we_do(
     sample: Sample, tmp_path: Path
 ) -> None:
     path = saved(steep(), tmp_path / "look.png", kind="hald", size=16)
-    ours = sample.rendered(Curves.load(path))
+    ours = sample.rendered(read_curves(path))
     theirs = magick(sample, path, "-hald-clut")
     assert sample.steps_off(ours, theirs) <= bound(sample, "as we read it")
 
@@ -246,7 +247,7 @@ def test_documented_commands_work(tmp_path: Path, sample: Sample) -> None:
 def test_we_read_the_identity_that_imagemagick_writes(tmp_path: Path) -> None:
     path = tmp_path / "hald.png"
     run("convert", "hald:8", path)
-    read = Curves.load(path)
+    read = read_curves(path)
     assert max(np.abs(y - read.knots_x[0]).max() for y in read.knots_y) < 1.01 / 65535
 
 
@@ -255,5 +256,5 @@ def test_we_read_the_identity_that_ffmpeg_writes(tmp_path: Path) -> None:
     # Left to itself, the source makes 8 bit and dithers that to 16.
     source = ("-f", "lavfi", "-i", "haldclutsrc=8,format=gbrp16le", "-frames:v", "1")
     run("ffmpeg", "-v", "error", *source, "-pix_fmt", "rgb48be", path)
-    read = Curves.load(path)
+    read = read_curves(path)
     assert max(np.abs(y - read.knots_x[0]).max() for y in read.knots_y) < 1.01 / 65535

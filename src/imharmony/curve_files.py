@@ -1,7 +1,7 @@
 """Curves to files and back: JSON, .cube, .acv, HaldCLUT; and to pictures of a plot.
 
 What a file holds is for sRGB-encoded values, as curves are. Formats that hold samples
-or points of the curves cost something; `save` warns where that is visible.
+or points of the curves cost something; writing warns where that is visible.
 """
 
 import warnings
@@ -23,12 +23,14 @@ from imharmony.errors import (
 __all__ = [
     "SUFFIXES",
     "Record",
+    "choose_kind",
     "encode",
-    "kind_of",
-    "load",
-    "read",
-    "save",
+    "read_bytes",
+    "read_curves",
+    "read_record",
     "warn_of_cost",
+    "write_curves",
+    "write_record",
 ]
 
 SUFFIXES = {
@@ -52,7 +54,70 @@ MAX_COST = 1.0  # 8-bit steps; half of one is rounding
 UTF8_MARK = b"\xef\xbb\xbf"
 
 
-def kind_of(target: Path, *, kind: str | None = None) -> str:
+def read_curves(path: str | Path) -> Curves:
+    """Read curves from a .json, .cube, .acv or HaldCLUT .png file.
+
+    Raises
+    ------
+    DecodeError
+        If the file is absent, cannot be read, or is a damaged picture.
+    CurveError
+        If it does not hold three curves; for text, the message names the line.
+    """
+    return read_record(Path(path)).curves
+
+
+def write_curves(
+    curves: Curves,
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    kind: str | None = None,
+    size: int | None = None,
+) -> None:
+    """Write curves to a file, whole or not at all.
+
+    Parameters
+    ----------
+    curves : Curves
+    path : path
+        .json holds them exactly; .cube and .acv are for other programs; .png and
+        .svg become a plot. `docs/curves.md` says what each costs.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    kind : str, optional
+        "hald" makes a .png a HaldCLUT, for other programs.
+    size : int, optional
+        Samples per channel: makes a .cube 3D (2 to 65; default: 1D, 4096 rows),
+        and sets those of a HaldCLUT (a square from 4 to 256, default 64).
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be written, or kind or size do not fit it.
+    CurveError
+        If there are more than 4096 knots in a channel, for JSON.
+    ImageError
+        If writing fails, for instance on a full disk.
+
+    Warns
+    -----
+    HarmonizeWarning
+        If what the file holds is more than 1/255 away from the curves.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     curves = Curves.from_params(np.array([[2.0, 1.0]] * 3))
+    ...     write_curves(curves, Path(folder) / "look.json")
+    ...     read_curves(Path(folder) / "look.json") == curves
+    True
+    """
+    write_record(Record(curves), Path(path), overwrite=overwrite, kind=kind, size=size)
+
+
+def choose_kind(target: Path, *, kind: str | None = None) -> str:
     """Say what kind of file the extension asks for.
 
     Parameters
@@ -69,7 +134,7 @@ def kind_of(target: Path, *, kind: str | None = None) -> str:
 
     Examples
     --------
-    >>> kind_of(Path("look.png")), kind_of(Path("look.png"), kind="hald")
+    >>> choose_kind(Path("look.png")), choose_kind(Path("look.png"), kind="hald")
     ('plot', 'hald')
     """
     if kind is not None and kind not in SUFFIXES:
@@ -120,7 +185,7 @@ def encode(record: Record, kind: str, *, size: int | None = None) -> bytes:
     return curve_points.to_acv(record.curves)
 
 
-def read(source: Path | bytes, *, name: str | None = None) -> Record:
+def read_record(source: Path | bytes, *, name: str | None = None) -> Record:
     """Read curves from a file, whatever kind it is.
 
     The content says which kind that is: JSON, a PNG and .acv are known by how they
@@ -149,7 +214,7 @@ def read(source: Path | bytes, *, name: str | None = None) -> Record:
 
     Examples
     --------
-    >>> read(b"LUT_1D_SIZE 2 0 0 0 1 1 1", name="look.cube")
+    >>> read_record(b"LUT_1D_SIZE 2 0 0 0 1 1 1", name="look.cube")
     Traceback (most recent call last):
     imharmony.errors.CurveError: look.cube, line 1: expected a LUT_1D_SIZE of 2 to \
 65536, got 'LUT_1D_SIZE 2 0 0 0 1 1 1'
@@ -159,7 +224,7 @@ def read(source: Path | bytes, *, name: str | None = None) -> Record:
     if isinstance(source, Path):
         try:
             with source.open("rb") as file:
-                data = load(file)
+                data = read_bytes(file)
         except FileNotFoundError as error:
             raise DecodeError(f"{name}: no such file") from error
         except OSError as error:
@@ -181,12 +246,12 @@ def read(source: Path | bytes, *, name: str | None = None) -> Record:
     return Record(curve_points.from_acv(data, name=name))
 
 
-def load(file: BinaryIO) -> bytes:
-    """Take a file or pipe into memory, but no more of it than `read` refuses."""
+def read_bytes(file: BinaryIO) -> bytes:
+    """Take a file or pipe into memory, but no more of it than `read_record` refuses."""
     return file.read(max(MAX_BYTES.values()) + 1)
 
 
-def save(
+def write_record(
     record: Record,
     target: Path,
     *,
@@ -224,7 +289,7 @@ def save(
     HarmonizeWarning
         As `warn_of_cost`.
     """
-    kind = kind_of(target, kind=kind)
+    kind = choose_kind(target, kind=kind)
     curve_tables.check_size(kind, size)
     targets.check_target(target, SUFFIXES[kind], overwrite=overwrite)
     if kind == "plot":
@@ -260,7 +325,7 @@ def warn_of_cost(curves: Curves, data: bytes, *, name: str) -> None:
     >>> curves = Curves.identity()
     >>> warn_of_cost(curves, encode(Record(curves), "acv"), name="look.acv")
     """
-    kept = read(data, name=name).curves
+    kept = read_record(data, name=name).curves
     levels = np.stack([np.arange(256) / 255] * 3, axis=-1)
     steps = 255 * np.abs(np.clip(curves(levels), 0, 1) - np.clip(kept(levels), 0, 1))
     if steps.max() > MAX_COST:

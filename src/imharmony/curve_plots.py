@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Histograms", "check_matplotlib", "draw", "encode", "measure"]
+__all__ = ["Histograms", "check_matplotlib", "draw", "encode", "measure", "plot_curves"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -76,6 +76,46 @@ def measure(
         return Histograms(foreground, _count(image, mask.invert()))
     everything = pyvips.Image.black(background.width, background.height).invert()
     return Histograms(foreground, _count(background, everything))
+
+
+def plot_curves(
+    curves: Curves,
+    composite: npt.NDArray[Any] | None = None,
+    mask: npt.NDArray[Any] | None = None,
+    *,
+    stages: Sequence[Curves] = (),
+) -> "Figure":
+    """Draw the curves, one panel per channel; needs the extra `plot`.
+
+    Parameters
+    ----------
+    curves : Curves
+    composite, mask : ndarrays, optional
+        As for calling a `Harmonizer`. With both, the histograms of the two regions
+        are drawn behind the curves.
+    stages : sequence of Curves
+        One more row of panels each, such as `Result.stages`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        `savefig` writes it; a notebook shows it.
+
+    Raises
+    ------
+    UsageError
+        If matplotlib is not installed, or only one of composite and mask given.
+    ImageError, ShapeError
+        If an array is not as described.
+    """
+    if (composite is None) != (mask is None):
+        raise UsageError("histograms need both composite and mask, got one of them")
+    histograms = None
+    if composite is not None and mask is not None:
+        image = photo.from_array(composite, name="composite")
+        mask_image = photo.mask_from_array(mask, size=(image.height, image.width))
+        histograms = measure(image, mask_image)
+    return draw(curves, histograms=histograms, stages=stages)
 
 
 def draw(

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import curve_fitting, photo, rendering, repainting
+from imharmony import photo, rendering, repainting
 from imharmony.bilateral_grid import BilateralGrid
-from imharmony.curves import Curves
+from imharmony.curves import Curves, fitting
 from imharmony.errors import (
     CurveError,
     HarmonizeWarning,
@@ -237,7 +237,7 @@ class Harmonizer:
         if self.contract.output == "curves":
             raise UsageError("these weights predict curves; there are none to fit")
         seen = self._repaint(image, mask, label, background)
-        fitted = curve_fitting.fit_curves(seen.before, seen.after, seen.weights)
+        fitted = fitting.fit_curves(seen.before, seen.after, seen.weights)
         return _announce(
             FittedCurves(
                 transform=fitted.curves.blend(strength),

@@ -137,7 +137,7 @@ def test_curves_convert_to_every_format(kind: str, server: Server) -> None:
     answer = server.post(
         "curves", {"curves": ("c", record)}, {"format": kind, "strength": "0.5"}
     )
-    curves = curve_files.read(record, name="c.json").curves.blend(0.5)
+    curves = curve_files.read_record(record, name="c.json").curves.blend(0.5)
     expected = curve_files.encode(curve_files.Record(curves, strength=0.5), kind)
     assert answer.content == expected
 

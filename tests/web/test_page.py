@@ -398,7 +398,7 @@ def test_dragged_curve_shows_at_once_and_is_downloaded(page: Page) -> None:
     np.testing.assert_array_equal(edited[..., [0, 2]], predicted[..., [0, 2]])
     assert (edited[..., 1] > predicted[..., 1]).any()
 
-    record = curve_files.read(download(page, "#download-curves"), name="c.json")
+    record = curve_files.read_record(download(page, "#download-curves"), name="c.json")
     image, mask = load_pair()
     expected = photo.to_array(rendering.render(image, mask, record.curves))
     np.testing.assert_array_equal(edited[..., :3], expected)
@@ -426,7 +426,7 @@ def test_curves_download_in_every_format(choice: str, start: bytes, page: Page) 
     page.select_option("#curves-format", choice)
     data = download(page, "#download-curves")
     assert data.startswith(start)
-    curve_files.read(data, name="downloaded.cube")
+    curve_files.read_record(data, name="downloaded.cube")
 
 
 # Keyboard, phone, accessibility

@@ -193,8 +193,8 @@ def apply(
     check_outputs({"output": output}, inputs=inputs, overwrite=overwrite)
     if inputs.count(PIPE) > 1:
         raise UsageError("only one of curves, photo and mask can be standard input")
-    source = curve_files.load(sys.stdin.buffer) if curves == PIPE else curves
-    record = curve_files.read(source, name=name_of(curves))
+    source = curve_files.read_bytes(sys.stdin.buffer) if curves == PIPE else curves
+    record = curve_files.read_record(source, name=name_of(curves))
     image, _ = read_photo(photo, max_pixels=max_pixels)
     if mask is None:
         mask_image = pyvips.Image.black(image.width, image.height).invert()
@@ -223,9 +223,9 @@ def _kind_of(output: Path, kind: str | None) -> str:
     from imharmony import curve_files
 
     if output != PIPE:
-        return curve_files.kind_of(output, kind=kind)
+        return curve_files.choose_kind(output, kind=kind)
     if kind is None:
         known = ", ".join(curve_files.SUFFIXES)
         raise UsageError(f"standard output needs a --kind, one of {known}")
     suffix = curve_files.SUFFIXES.get(kind, ("",))[0]
-    return curve_files.kind_of(Path(f"standard output{suffix}"), kind=kind)
+    return curve_files.choose_kind(Path(f"standard output{suffix}"), kind=kind)

@@ -194,7 +194,7 @@ def _harmonize(job: Job) -> tuple[Path, str | None]:
 
 
 def _render(job: Job) -> tuple[Path, str | None]:
-    record = curve_files.read(Path(job.files["curves"]), name="curves")
+    record = curve_files.read_record(Path(job.files["curves"]), name="curves")
     image, mask, name = _open(job, is_mask_needed=job.options["alpha_mask"])
     curves = record.curves.blend(job.options["strength"])
     return _write(job, rendering.render(image, mask, curves), name), None
@@ -203,7 +203,7 @@ def _render(job: Job) -> tuple[Path, str | None]:
 def _curves(job: Job) -> tuple[Path, str | None]:
     kind = job.options["format"]
     if "curves" in job.files:
-        record = curve_files.read(Path(job.files["curves"]), name="curves")
+        record = curve_files.read_record(Path(job.files["curves"]), name="curves")
         strength = job.options["strength"]
         record = curve_files.Record(record.curves.blend(strength), strength=strength)
     else:

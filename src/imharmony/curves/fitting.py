@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imharmony.curves import Curves
-from imharmony.knots import put_in_order
+from imharmony.curves.knots import put_in_order
 
 __all__ = ["NUM_PIECES", "Fitted", "fit_curves"]
 

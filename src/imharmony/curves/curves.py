@@ -5,17 +5,15 @@ plots and hand edits consume. The curves map sRGB-encoded values in [0, 1] and a
 piecewise-linear, so two of them in a row, or mixed, are exactly such a curve again.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from imharmony.colors import BT709_LUMA
-from imharmony.errors import CurveError, ImageError, ShapeError, UsageError
-from imharmony.knots import (
+from imharmony.curves.knots import (
     MIN_SLOPE_SUM,
     FloatArray,
     Knots,
@@ -28,12 +26,10 @@ from imharmony.knots import (
     put_in_order,
     running_share,
 )
+from imharmony.errors import CurveError, ImageError, ShapeError, UsageError
 from imharmony.threads import share_out
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["MIN_SLOPE_SUM", "Curves"]
+__all__ = ["CHANNELS", "MIN_SLOPE_SUM", "Curves"]
 
 TableArray = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -306,112 +302,6 @@ class Curves:
         # Green takes what is left of 1: three equal curves stay as they are, exactly.
         y = green + red_weight * (red - green) + blue_weight * (blue - green)
         return _from_channels([(x, put_in_order(y) if self.is_monotone else y)] * 3)
-
-    def save(
-        self,
-        path: str | Path,
-        *,
-        overwrite: bool = False,
-        kind: str | None = None,
-        size: int | None = None,
-    ) -> None:
-        """Write the curves to a file, whole or not at all.
-
-        Parameters
-        ----------
-        path : path
-            .json holds them exactly; .cube and .acv are for other programs; .png and
-            .svg become a plot. `docs/curves.md` says what each costs.
-        overwrite : bool
-            Whether an existing file may be replaced.
-        kind : str, optional
-            "hald" makes a .png a HaldCLUT, for other programs.
-        size : int, optional
-            Samples per channel: makes a .cube 3D (2 to 65; default: 1D, 4096 rows),
-            and sets those of a HaldCLUT (a square from 4 to 256, default 64).
-
-        Raises
-        ------
-        UsageError
-            If the file cannot be written, or kind or size do not fit it.
-        CurveError
-            If there are more than 4096 knots in a channel, for JSON.
-        ImageError
-            If writing fails, for instance on a full disk.
-
-        Warns
-        -----
-        HarmonizeWarning
-            If what the file holds is more than 1/255 away from the curves.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     curves = Curves.from_params(np.array([[2.0, 1.0]] * 3))
-        ...     curves.save(Path(folder) / "look.json")
-        ...     Curves.load(Path(folder) / "look.json") == curves
-        True
-        """
-        from imharmony import curve_files
-
-        record = curve_files.Record(self)
-        curve_files.save(record, Path(path), overwrite=overwrite, kind=kind, size=size)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "Curves":
-        """Read curves from a .json, .cube, .acv or HaldCLUT .png file.
-
-        Raises
-        ------
-        DecodeError
-            If the file is absent, cannot be read, or is a damaged picture.
-        CurveError
-            If it does not hold three curves; for text, the message names the line.
-        """
-        from imharmony import curve_files
-
-        return curve_files.read(Path(path)).curves
-
-    def plot(
-        self,
-        composite: npt.NDArray[Any] | None = None,
-        mask: npt.NDArray[Any] | None = None,
-        *,
-        stages: "Sequence[Curves]" = (),
-    ) -> "Figure":
-        """Draw the curves, one panel per channel; needs the extra `plot`.
-
-        Parameters
-        ----------
-        composite, mask : ndarrays, optional
-            As for calling a `Harmonizer`. With both, the histograms of the two
-            regions are drawn behind the curves.
-        stages : sequence of Curves
-            One more row of panels each, such as `Result.stages`.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-            `savefig` writes it; a notebook shows it.
-
-        Raises
-        ------
-        UsageError
-            If matplotlib is not installed, or only one of composite and mask given.
-        ImageError, ShapeError
-            If an array is not as described.
-        """
-        from imharmony import curve_plots, photo
-
-        if (composite is None) != (mask is None):
-            raise UsageError("histograms need both composite and mask, got one of them")
-        histograms = None
-        if composite is not None and mask is not None:
-            image = photo.from_array(composite, name="composite")
-            mask_image = photo.mask_from_array(mask, size=(image.height, image.width))
-            histograms = curve_plots.measure(image, mask_image)
-        return curve_plots.draw(self, histograms=histograms, stages=stages)
 
     @property
     def is_monotone(self) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from imharmony.curve_fitting import fit_curves
+from imharmony.curves.fitting import fit_curves
 
 Pixels = npt.NDArray[Any]
 
