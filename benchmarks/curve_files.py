@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import Curves, Harmonizer, files, photo, rendering
+from imharmony import Curves, Harmonizer, rendering
 from imharmony.curve_files import write_curves
 from imharmony.errors import HarmonizeWarning
+from imharmony.images import files, photo
 
 Pixels = npt.NDArray[Any]
 

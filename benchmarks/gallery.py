@@ -17,8 +17,9 @@ import pyvips
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imharmony import Curves, Harmonizer, Result, curve_plots, files, photo
+from imharmony import Curves, Harmonizer, Result, curve_plots
 from imharmony.curve_plots import plot_curves
+from imharmony.images import files, photo
 from imharmony.labels import LABELS
 from imharmony.training.data.written import write_pairs
 

@@ -18,9 +18,10 @@ import numpy as np
 import pyvips
 import torch
 
-from imharmony import Harmonizer, photo
+from imharmony import Harmonizer
 from imharmony.evaluation.pairs import find_pairs
 from imharmony.evaluation.protocol import load_scene
+from imharmony.images import photo
 from imharmony.training.checkpoints import load_checkpoint
 
 

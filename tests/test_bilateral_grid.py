@@ -10,7 +10,7 @@ from imharmony import bilateral_grid
 from imharmony.bilateral_grid import NUM_KNOTS, BilateralGrid
 from imharmony.colors import BT709_LUMA
 from imharmony.errors import ShapeError, UsageError
-from imharmony.photo import Box, from_array, to_array
+from imharmony.images.photo import Box, from_array, to_array
 
 Pixels = npt.NDArray[Any]
 

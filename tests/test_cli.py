@@ -26,9 +26,10 @@ import pyvips
 import typer.main
 
 import imharmony
-from imharmony import cli, models, photo
-from imharmony.files import encode_photo, read_photo
+from imharmony import cli, models
 from imharmony.harmonizer import MODELS, Harmonizer
+from imharmony.images import photo
+from imharmony.images.files import encode_photo, read_photo
 from imharmony.networks import Network, Prediction
 from tests.onnx_files import write_picture_weights
 

@@ -15,11 +15,12 @@ import numpy.typing as npt
 import pytest
 
 import imharmony
-from imharmony import cli, curve_files, photo
+from imharmony import cli, curve_files
 from imharmony.curve_files import read_curves, write_curves
 from imharmony.curves import Curves
-from imharmony.files import encode_photo, read_photo
 from imharmony.harmonizer import MODELS, Harmonizer
+from imharmony.images import photo
+from imharmony.images.files import encode_photo, read_photo
 from tests.onnx_files import write_picture_weights
 
 Pixels = npt.NDArray[Any]

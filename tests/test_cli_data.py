@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imharmony import cli, files, photo
+from imharmony import cli
+from imharmony.images import files, photo
 
 
 @dataclass(frozen=True)

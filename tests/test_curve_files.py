@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from imharmony import curve_files, files, photo
+from imharmony import curve_files
 from imharmony.curve_files import Record, read_curves, write_curves
 from imharmony.curve_json import MAX_KNOTS, from_json, to_json
 from imharmony.curve_points import (
@@ -44,6 +44,7 @@ from imharmony.errors import (
     ImageError,
     UsageError,
 )
+from imharmony.images import files, photo
 
 Array = npt.NDArray[np.floating[Any]]
 

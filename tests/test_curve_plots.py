@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
-from imharmony import curve_plots, photo
+from imharmony import curve_plots
 from imharmony.curve_plots import BIN_LEVELS, Histograms, measure, plot_curves
 from imharmony.curves import Curves
 from imharmony.errors import ShapeError, UsageError
+from imharmony.images import photo
 
 Pixels = npt.NDArray[Any]
 Array = npt.NDArray[np.float64]

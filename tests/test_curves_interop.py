@@ -16,10 +16,11 @@ import numpy.typing as npt
 import pytest
 import pyvips
 
-from imharmony import files, photo, rendering
+from imharmony import rendering
 from imharmony.curve_files import read_curves, write_curves
 from imharmony.curves import Curves
 from imharmony.errors import HarmonizeWarning
+from imharmony.images import files, photo
 
 pytestmark = pytest.mark.interop
 

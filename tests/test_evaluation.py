@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pytest
 
 import imharmony
-from imharmony import files, photo
 from imharmony.errors import HarmonizeWarning, ImageError, ShapeError, UsageError
 from imharmony.evaluation.methods import (
     BASELINES,
@@ -34,6 +33,7 @@ from imharmony.evaluation.protocol import (
 )
 from imharmony.evaluation.scoring import Score, score_pairs
 from imharmony.harmonizer import MODELS, Harmonizer
+from imharmony.images import files, photo
 from tests.onnx_files import write_picture_weights
 
 UInt8Array = npt.NDArray[np.uint8]

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imharmony import cli, files, photo
+from imharmony import cli
 from imharmony.evaluation.protocol import PROTOCOLS
 from imharmony.evaluation.study import Study
+from imharmony.images import files, photo
 from tests.onnx_files import write_picture_weights
 
 Run = Callable[..., tuple[int, str, str]]

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from imharmony import files, photo
 from imharmony.errors import UsageError
 from imharmony.evaluation.interchange import COLUMNS, read_table, write_table
 from imharmony.evaluation.methods import BASELINES, collect_methods
@@ -40,6 +39,7 @@ from imharmony.evaluation.tables import (
     published_rows,
     to_markdown,
 )
+from imharmony.images import files, photo
 
 # Double precision.
 ROUNDING = 1e-9

@@ -23,9 +23,9 @@ from imharmony.errors import (
     WeightsError,
 )
 from imharmony.harmonizer import MODELS, Harmonizer, Result, harmonize
+from imharmony.images.photo import from_array, mask_from_array, to_array
 from imharmony.labels import LABELS
 from imharmony.networks import Network, Prediction
-from imharmony.photo import from_array, mask_from_array, to_array
 from imharmony.rendering import render
 from imharmony.thumbnails import Thumbnails
 

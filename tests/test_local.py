@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from tests.images.test_profiles import SPACES, decode, encode, icc_profile, with_profile
 
-from imharmony import models, photo, profiles, rendering
+from imharmony import models, rendering
 from imharmony.bilateral_grid import BilateralGrid
 from imharmony.colors import BT709_LUMA
 from imharmony.errors import HarmonizeWarning, UsageError, WeightsError
-from imharmony.files import read_mask, read_photo, write_photo
 from imharmony.harmonizer import Harmonizer
+from imharmony.images import photo, profiles
+from imharmony.images.files import read_mask, read_photo, write_photo
 from imharmony.networks import Network
 from tests.onnx_files import write_picture_weights
-from tests.test_profiles import SPACES, decode, encode, icc_profile, with_profile
 
 Pixels = npt.NDArray[Any]
 

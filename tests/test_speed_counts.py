@@ -11,15 +11,16 @@ import pytest
 import pyvips
 
 from imharmony import harmonizer as module
-from imharmony import photo, rendering, thumbnails
-from imharmony import pixels as pixels_module
+from imharmony import rendering, thumbnails
 from imharmony.benchmark.cases import Case, make_inputs
 from imharmony.benchmark.memory import STATUS, peak_mb
 from imharmony.curves import Curves
 from imharmony.errors import ImageError, ShapeError, UsageError
 from imharmony.harmonizer import MODELS, Harmonizer, harmonize
+from imharmony.images import photo
+from imharmony.images import pixels as pixels_module
+from imharmony.images.photo import Box, from_array, mask_box, mask_from_array, to_array
 from imharmony.networks import Network
-from imharmony.photo import Box, from_array, mask_box, mask_from_array, to_array
 from imharmony.rendering import render
 
 Pixels = npt.NDArray[Any]

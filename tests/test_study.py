@@ -20,7 +20,6 @@ import numpy as np
 import pytest
 
 import imharmony
-from imharmony import files, photo
 from imharmony.errors import UsageError
 from imharmony.evaluation.preference import (
     Choice,
@@ -30,6 +29,7 @@ from imharmony.evaluation.preference import (
 )
 from imharmony.evaluation.study import Study, Votes
 from imharmony.evaluation.study_server import HOST, StudyServer
+from imharmony.images import files, photo
 
 METHODS = ("input", "ours", "theirs")
 IMAGES = ("a", "b")

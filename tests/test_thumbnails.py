@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from imharmony import pixels as pixels_module
 from imharmony.errors import ImageError
-from imharmony.photo import from_array, mask_from_array
+from imharmony.images import pixels as pixels_module
+from imharmony.images.photo import from_array, mask_from_array
 from imharmony.thumbnails import Thumbnails, make_thumbnails
 
 Pixels = npt.NDArray[Any]

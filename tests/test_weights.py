@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from imharmony import Harmonizer, files, photo
+from imharmony import Harmonizer
 from imharmony.harmonizer import MODELS, WEIGHTS
+from imharmony.images import files, photo
 
 Pixels = npt.NDArray[Any]
 

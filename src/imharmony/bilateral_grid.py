@@ -16,7 +16,7 @@ import pyvips
 
 from imharmony.colors import BT709_LUMA
 from imharmony.errors import ShapeError, UsageError
-from imharmony.photo import FULL_SCALE, Box
+from imharmony.images.photo import FULL_SCALE, Box
 
 __all__ = ["NUM_KNOTS", "BilateralGrid"]
 
@@ -90,7 +90,7 @@ class BilateralGrid:
     >>> nodes = np.zeros((2, 2, 3, NUM_KNOTS + 3), np.float32)
     >>> nodes[:, 0, :, :NUM_KNOTS] = 0.2
     >>> grid = BilateralGrid((0, 0), (1, 4), nodes)
-    >>> from imharmony.photo import from_array, to_array
+    >>> from imharmony.images.photo import from_array, to_array
     >>> gray = from_array(np.full((1, 4), 100, np.uint8))
     >>> to_array(grid.recolor(gray, Box(0, 0, 1, 4))).ravel().tolist()
     [145, 132, 119, 106]
@@ -159,7 +159,7 @@ class BilateralGrid:
         >>> grid = BilateralGrid.fit(
         ...     before, before / 2, np.ones((16, 16)), box=box, size=(64, 64)
         ... )
-        >>> from imharmony.photo import from_array, to_array
+        >>> from imharmony.images.photo import from_array, to_array
         >>> photo = from_array(np.full((64, 64, 3), 120, np.uint8))
         >>> np.unique(to_array(grid.recolor(photo, box))).tolist()
         [60]

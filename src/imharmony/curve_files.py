@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from imharmony import curve_points, curve_tables, targets
+from imharmony import curve_points, curve_tables, writing
 from imharmony.curve_json import Record, from_json, to_json
 from imharmony.curves import Curves
 from imharmony.errors import (
@@ -291,7 +291,7 @@ def write_record(
     """
     kind = choose_kind(target, kind=kind)
     curve_tables.check_size(kind, size)
-    targets.check_target(target, SUFFIXES[kind], overwrite=overwrite)
+    writing.check_target(target, SUFFIXES[kind], overwrite=overwrite)
     if kind == "plot":
         from imharmony import curve_plots
 
@@ -299,7 +299,7 @@ def write_record(
     else:
         data = encode(record, kind, size=size)
         warn_of_cost(record.curves, data, name=str(target))
-    with targets.replace_whole(target, overwrite=overwrite) as file:
+    with writing.replace_whole(target, overwrite=overwrite) as file:
         file.write(data)
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import photo, profiles
 from imharmony.curves import CHANNELS, Curves
 from imharmony.errors import ShapeError, UsageError
+from imharmony.images import photo, profiles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -199,7 +199,7 @@ def to_hald(curves: Curves, *, size: int = HALD_SIZE) -> bytes:
     >>> to_hald(Curves.identity(), size=4)[1:4]
     b'PNG'
     """
-    from imharmony import files, photo
+    from imharmony.images import files, photo
 
     check_size("hald", size)
     table = resample(curves, size).knots_y
@@ -228,7 +228,7 @@ def from_hald(data: bytes, *, name: str) -> Curves:
     >>> from_hald(to_hald(Curves.identity(), size=16), name="look.png")
     Curves(16 knots, monotone, mid gray -> 0.50 0.50 0.50)
     """
-    from imharmony import files, photo
+    from imharmony.images import files, photo
 
     if not data.startswith(PNG_HEAD) or len(data) < 24:
         raise CurveError(f"{name}: expected a PNG, got {data[:8]!r} and so on")

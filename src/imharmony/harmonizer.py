@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import photo, rendering, repainting
+from imharmony import rendering, repainting
 from imharmony.bilateral_grid import BilateralGrid
 from imharmony.curves import Curves, fitting
 from imharmony.errors import (
@@ -19,8 +19,9 @@ from imharmony.errors import (
     ShapeError,
     UsageError,
 )
+from imharmony.images import photo
+from imharmony.images.mask_check import EMPTY, FULL, judge_mask
 from imharmony.labels import label_index
-from imharmony.mask_check import EMPTY, FULL, judge_mask
 from imharmony.models import DEFAULT_MODEL, MODELS, OPTIONAL_MODELS, WEIGHTS, weights_of
 from imharmony.networks import Contract, Network
 from imharmony.results import FittedCurves, ImageArray, Predicted, Result

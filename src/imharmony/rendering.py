@@ -9,11 +9,11 @@ import threading
 import numpy as np
 import pyvips
 
-from imharmony import profiles
 from imharmony.bilateral_grid import BilateralGrid
 from imharmony.curves import Curves
 from imharmony.errors import ShapeError
-from imharmony.photo import (
+from imharmony.images import profiles
+from imharmony.images.photo import (
     FULL_SCALE,
     as_format,
     from_array,
@@ -22,13 +22,7 @@ from imharmony.photo import (
     split_alpha,
     straighten,
 )
-from imharmony.pixels import (
-    STRIP_BYTES,
-    Box,
-    PixelArray,
-    pixels_of,
-    to_array,
-)
+from imharmony.images.pixels import STRIP_BYTES, Box, PixelArray, pixels_of, to_array
 from imharmony.threads import share_out
 
 __all__ = ["render", "render_into"]
@@ -78,7 +72,7 @@ def render(
 
     Examples
     --------
-    >>> from imharmony.photo import mask_from_array
+    >>> from imharmony.images.photo import mask_from_array
     >>> knots = np.array([0.0, 0.5, 1.0])
     >>> brighter = Curves((knots,) * 3, (np.array([0.0, 0.8, 1.0]),) * 3)
     >>> photo = from_array(np.full((1, 2, 3), 0.5, dtype=np.float32))

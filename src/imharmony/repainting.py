@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
+from imharmony.images.photo import Box
 from imharmony.networks import Network
-from imharmony.photo import Box
 from imharmony.thumbnails import make_thumbnails
 
 __all__ = ["Repainted", "repaint", "unchanged"]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from imharmony.bilateral_grid import BilateralGrid
 from imharmony.curves import Curves
 from imharmony.errors import UsageError
-from imharmony.photo import Box
+from imharmony.images.photo import Box
 
 __all__ = ["FittedCurves", "ImageArray", "Predicted", "Result"]
 

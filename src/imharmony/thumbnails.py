@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import profiles
 from imharmony.errors import ImageError
-from imharmony.photo import (
+from imharmony.images import profiles
+from imharmony.images.photo import (
     FULL_SCALE,
     is_premultiplied,
     mask_box,
     split_alpha,
     straighten,
 )
-from imharmony.pixels import (
+from imharmony.images.pixels import (
     Box,
     PixelArray,
     is_streamed,
@@ -125,7 +125,7 @@ def make_thumbnails(
 
     Examples
     --------
-    >>> from imharmony.photo import from_array, mask_from_array
+    >>> from imharmony.images.photo import from_array, mask_from_array
     >>> photo = from_array(np.full((40, 60), 51, dtype=np.uint8))
     >>> mask = mask_from_array(np.eye(40, 60), size=(40, 60))
     >>> thumbnails = make_thumbnails(photo, mask, size=(8, 8))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from imharmony import files, photo
+from imharmony.images import files, photo
 
 COLUMNS = ["photo", "mask", "source", "semantic_label", "split", "foreground_ratio"]
 ROWS = [

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import pyvips
 
-from imharmony import files, photo
 from imharmony.errors import UsageError
 from imharmony.evaluation.pairs import Pair
+from imharmony.images import files, photo
 from imharmony.training.data import check
 from imharmony.training.data.check import (
     PUBLISHED,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from imharmony import files, photo
 from imharmony.errors import ImageError, UsageError
+from imharmony.images import files, photo
 from imharmony.training.data.iharmony4 import IHarmony4
 from imharmony.training.data.looks import UInt8Array
 

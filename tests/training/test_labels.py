@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from imharmony import files, photo
 from imharmony.errors import UsageError, WeightsError
 from imharmony.evaluation.pairs import Pair, find_pairs
+from imharmony.images import files, photo
 from imharmony.labels import LABELS
 from imharmony.training.data.labels import (
     Category,

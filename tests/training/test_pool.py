@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imharmony import files, photo
 from imharmony.errors import ShapeError, UsageError
+from imharmony.images import files, photo
 from imharmony.labels import LABELS
 from imharmony.training.data.pool import read_pool
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imharmony import files, photo
+from imharmony.images import files, photo
 from imharmony.training.data.looks import (
     UNTOUCHED,
     FloatArray,

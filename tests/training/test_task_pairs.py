@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from imharmony import files, photo
 from imharmony.errors import UsageError
+from imharmony.images import files, photo
 from imharmony.training.data.iharmony4 import IHarmony4
 from imharmony.training.feed import open_sources
 from imharmony.training.settings import TrainSettings

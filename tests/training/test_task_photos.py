@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imharmony import files, photo
 from imharmony.errors import UsageError
+from imharmony.images import files, photo
 from imharmony.training.data.pool import read_pool
 from imharmony.training.data.synthesis import LookSettings, Synthesis
 from imharmony.training.feed import open_sources

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imharmony import files, photo
 from imharmony.errors import UsageError
 from imharmony.evaluation.pairs import find_pairs
+from imharmony.images import files, photo
 from imharmony.labels import LABELS
 from imharmony.training.data.check import check_files, check_pixels, sample_pairs
 from imharmony.training.data.iharmony4 import IHarmony4

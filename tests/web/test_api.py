@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from imharmony import Curves, compositing, curve_files, files, photo, rendering
+from imharmony import Curves, curve_files, rendering
 from imharmony.harmonizer import Harmonizer
+from imharmony.images import compositing, files, photo
 from imharmony.web import app as web_app
 from imharmony.web import schemas
 from imharmony.web.errors import STATUS

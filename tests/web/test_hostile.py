@@ -19,8 +19,8 @@ import pytest
 import uvicorn
 from starlette.requests import Request
 
-from imharmony import files, photo
 from imharmony.errors import WeightsError
+from imharmony.images import files, photo
 from imharmony.web import app as web_app
 from imharmony.web import server as web_server
 from imharmony.web import uploads

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from imharmony import Curves, compositing, curve_files, files, photo, rendering
+from imharmony import Curves, curve_files, rendering
 from imharmony.harmonizer import Harmonizer
+from imharmony.images import compositing, files, photo
 from tests.web.servers import EXAMPLES, Server, Start
 
 pytestmark = pytest.mark.browser

@@ -127,7 +127,7 @@ def write_inputs(case: Case, folder: Path) -> tuple[Path, Path, Path]:
     JPEG at quality 95 for 8 bit, TIFF with lossless compression for 16 bit; the mask
     is a PNG.
     """
-    from imharmony import files, photo
+    from imharmony.images import files, photo
 
     suffix = SUFFIXES[case.depth]
     composite, mask = folder / f"composite{suffix}", folder / "mask.png"

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import files, formats, photo, rendering, thumbnails
+from imharmony import rendering, thumbnails
 from imharmony.benchmark.cases import Case, make_inputs, write_inputs
 from imharmony.curves import Curves
 from imharmony.harmonizer import Harmonizer
+from imharmony.images import files, formats, photo
 
 __all__ = ["Times", "repeat", "throughput", "time_arrays", "time_files"]
 

@@ -89,8 +89,9 @@ def _main(job: dict[str, Any]) -> None:
 
 
 def _harmonize(case: Case, job: dict[str, Any]) -> None:
-    from imharmony import files, rendering
+    from imharmony import rendering
     from imharmony.harmonizer import Harmonizer
+    from imharmony.images import files
 
     harmonizer = Harmonizer(weights=job["weights"], num_threads=job["threads"])
     if job["work"] == "files":

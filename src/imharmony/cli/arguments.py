@@ -133,7 +133,7 @@ def read_photo(
     path: Path, *, max_pixels: int | None = None
 ) -> tuple["pyvips.Image", str]:
     """Open a photo; also say what error messages call it."""
-    from imharmony import files
+    from imharmony.images import files
 
     limit = files.MAX_PIXELS if max_pixels is None else max_pixels
     with show_progress("reading", 100) as advance:
@@ -151,8 +151,8 @@ def read_composite(
     max_pixels: int | None = None,
 ) -> tuple["pyvips.Image", "pyvips.Image"]:
     """Open a composite and its mask; without one, split off the composite's alpha."""
-    from imharmony import files, photo
     from imharmony.errors import ImageError
+    from imharmony.images import files, photo
 
     if mask is not None:
         with show_progress("reading", 100) as advance:
@@ -180,7 +180,7 @@ def read_mask(
     max_pixels: int | None = None,
 ) -> "pyvips.Image":
     """Open the mask of a photo."""
-    from imharmony import files
+    from imharmony.images import files
 
     with show_progress("reading the mask", None):
         return files.read_mask(
@@ -210,7 +210,8 @@ def check_outputs(
     suffixes: Sequence[str] | None = None,
 ) -> None:
     """Refuse before any work what could not be written after it."""
-    from imharmony import formats, targets
+    from imharmony import writing
+    from imharmony.images import formats
 
     # realpath: two names of one file, through a link or another folder.
     taken = {os.path.realpath(path) for path in inputs if path not in (None, PIPE)}
@@ -222,7 +223,7 @@ def check_outputs(
             raise UsageError(msg)
         taken.add(os.path.realpath(target))
         known = suffixes or tuple(formats.SUFFIXES)
-        targets.check_target(target, known, overwrite=overwrite)
+        writing.check_target(target, known, overwrite=overwrite)
 
 
 def write(
@@ -234,7 +235,7 @@ def write(
     overwrite: bool,
 ) -> None:
     """Write a picture to a file or to standard output, and say where it is."""
-    from imharmony import files
+    from imharmony.images import files
 
     if target == PIPE:
         suffix = "." + file_format.removeprefix(".")

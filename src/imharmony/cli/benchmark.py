@@ -78,7 +78,7 @@ def benchmark(
     Made-up pictures, array to array and file to file; the copy of the photo is the
     floor. All cases take about an hour. Let nothing else run meanwhile.
     """
-    from imharmony import curve_plots, targets
+    from imharmony import curve_plots, writing
     from imharmony.benchmark import cost_plots
     from imharmony.benchmark.cases import list_cases
     from imharmony.benchmark.record import Plan, measure
@@ -107,12 +107,12 @@ def benchmark(
         record = measure(plan, progress=advance)
     typer.echo(to_table(record))
     if output is not None:
-        with targets.replace_whole(output, overwrite=overwrite) as file:
+        with writing.replace_whole(output, overwrite=overwrite) as file:
             file.write((json.dumps(record, indent=2) + "\n").encode())
         typer.echo(f"written: {output}", err=True)
     if plot is not None:
         data = curve_plots.encode(cost_plots.draw(record), plot.suffix)
-        with targets.replace_whole(plot, overwrite=overwrite) as file:
+        with writing.replace_whole(plot, overwrite=overwrite) as file:
             file.write(data)
         typer.echo(f"written: {plot}", err=True)
 

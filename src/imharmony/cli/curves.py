@@ -89,7 +89,7 @@ def curves(
     overwrite: Overwrite = False,
 ) -> None:
     """Write the predicted color curves for other programs, or as a plot."""
-    from imharmony import curve_files, curve_plots, curve_tables, targets
+    from imharmony import curve_files, curve_plots, curve_tables, writing
     from imharmony.harmonizer import Harmonizer
     from imharmony.results import FittedCurves
 
@@ -152,7 +152,7 @@ def curves(
     if output == PIPE:
         write_to_pipe(data)
         return
-    with targets.replace_whole(output, overwrite=overwrite) as file:
+    with writing.replace_whole(output, overwrite=overwrite) as file:
         file.write(data)
     typer.echo(output)
 

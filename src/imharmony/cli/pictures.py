@@ -66,7 +66,7 @@ def harmonize(
     overwrite: Overwrite = False,
 ) -> None:
     """Recolor the foreground of a composite so that it fits its background."""
-    from imharmony import compositing, files
+    from imharmony.images import compositing, files
 
     outputs = {"output": output, "strip": strip}
     inputs = [composite, mask, background]
@@ -134,7 +134,7 @@ def paste(
     overwrite: Overwrite = False,
 ) -> None:
     """Place a cut-out on a background and harmonize it with the scene."""
-    from imharmony import compositing, files
+    from imharmony.images import compositing, files
 
     outputs = {"output": output, "composite": composite, "mask": mask}
     check_outputs(outputs, inputs=[cutout, background], overwrite=overwrite)

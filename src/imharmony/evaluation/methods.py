@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from imharmony import photo
 from imharmony.bilateral_grid import BilateralGrid
 from imharmony.errors import ImageError, UsageError
 from imharmony.evaluation.baselines import (
@@ -25,6 +24,7 @@ from imharmony.evaluation.metrics import (
 from imharmony.evaluation.pairs import Pair
 from imharmony.evaluation.protocol import Protocol, Scene, load_picture
 from imharmony.harmonizer import Harmonizer
+from imharmony.images import photo
 from imharmony.models import weights_of
 
 __all__ = [

@@ -15,10 +15,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from imharmony import files, photo
 from imharmony.errors import ImageError, UsageError
 from imharmony.evaluation.pairs import Pair
 from imharmony.evaluation.resampling import Resampling, one_bit, resample
+from imharmony.images import files, photo
 
 __all__ = [
     "DCCF_FULL", "DOVENET_256", "FULL", "HDNET_256", "IDIH_256", "OURS_256", "PCT_FULL",

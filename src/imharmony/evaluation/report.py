@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from imharmony import files, photo
 from imharmony.evaluation.methods import BASELINES, COMPOSITE, Method
 from imharmony.evaluation.metrics import Recoloring, cut
 from imharmony.evaluation.pairs import Pair
 from imharmony.evaluation.protocol import PROTOCOLS, Protocol, Scene, load_scene
 from imharmony.evaluation.scoring import Score
 from imharmony.evaluation.tables import Grid
+from imharmony.images import files, photo
 
 __all__ = ["rank_images", "render_tiles", "report"]
 

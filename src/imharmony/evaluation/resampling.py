@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from imharmony import photo
 from imharmony.errors import UsageError
+from imharmony.images import photo
 
 __all__ = ["Resampling", "not_installed", "one_bit", "resample"]
 

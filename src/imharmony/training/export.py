@@ -10,8 +10,8 @@ import onnx
 import torch
 from torch import Tensor
 
-from imharmony import files, photo
 from imharmony.errors import UsageError, WeightsError
+from imharmony.images import files, photo
 from imharmony.inference import runtime
 from imharmony.labels import LABELS
 from imharmony.networks import Contract

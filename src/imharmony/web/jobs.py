@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from imharmony import compositing, curve_files, files, formats, photo, rendering
+from imharmony import curve_files, rendering
 from imharmony.errors import (
     HarmonizeWarning,
     ImageError,
@@ -16,6 +16,7 @@ from imharmony.errors import (
     WeightsError,
 )
 from imharmony.harmonizer import MODELS, Harmonizer, Predicted
+from imharmony.images import compositing, files, formats, photo
 from imharmony.web.messages import Answer, Job
 
 __all__ = ["check_has_curves", "load", "models", "place", "run"]
@@ -101,7 +102,7 @@ def place(
 
     Examples
     --------
-    >>> from imharmony.photo import from_array, to_array
+    >>> from imharmony.images.photo import from_array, to_array
     >>> halves = np.zeros((2, 4, 4), np.uint8)
     >>> halves[:, 2:] = 255
     >>> black = from_array(np.zeros((4, 4, 3), np.uint8))

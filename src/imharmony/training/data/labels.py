@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from imharmony import files, photo
 from imharmony.errors import UsageError, WeightsError
 from imharmony.evaluation.pairs import Pair
 from imharmony.evaluation.protocol import load_picture
+from imharmony.images import files, photo
 from imharmony.labels import LABELS
 
 __all__ = [

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from imharmony import files, photo
 from imharmony.errors import UsageError
+from imharmony.images import files, photo
 from imharmony.labels import LABELS
 
 __all__ = ["Example", "Pool", "read_pool"]

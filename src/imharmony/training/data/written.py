@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from imharmony import files, photo
 from imharmony.errors import UsageError
+from imharmony.images import files, photo
 from imharmony.labels import LABELS
 from imharmony.training.data.labels import LABELS_FILE, LabeledPair, write_labels
 from imharmony.training.data.looks import FloatArray, Look, UInt8Array

@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pytest
 import pyvips
 
-from imharmony import profiles
-from imharmony.compositing import paste
 from imharmony.curves import Curves
 from imharmony.errors import HarmonizeWarning
 from imharmony.harmonizer import Harmonizer
-from imharmony.photo import from_array, mask_from_array, to_array
+from imharmony.images import profiles
+from imharmony.images.compositing import paste
+from imharmony.images.photo import from_array, mask_from_array, to_array
 from imharmony.rendering import render
 from imharmony.thumbnails import make_thumbnails
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyvips
 
-from imharmony import profiles
 from imharmony.errors import ImageError, UsageError
-from imharmony.photo import (
+from imharmony.images import profiles
+from imharmony.images.photo import (
     FULL_SCALE,
     Box,
     PixelArray,

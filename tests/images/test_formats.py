@@ -11,12 +11,12 @@ import pytest
 import pyvips
 import tifftools
 
-from imharmony import files
 from imharmony.curves import Curves
 from imharmony.errors import DecodeError, HarmonizeWarning, UsageError
-from imharmony.files import encode_photo, read_mask, read_photo, write_photo
-from imharmony.formats import jpeg_quality, sniff
-from imharmony.photo import from_array, mask_from_array, to_array
+from imharmony.images import files
+from imharmony.images.files import encode_photo, read_mask, read_photo, write_photo
+from imharmony.images.formats import jpeg_quality, sniff
+from imharmony.images.photo import from_array, mask_from_array, to_array
 from imharmony.rendering import render
 from imharmony.thumbnails import make_thumbnails
 
@@ -130,7 +130,7 @@ def test_bigtiff_stays_bigtiff(bigtiff: bool, head: bytes) -> None:
 
 
 def test_output_too_large_for_a_plain_tiff_becomes_a_bigtiff() -> None:
-    from imharmony.formats import saver
+    from imharmony.images.formats import saver
 
     huge = pyvips.Image.black(40_000, 40_000, bands=3).copy(interpretation="srgb")
     assert saver(huge, ".tif", None, "huge.tif")[1]["bigtiff"] is True

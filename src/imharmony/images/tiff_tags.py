@@ -18,8 +18,8 @@ import pyvips
 import tifftools
 
 from imharmony.errors import HarmonizeWarning
-from imharmony.formats import BIGTIFF_FIELD, COMPRESSION_FIELD, TIFF_COMPRESSIONS
-from imharmony.photo import PREMULTIPLIED, is_premultiplied
+from imharmony.images.formats import BIGTIFF_FIELD, COMPRESSION_FIELD, TIFF_COMPRESSIONS
+from imharmony.images.photo import PREMULTIPLIED, is_premultiplied
 
 __all__ = ["Tags", "finish", "needs_finish", "read_tags"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyvips
 
 from imharmony.errors import HarmonizeWarning, ImageError, ShapeError
-from imharmony.pixels import (
+from imharmony.images.pixels import (
     STRIP_BYTES,
     ArrayImage,
     Box,

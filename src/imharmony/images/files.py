@@ -18,7 +18,7 @@ from imharmony.errors import (
     ImageError,
     ShapeError,
 )
-from imharmony.formats import (
+from imharmony.images.formats import (
     HEAD_BYTES,
     QUALITY_FIELD,
     SUFFIXES,
@@ -26,7 +26,7 @@ from imharmony.formats import (
     saver,
     sniff,
 )
-from imharmony.photo import (
+from imharmony.images.photo import (
     FULL_SCALE,
     GRAY_NAMES,
     RGB_NAMES,
@@ -37,8 +37,8 @@ from imharmony.photo import (
     stretch,
     tag,
 )
-from imharmony.pixels import STREAM_BYTES
-from imharmony.targets import check_target, draft, replace_whole
+from imharmony.images.pixels import STREAM_BYTES
+from imharmony.writing import check_target, draft, replace_whole
 
 __all__ = [
     "MAX_PIXELS",
@@ -104,7 +104,7 @@ def read_photo(
     Examples
     --------
     >>> import numpy as np
-    >>> from imharmony.photo import from_array, to_array
+    >>> from imharmony.images.photo import from_array, to_array
     >>> pixels = np.zeros((2, 3, 3), dtype=np.uint8)
     >>> to_array(read_photo(encode_photo(from_array(pixels), ".png"))).shape
     (2, 3, 3)
@@ -121,7 +121,7 @@ def read_photo(
             msg = f"{name}: {image.get_n_pages()} pages; only the first is used"
             warnings.warn(msg, HarmonizeWarning, stacklevel=2)
         if kind == "tiff":
-            from imharmony import tiff_tags
+            from imharmony.images import tiff_tags
 
             tags = tiff_tags.read_tags(source, name)
             if tags is not None and tags.straight_file is not None:
@@ -191,7 +191,7 @@ def read_mask(
     Examples
     --------
     >>> import numpy as np
-    >>> from imharmony.photo import from_array
+    >>> from imharmony.images.photo import from_array
     >>> mask = from_array(np.array([[0, 1]], dtype=np.uint8))
     >>> read_mask(encode_photo(mask, ".png"), size=(1, 2)).numpy().tolist()
     [[0, 255]]
@@ -242,7 +242,7 @@ def read_pair(
     Examples
     --------
     >>> import numpy as np
-    >>> from imharmony.photo import from_array
+    >>> from imharmony.images.photo import from_array
     >>> file = encode_photo(from_array(np.array([[0, 255]], dtype=np.uint8)), ".png")
     >>> [image.width for image in read_pair(file, file)]
     [2, 2]
@@ -327,7 +327,7 @@ def write_photo(
     --------
     >>> import tempfile
     >>> import numpy as np
-    >>> from imharmony.photo import from_array
+    >>> from imharmony.images.photo import from_array
     >>> photo = from_array(np.zeros((2, 3, 3), dtype=np.uint8))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     target = Path(folder) / "black.png"
@@ -353,7 +353,7 @@ def write_photo(
             if not _needs_finish(image, target.suffix):
                 save(file)
             else:
-                from imharmony import tiff_tags
+                from imharmony.images import tiff_tags
 
                 with draft(target) as (plain, _):
                     save(plain)
@@ -383,7 +383,7 @@ def encode_photo(
     Examples
     --------
     >>> import numpy as np
-    >>> from imharmony.photo import from_array
+    >>> from imharmony.images.photo import from_array
     >>> photo = from_array(np.zeros((2, 3, 3), dtype=np.uint8))
     >>> encode_photo(photo, ".png")[1:4]
     b'PNG'
@@ -399,7 +399,7 @@ def encode_photo(
     encoded: bytes = stored.get("blob")
     if not _needs_finish(image, suffix):
         return encoded
-    from imharmony import tiff_tags
+    from imharmony.images import tiff_tags
 
     finished = io.BytesIO()
     tiff_tags.finish(image, io.BytesIO(encoded), finished)
@@ -409,7 +409,7 @@ def encode_photo(
 def _needs_finish(image: pyvips.Image, suffix: str) -> bool:
     if suffix.lower() not in _TIFF:
         return False
-    from imharmony import tiff_tags  # and tifftools: only where there is a TIFF
+    from imharmony.images import tiff_tags  # and tifftools: only where there is a TIFF
 
     return tiff_tags.needs_finish(image)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pyvips
 
-from imharmony.photo import Box
+from imharmony.images.photo import Box
 
 __all__ = ["EMPTY", "FULL", "INVERTED", "judge_mask"]
 

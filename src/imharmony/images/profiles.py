@@ -49,7 +49,7 @@ def is_srgb(photo: pyvips.Image) -> bool:
 
     Examples
     --------
-    >>> from imharmony.photo import from_array
+    >>> from imharmony.images.photo import from_array
     >>> photo = from_array(np.zeros((2, 3, 3), dtype=np.uint8))
     >>> is_srgb(photo), is_srgb(photo.icc_transform("p3"))
     (True, False)
@@ -96,7 +96,7 @@ def convert(photo: pyvips.Image, like: pyvips.Image) -> pyvips.Image:
 
     Examples
     --------
-    >>> from imharmony.photo import from_array
+    >>> from imharmony.images.photo import from_array
     >>> photo = from_array(np.zeros((2, 3, 3), dtype=np.uint8))
     >>> convert(photo, photo) is photo
     True

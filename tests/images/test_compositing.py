@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from imharmony.compositing import (
+from imharmony.errors import HarmonizeWarning, ImageError, UsageError
+from imharmony.images.compositing import (
     Length,
     Pasted,
     parse_length,
@@ -18,8 +19,7 @@ from imharmony.compositing import (
     paste,
     side_by_side,
 )
-from imharmony.errors import HarmonizeWarning, ImageError, UsageError
-from imharmony.photo import from_array, to_array
+from imharmony.images.photo import from_array, to_array
 
 Pixels = npt.NDArray[Any]
 

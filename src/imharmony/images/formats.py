@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import pyvips
 
 from imharmony.errors import UsageError
-from imharmony.targets import check_suffix
+from imharmony.writing import check_suffix
 
 __all__ = ["HEAD_BYTES", "SUFFIXES", "jpeg_quality", "saver", "sniff"]
 

@@ -115,7 +115,7 @@ def to_array(image: pyvips.Image) -> PixelArray:
 
     Examples
     --------
-    >>> from imharmony.photo import from_array
+    >>> from imharmony.images.photo import from_array
     >>> to_array(from_array(np.zeros((2, 3), dtype=np.uint8))).shape
     (2, 3, 1)
     """
@@ -133,7 +133,7 @@ def pixels_of(image: pyvips.Image, box: Box) -> PixelArray:
 
     Examples
     --------
-    >>> from imharmony.photo import from_array
+    >>> from imharmony.images.photo import from_array
     >>> pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     >>> pixels_of(from_array(pixels), Box(1, 2, 2, 1)).ravel().tolist()
     [6, 10]
@@ -152,7 +152,7 @@ def is_streamed(image: pyvips.Image) -> bool:
 
     Examples
     --------
-    >>> from imharmony.photo import from_array
+    >>> from imharmony.images.photo import from_array
     >>> is_streamed(from_array(np.zeros((2, 3), dtype=np.uint8)))
     False
     """
@@ -172,7 +172,7 @@ def strips_of(
 
     Examples
     --------
-    >>> from imharmony.photo import from_array
+    >>> from imharmony.images.photo import from_array
     >>> photo = from_array(np.zeros((1600, 2000, 3), np.uint8))
     >>> [strip.height for strip in strips_of(photo, Box(0, 0, 1600, 2000), multiple=8)]
     [696, 696, 208]

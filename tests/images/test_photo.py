@@ -24,14 +24,14 @@ from imharmony.errors import (
     ShapeError,
     UsageError,
 )
-from imharmony.files import (
+from imharmony.images.files import (
     encode_photo,
     read_mask,
     read_pair,
     read_photo,
     write_photo,
 )
-from imharmony.photo import (
+from imharmony.images.photo import (
     FULL_SCALE,
     Box,
     alpha_mask,
@@ -43,11 +43,9 @@ from imharmony.photo import (
     to_array,
     to_rgb,
 )
-from imharmony.pixels import (
-    pixels_of,
-)
+from imharmony.images.pixels import pixels_of
 from imharmony.rendering import render
-from imharmony.targets import check_target
+from imharmony.writing import check_target
 
 Pixels = npt.NDArray[Any]
 

@@ -1,0 +1,1 @@
+"""Pictures as arrays and files: pixels, profiles, formats, masks, compositing."""
