@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import Curves, Harmonizer, rendering
-from imharmony.curve_files import write_curves
+from imharmony import Curves, Harmonizer
+from imharmony.curve_files.files import write_curves
 from imharmony.errors import HarmonizeWarning
 from imharmony.images import files, photo
+from imharmony.rendering.render import render
 
 Pixels = npt.NDArray[Any]
 
@@ -57,10 +58,10 @@ def deepen(pixels: Pixels) -> Pixels:
     return wide.astype(np.uint16)
 
 
-def render(pixels: Pixels, curves: Curves) -> Pixels:
+def recolor(pixels: Pixels, curves: Curves) -> Pixels:
     """Recolor all of a photo by our own rendering."""
     whole = pyvips.Image.black(pixels.shape[1], pixels.shape[0]).invert()
-    return photo.to_array(rendering.render(photo.from_array(pixels), whole, curves))
+    return photo.to_array(render(photo.from_array(pixels), whole, curves))
 
 
 def apply(picture: Path, path: Path, graph: str, shape: Any, depth: int) -> Pixels:
@@ -101,7 +102,7 @@ def main() -> None:
                     *(folder / f"photo{depth}.png", folder / name, graph),
                     *(sample.shape, depth),
                 )
-                ours = render(sample, curves)
+                ours = recolor(sample, curves)
                 steps = np.abs(theirs.astype(float) - ours) * 255 / (2**depth - 1)
                 cells.append(f"{steps.max():.3f}, {steps.mean():.3f}")
             print(f"| `{name}` | {program} | {cells[0]} | {cells[1]} |")

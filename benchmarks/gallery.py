@@ -17,8 +17,9 @@ import pyvips
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imharmony import Curves, Harmonizer, Result, curve_plots
-from imharmony.curve_plots import plot_curves
+from imharmony import Curves, Harmonizer, Result
+from imharmony.curve_files import plots
+from imharmony.curve_files.plots import plot_curves
 from imharmony.images import files, photo
 from imharmony.labels import LABELS
 from imharmony.training.data.written import write_pairs
@@ -55,7 +56,7 @@ def show(axes: Axes, picture: Pixels, title: str = "") -> None:
 def show_curves(axes: Axes, curves: Curves) -> None:
     """Draw three curves in one small panel."""
     axes.plot([0, 1], [0, 1], color="#555555", linewidth=0.6, linestyle=":")
-    channels = zip(curves.knots_x, curves.knots_y, curve_plots.COLORS, strict=True)
+    channels = zip(curves.knots_x, curves.knots_y, plots.COLORS, strict=True)
     for x, y, color in channels:
         axes.plot(x, y, color=color, linewidth=1.3)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=[], yticks=[])
@@ -168,7 +169,7 @@ def training(log: Path) -> Figure:
 
 def write(figure: Figure, path: Path) -> None:
     """Write a figure small: JPEG for photographs, a PNG of few colors for plots."""
-    data = curve_plots.encode(figure)
+    data = plots.encode(figure)
     picture = pyvips.Image.new_from_buffer(data, "").flatten(background=255)
     if path.suffix == ".jpg":
         picture.write_to_file(path, Q=80, strip=True)

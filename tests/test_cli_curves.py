@@ -16,7 +16,7 @@ import pytest
 
 import imharmony
 from imharmony import cli, curve_files
-from imharmony.curve_files import read_curves, write_curves
+from imharmony.curve_files.files import read_curves, write_curves
 from imharmony.curves import Curves
 from imharmony.harmonizer import MODELS, Harmonizer
 from imharmony.images import photo

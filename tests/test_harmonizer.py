@@ -26,7 +26,7 @@ from imharmony.harmonizer import MODELS, Harmonizer, Result, harmonize
 from imharmony.images.photo import from_array, mask_from_array, to_array
 from imharmony.labels import LABELS
 from imharmony.networks import Network, Prediction
-from imharmony.rendering import render
+from imharmony.rendering.render import render
 from imharmony.thumbnails import Thumbnails
 
 Pixels = npt.NDArray[Any]

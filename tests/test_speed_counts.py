@@ -11,7 +11,7 @@ import pytest
 import pyvips
 
 from imharmony import harmonizer as module
-from imharmony import rendering, thumbnails
+from imharmony import thumbnails
 from imharmony.benchmark.cases import Case, make_inputs
 from imharmony.benchmark.memory import STATUS, peak_mb
 from imharmony.curves import Curves
@@ -21,7 +21,8 @@ from imharmony.images import photo
 from imharmony.images import pixels as pixels_module
 from imharmony.images.photo import Box, from_array, mask_box, mask_from_array, to_array
 from imharmony.networks import Network
-from imharmony.rendering import render
+from imharmony.rendering import render as render_module
+from imharmony.rendering.render import render, render_into
 
 Pixels = npt.NDArray[Any]
 
@@ -177,7 +178,7 @@ def test_rendering_into_an_array_reads_only_the_box(
     out = large[0].copy()
 
     def work() -> None:
-        rendering.render_into(out, composite.image, mask.image, changing(), box=BOX)
+        render_into(out, composite.image, mask.image, changing(), box=BOX)
 
     assert composite.passes(work) <= BOX_SHARE + SLACK
     assert mask.passes(work) <= BOX_SHARE + SLACK
@@ -222,9 +223,9 @@ def test_strips_share_one_table(
         return table(self, dtype)
 
     monkeypatch.setattr(Curves, "table", note)
-    monkeypatch.setattr(rendering, "_PART_BYTES", 1000)
+    monkeypatch.setattr(render_module, "_PART_BYTES", 1000)
     out = pixels.copy()
-    rendering.render_into(out, image, mask_image, changing(), box=mask_box(mask_image))
+    render_into(out, image, mask_image, changing(), box=mask_box(mask_image))
     assert len(asked) == 1
 
 
@@ -274,15 +275,15 @@ def resident_mb() -> float:
 def test_rendering_into_an_array_is_rendering(
     dtype: str, num_channels: int, strip_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rendering, "STRIP_BYTES", strip_bytes)
-    monkeypatch.setattr(rendering, "_PART_BYTES", strip_bytes)
+    monkeypatch.setattr(render_module, "STRIP_BYTES", strip_bytes)
+    monkeypatch.setattr(render_module, "_PART_BYTES", strip_bytes)
     pixels = scene(dtype, num_channels)
     mask = soft_mask()
     mask[30:60, 40:70] = np.random.default_rng(1).integers(0, 256, (30, 30))
     images = from_array(pixels), from_array(mask)
     expected = to_array(render(*images, changing()))
     out = pixels.copy()
-    rendering.render_into(out, *images, changing(), box=mask_box(images[1]))
+    render_into(out, *images, changing(), box=mask_box(images[1]))
     np.testing.assert_array_equal(out, expected)
     assert (out != pixels).any()
 
@@ -296,7 +297,7 @@ def test_boxes_with_an_odd_number_of_values_are_rendered(
     mask[20 : 20 + size[0], 31 : 31 + size[1]] = 200
     images = from_array(pixels), from_array(mask)
     out = pixels.copy()
-    rendering.render_into(out, *images, changing(), box=mask_box(images[1]))
+    render_into(out, *images, changing(), box=mask_box(images[1]))
     np.testing.assert_array_equal(out, to_array(render(*images, changing())))
 
 

@@ -28,7 +28,7 @@ BASE_INSTALL = {"numpy", "onnxruntime", "pyvips", "tifftools", "typer", "rich"}
 WEB = {"fastapi", "starlette", "pydantic", "uvicorn", "h11", "python_multipart"}
 EXTRAS = {
     "cost_plots.py": {"matplotlib"},
-    "curve_plots.py": {"matplotlib"},
+    "plots.py": {"matplotlib"},
     "curves.py": {"matplotlib"},
     "cloning.py": {"cv2"},
     "resampling.py": {"cv2", "PIL"},

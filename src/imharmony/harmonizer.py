@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import rendering, repainting
-from imharmony.bilateral_grid import BilateralGrid
+from imharmony import repainting
 from imharmony.curves import Curves, fitting
 from imharmony.errors import (
     CurveError,
@@ -24,6 +23,8 @@ from imharmony.images.mask_check import EMPTY, FULL, judge_mask
 from imharmony.labels import label_index
 from imharmony.models import DEFAULT_MODEL, MODELS, OPTIONAL_MODELS, WEIGHTS, weights_of
 from imharmony.networks import Contract, Network
+from imharmony.rendering.bilateral_grid import BilateralGrid
+from imharmony.rendering.render import render_into
 from imharmony.results import FittedCurves, ImageArray, Predicted, Result
 from imharmony.thumbnails import make_thumbnails
 
@@ -174,7 +175,7 @@ class Harmonizer:
         strength: float = 1.0,
         background: pyvips.Image | None = None,
     ) -> Predicted:
-        """Predict the change of an opened photo; `rendering.render` applies it.
+        """Predict the change of an opened photo; `render.render` applies it.
 
         Parameters
         ----------
@@ -276,9 +277,7 @@ class Harmonizer:
             out = np.empty(composite.shape, composite.dtype.newbyteorder("="))
         if not _is_same(out, composite):
             np.copyto(out, composite)
-        rendering.render_into(
-            out, image, mask_image, predicted.transform, box=predicted.box
-        )
+        render_into(out, image, mask_image, predicted.transform, box=predicted.box)
         return Result(**vars(predicted), image=out)
 
     def _predict(

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from imharmony.bilateral_grid import BilateralGrid
 from imharmony.curves import Curves
 from imharmony.errors import UsageError
 from imharmony.images.photo import Box
+from imharmony.rendering.bilateral_grid import BilateralGrid
 
 __all__ = ["FittedCurves", "ImageArray", "Predicted", "Result"]
 

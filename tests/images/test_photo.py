@@ -44,7 +44,7 @@ from imharmony.images.photo import (
     to_rgb,
 )
 from imharmony.images.pixels import pixels_of
-from imharmony.rendering import render
+from imharmony.rendering.render import render
 from imharmony.writing import check_target
 
 Pixels = npt.NDArray[Any]

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from imharmony import Curves, curve_files, rendering
+from imharmony import Curves, curve_files
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import compositing, files, photo
+from imharmony.rendering.render import render
 from imharmony.web import app as web_app
 from imharmony.web import schemas
 from imharmony.web.errors import STATUS
@@ -77,7 +78,7 @@ def test_cutout_and_background_give_the_file_of_paste(
         scale=compositing.parse_length("65%"),
     )
     predicted = harmonizer.predict(pasted.composite, pasted.mask)
-    rendered = rendering.render(pasted.composite, pasted.mask, predicted.curves)
+    rendered = render(pasted.composite, pasted.mask, predicted.curves)
     assert answer.content == files.encode_photo(rendered, ".png")
 
 

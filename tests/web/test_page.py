@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from imharmony import Curves, curve_files, rendering
+from imharmony import Curves, curve_files
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import compositing, files, photo
+from imharmony.rendering.render import render
 from tests.web.servers import EXAMPLES, Server, Start
 
 pytestmark = pytest.mark.browser
@@ -151,7 +152,7 @@ def test_cutout_way_downloads_the_file_of_the_python_api(
         scale=compositing.parse_length("65%"),
     )
     curves = harmonizer.predict(pasted.composite, pasted.mask).curves
-    rendered = rendering.render(pasted.composite, pasted.mask, curves)
+    rendered = render(pasted.composite, pasted.mask, curves)
     assert download(page) == files.encode_photo(rendered, ".jpg")
 
 
@@ -161,7 +162,7 @@ def test_composite_way_downloads_the_file_of_the_python_api(
     use_composite(page)
     harmonize(page)
     image, mask = load_pair()
-    rendered = rendering.render(image, mask, harmonizer.predict(image, mask).curves)
+    rendered = render(image, mask, harmonizer.predict(image, mask).curves)
     assert download(page) == files.encode_photo(rendered, ".png")
 
 
@@ -174,7 +175,7 @@ def test_what_is_shown_is_what_the_python_api_gives(
     set_range(page, "#strength", strength)
     image, mask = load_pair()
     curves = harmonizer.predict(image, mask, strength=strength).curves
-    expected = photo.to_array(rendering.render(image, mask, curves))
+    expected = photo.to_array(render(image, mask, curves))
     np.testing.assert_array_equal(canvas(page, "after")[..., :3], expected)
     np.testing.assert_array_equal(
         photo.to_array(files.read_photo(download(page))), expected
@@ -401,7 +402,7 @@ def test_dragged_curve_shows_at_once_and_is_downloaded(page: Page) -> None:
 
     record = curve_files.read_record(download(page, "#download-curves"), name="c.json")
     image, mask = load_pair()
-    expected = photo.to_array(rendering.render(image, mask, record.curves))
+    expected = photo.to_array(render(image, mask, record.curves))
     np.testing.assert_array_equal(edited[..., :3], expected)
     np.testing.assert_array_equal(
         photo.to_array(files.read_photo(download(page))), expected

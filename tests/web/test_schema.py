@@ -10,7 +10,7 @@ from schemathesis.checks import CHECKS
 from schemathesis.transport.serialization import Binary
 
 from imharmony import Curves
-from imharmony.curve_files import Record, encode
+from imharmony.curve_files.files import Record, encode
 from imharmony.web.app import create_app
 from tests.web.servers import EXAMPLES, Server
 

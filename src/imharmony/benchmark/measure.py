@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import rendering, thumbnails
+from imharmony import thumbnails
 from imharmony.benchmark.cases import Case, make_inputs, write_inputs
 from imharmony.curves import Curves
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import files, formats, photo
+from imharmony.rendering.render import render, render_into
 
 __all__ = ["Times", "repeat", "throughput", "time_arrays", "time_files"]
 
@@ -108,7 +109,7 @@ def time_arrays(
             name: repeat(run, runs=runs, seconds=seconds) for name, run in rows.items()
         }
         times["render"] = repeat(
-            lambda: rendering.render_into(out, image, mask_image, curves, box=box),
+            lambda: render_into(out, image, mask_image, curves, box=box),
             runs=runs, seconds=seconds, prepare=lambda: np.copyto(out, composite),
         )  # fmt: skip
     return times
@@ -145,7 +146,7 @@ def time_files(
         def whole() -> None:
             opened = decode()
             predicted = harmonizer.predict(*opened)
-            rendered = rendering.render(*opened, predicted.curves, box=predicted.box)
+            rendered = render(*opened, predicted.curves, box=predicted.box)
             files.write_photo(rendered, target, overwrite=True)
 
         times = {"whole": repeat(whole, runs=runs, seconds=seconds)}
@@ -162,7 +163,7 @@ def time_files(
             "decode": decode,
             **_network_stages(harmonizer, image, mask_image, case),
             "render and encode": lambda: files.write_photo(
-                rendering.render(image, mask_image, curves), target, overwrite=True
+                render(image, mask_image, curves), target, overwrite=True
             ),
             "encode": lambda: files.write_photo(image, target, overwrite=True),
             "libvips alone": copy,

@@ -78,11 +78,12 @@ def benchmark(
     Made-up pictures, array to array and file to file; the copy of the photo is the
     floor. All cases take about an hour. Let nothing else run meanwhile.
     """
-    from imharmony import curve_plots, writing
+    from imharmony import writing
     from imharmony.benchmark import cost_plots
     from imharmony.benchmark.cases import list_cases
     from imharmony.benchmark.record import Plan, measure
     from imharmony.benchmark.table import to_table
+    from imharmony.curve_files import plots
 
     check_outputs(
         {"output": output}, inputs=[plot], overwrite=overwrite, suffixes=(".json",)
@@ -91,7 +92,7 @@ def benchmark(
         {"plot": plot}, inputs=[], overwrite=overwrite, suffixes=(".png", ".svg")
     )
     if plot is not None:
-        curve_plots.check_matplotlib()
+        plots.check_matplotlib()
     if quick:
         plan = Plan(
             list_cases([64], [8], [25], ["soft"]), model, weights, threads, runs=3,
@@ -111,7 +112,7 @@ def benchmark(
             file.write((json.dumps(record, indent=2) + "\n").encode())
         typer.echo(f"written: {output}", err=True)
     if plot is not None:
-        data = curve_plots.encode(cost_plots.draw(record), plot.suffix)
+        data = plots.encode(cost_plots.draw(record), plot.suffix)
         with writing.replace_whole(plot, overwrite=overwrite) as file:
             file.write(data)
         typer.echo(f"written: {plot}", err=True)

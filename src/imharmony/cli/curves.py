@@ -89,7 +89,8 @@ def curves(
     overwrite: Overwrite = False,
 ) -> None:
     """Write the predicted color curves for other programs, or as a plot."""
-    from imharmony import curve_files, curve_plots, curve_tables, writing
+    from imharmony import curve_files, writing
+    from imharmony.curve_files import plots, tables
     from imharmony.harmonizer import Harmonizer
     from imharmony.results import FittedCurves
 
@@ -101,9 +102,9 @@ def curves(
         overwrite=overwrite,
         suffixes=None if output == PIPE else curve_files.SUFFIXES[kind],
     )
-    curve_tables.check_size(kind, size)
+    tables.check_size(kind, size)
     if kind == "plot":
-        curve_plots.check_matplotlib()
+        plots.check_matplotlib()
     elif stages:
         raise UsageError("--stages is for plots; a .json holds all stages anyway")
     if inputs.count(PIPE) > 1:
@@ -130,13 +131,13 @@ def curves(
     say_what_was_found(predicted, label=label, strength=strength)
     if kind == "plot":
         with show_progress("counting", None):
-            histograms = curve_plots.measure(image, mask_image, background=other)
-        figure = curve_plots.draw(
+            histograms = plots.measure(image, mask_image, background=other)
+        figure = plots.draw(
             predicted.curves,
             histograms=histograms,
             stages=predicted.stages if stages else (),
         )
-        data = curve_plots.encode(figure, output.suffix or ".png")
+        data = plots.encode(figure, output.suffix or ".png")
     else:
         record = curve_files.Record(
             predicted.curves,
@@ -187,7 +188,7 @@ def apply(
     import pyvips
 
     from imharmony import curve_files
-    from imharmony.rendering import render
+    from imharmony.rendering.render import render
 
     inputs = [curves, photo, mask]
     check_outputs({"output": output}, inputs=inputs, overwrite=overwrite)

@@ -167,8 +167,8 @@ def _harmonize_opened(
     background: "pyvips.Image | None" = None,
 ) -> "pyvips.Image":
     """Predict, say what was used, render."""
-    from imharmony import rendering
     from imharmony.harmonizer import Harmonizer
+    from imharmony.rendering.render import render
 
     harmonizer = Harmonizer(model, weights=weights)
     with show_progress("looking", None):
@@ -176,4 +176,4 @@ def _harmonize_opened(
             image, mask, label=label, strength=strength, background=background
         )
     say_what_was_found(predicted, label=label, strength=strength)
-    return rendering.render(image, mask, predicted.transform, box=predicted.box)
+    return render(image, mask, predicted.transform, box=predicted.box)

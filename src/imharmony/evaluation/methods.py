@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from imharmony.bilateral_grid import BilateralGrid
 from imharmony.errors import ImageError, UsageError
 from imharmony.evaluation.baselines import (
     ceiling,
@@ -26,6 +25,7 @@ from imharmony.evaluation.protocol import Protocol, Scene, load_picture
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import photo
 from imharmony.models import weights_of
+from imharmony.rendering.bilateral_grid import BilateralGrid
 
 __all__ = [
     "BASELINES", "CEILING", "COMPOSITE", "MODEL", "ROWS", "Method", "choose_rows",

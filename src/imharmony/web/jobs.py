@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from imharmony import curve_files, rendering
+from imharmony import curve_files
 from imharmony.errors import (
     HarmonizeWarning,
     ImageError,
@@ -17,6 +17,7 @@ from imharmony.errors import (
 )
 from imharmony.harmonizer import MODELS, Harmonizer, Predicted
 from imharmony.images import compositing, files, formats, photo
+from imharmony.rendering.render import render
 from imharmony.web.messages import Answer, Job
 
 __all__ = ["check_has_curves", "load", "models", "place", "run"]
@@ -190,7 +191,7 @@ def _predict(job: Job, image: pyvips.Image, mask: pyvips.Image) -> Predicted:
 def _harmonize(job: Job) -> tuple[Path, str | None]:
     image, mask, name = _open(job, is_mask_needed=True)
     predicted = _predict(job, image, mask)
-    rendered = rendering.render(image, mask, predicted.curves, box=predicted.box)
+    rendered = render(image, mask, predicted.curves, box=predicted.box)
     return _write(job, rendered, name), predicted.label
 
 
@@ -198,7 +199,7 @@ def _render(job: Job) -> tuple[Path, str | None]:
     record = curve_files.read_record(Path(job.files["curves"]), name="curves")
     image, mask, name = _open(job, is_mask_needed=job.options["alpha_mask"])
     curves = record.curves.blend(job.options["strength"])
-    return _write(job, rendering.render(image, mask, curves), name), None
+    return _write(job, render(image, mask, curves), name), None
 
 
 def _curves(job: Job) -> tuple[Path, str | None]:

@@ -10,8 +10,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from imharmony import curve_points, curve_tables, writing
-from imharmony.curve_json import Record, from_json, to_json
+from imharmony import writing
+from imharmony.curve_files import acv, cube, hald, tables
+from imharmony.curve_files.record import Record, from_json, to_json
 from imharmony.curves import Curves
 from imharmony.errors import (
     CurveError,
@@ -174,15 +175,15 @@ def encode(record: Record, kind: str, *, size: int | None = None) -> bytes:
     >>> encode(Record(Curves.identity()), "cube", size=2)[53:67]
     b'LUT_3D_SIZE 2\n'
     """
-    curve_tables.check_size(kind, size)
+    tables.check_size(kind, size)
     if kind == "json":
         return to_json(record).encode()
     if kind == "cube":
-        return curve_tables.to_cube(record.curves, size=size).encode()
+        return cube.to_cube(record.curves, size=size).encode()
     if kind == "hald":
-        size = curve_tables.HALD_SIZE if size is None else size
-        return curve_tables.to_hald(record.curves, size=size)
-    return curve_points.to_acv(record.curves)
+        size = hald.HALD_SIZE if size is None else size
+        return hald.to_hald(record.curves, size=size)
+    return acv.to_acv(record.curves)
 
 
 def read_record(source: Path | bytes, *, name: str | None = None) -> Record:
@@ -240,10 +241,10 @@ def read_record(source: Path | bytes, *, name: str | None = None) -> Record:
     if kind == "json":
         return from_json(_decode(data, name), name=name)
     if kind == "cube":
-        return Record(curve_tables.from_cube(_decode(data, name), name=name))
+        return Record(cube.from_cube(_decode(data, name), name=name))
     if kind == "hald":
-        return Record(curve_tables.from_hald(data, name=name))
-    return Record(curve_points.from_acv(data, name=name))
+        return Record(hald.from_hald(data, name=name))
+    return Record(acv.from_acv(data, name=name))
 
 
 def read_bytes(file: BinaryIO) -> bytes:
@@ -290,12 +291,12 @@ def write_record(
         As `warn_of_cost`.
     """
     kind = choose_kind(target, kind=kind)
-    curve_tables.check_size(kind, size)
+    tables.check_size(kind, size)
     writing.check_target(target, SUFFIXES[kind], overwrite=overwrite)
     if kind == "plot":
-        from imharmony import curve_plots
+        from imharmony.curve_files import plots
 
-        data = curve_plots.encode(curve_plots.draw(record.curves), target.suffix)
+        data = plots.encode(plots.draw(record.curves), target.suffix)
     else:
         data = encode(record, kind, size=size)
         warn_of_cost(record.curves, data, name=str(target))
@@ -329,7 +330,7 @@ def warn_of_cost(curves: Curves, data: bytes, *, name: str) -> None:
     levels = np.stack([np.arange(256) / 255] * 3, axis=-1)
     steps = 255 * np.abs(np.clip(curves(levels), 0, 1) - np.clip(kept(levels), 0, 1))
     if steps.max() > MAX_COST:
-        points = f"the format has {curve_points.MAX_POINTS} points per channel"
+        points = f"the format has {acv.MAX_POINTS} points per channel"
         hint = points if _recognize(data, name) == "acv" else "a larger size is closer"
         msg = (
             f"{name}: up to {steps.max():.1f} of 255 away from the curves, "
@@ -340,7 +341,7 @@ def warn_of_cost(curves: Curves, data: bytes, *, name: str) -> None:
 
 def _recognize(data: bytes, name: str) -> str:
     head = data[:1024].removeprefix(UTF8_MARK).lstrip()
-    if data.startswith(curve_tables.PNG_HEAD):
+    if data.startswith(hald.PNG_HEAD):
         return "hald"
     if head.startswith(b"{"):
         return "json"

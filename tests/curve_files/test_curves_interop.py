@@ -16,17 +16,17 @@ import numpy.typing as npt
 import pytest
 import pyvips
 
-from imharmony import rendering
-from imharmony.curve_files import read_curves, write_curves
+from imharmony.curve_files.files import read_curves, write_curves
 from imharmony.curves import Curves
 from imharmony.errors import HarmonizeWarning
 from imharmony.images import files, photo
+from imharmony.rendering.render import render
 
 pytestmark = pytest.mark.interop
 
 Pixels = npt.NDArray[Any]
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 HEIGHT, WIDTH = 214, 320  # half the example's size
 
 # Largest difference from our rendering, in steps of 1/255 (8 bit: whole steps).
@@ -85,7 +85,7 @@ class Sample:
     def rendered(self, curves: Curves) -> Pixels:
         whole = pyvips.Image.black(WIDTH, HEIGHT).invert()
         image = photo.from_array(self.pixels)
-        return photo.to_array(rendering.render(image, whole, curves))
+        return photo.to_array(render(image, whole, curves))
 
     def steps_off(self, ours: Pixels, theirs: Pixels) -> float:
         scale = 1 if self.depth == 8 else 257

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from imharmony import bilateral_grid
-from imharmony.bilateral_grid import NUM_KNOTS, BilateralGrid
 from imharmony.colors import BT709_LUMA
 from imharmony.errors import ShapeError, UsageError
 from imharmony.images.photo import Box, from_array, to_array
+from imharmony.rendering import bilateral_grid
+from imharmony.rendering.bilateral_grid import NUM_KNOTS, BilateralGrid
 
 Pixels = npt.NDArray[Any]
 

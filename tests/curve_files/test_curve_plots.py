@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
-from imharmony import curve_plots
-from imharmony.curve_plots import BIN_LEVELS, Histograms, measure, plot_curves
+from imharmony.curve_files import plots
+from imharmony.curve_files.plots import BIN_LEVELS, Histograms, measure, plot_curves
 from imharmony.curves import Curves
 from imharmony.errors import ShapeError, UsageError
 from imharmony.images import photo
@@ -114,7 +114,7 @@ def test_mask_of_another_size() -> None:
 def test_each_channel_has_its_curve() -> None:
     x = np.array([0.0, 1.0])
     curves = Curves((x, x, x), (x, x * 0.5, x * 0.25))
-    (row,) = panels(curve_plots.draw(curves))
+    (row,) = panels(plots.draw(curves))
     assert [curve_in(axes)[-1].tolist() for axes in row] == [
         [1, 1],
         [1, 0.5],
@@ -123,13 +123,13 @@ def test_each_channel_has_its_curve() -> None:
 
 
 def test_curve_is_drawn_as_it_is_rendered() -> None:
-    (row,) = panels(curve_plots.draw(hand_made((0, -1), (0.5, 0.5), (1, 2))))
+    (row,) = panels(plots.draw(hand_made((0, -1), (0.5, 0.5), (1, 2))))
     assert curve_in(row[0]).tolist() == [[0, 0], [0.5, 0.5], [1, 1]]
 
 
 def test_stages_are_rows_above_what_is_rendered() -> None:
     both = BRIGHTER.then(DARKER)
-    rows = panels(curve_plots.draw(both, stages=[BRIGHTER, DARKER]))
+    rows = panels(plots.draw(both, stages=[BRIGHTER, DARKER]))
     for row, curves in zip(rows, [BRIGHTER, DARKER, both], strict=True):
         np.testing.assert_array_equal(curve_in(row[0])[:, 1], curves.knots_y[0])
     names = [row[0].get_ylabel() for row in rows]
@@ -139,7 +139,7 @@ def test_stages_are_rows_above_what_is_rendered() -> None:
 def test_foreground_goes_from_one_stage_to_the_next() -> None:
     level = np.zeros((3, 256))
     level[:, 51] = 1  # 0.2; out of the first stage at 0.32, of the second at 0.192
-    figure = curve_plots.draw(
+    figure = plots.draw(
         BRIGHTER.then(DARKER),
         histograms=Histograms(level, level),
         stages=[BRIGHTER, DARKER],
@@ -157,16 +157,14 @@ def test_foreground_goes_from_one_stage_to_the_next() -> None:
 
 def test_empty_region_is_drawn_flat() -> None:
     nothing = np.zeros((3, 256))
-    figure = curve_plots.draw(BRIGHTER, histograms=Histograms(nothing, nothing))
+    figure = plots.draw(BRIGHTER, histograms=Histograms(nothing, nothing))
     bars = bars_in(panels(figure)[0][0])
     assert [heights.max() for heights in bars.values()] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(("suffix", "head"), [(".png", b"\x89PNG"), (".SVG", b"<?xml")])
 def test_same_plot_is_the_same_bytes(suffix: str, head: bytes) -> None:
-    once, again = (
-        curve_plots.encode(curve_plots.draw(BRIGHTER), suffix) for _ in range(2)
-    )
+    once, again = (plots.encode(plots.draw(BRIGHTER), suffix) for _ in range(2))
     assert once.startswith(head)
     assert once == again
 

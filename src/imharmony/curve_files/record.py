@@ -94,7 +94,8 @@ def from_json(text: str, *, name: str) -> Record:
     Raises
     ------
     CurveError
-        If the text is not such JSON; the message names `name` and the line.
+        If the text is not such JSON; the message names `name`, and the line
+        or the keys that lead to the value.
 
     Examples
     --------
@@ -103,8 +104,8 @@ def from_json(text: str, *, name: str) -> Record:
     True
     >>> from_json('{"format": "something"}', name="look.json")
     Traceback (most recent call last):
-    imharmony.errors.CurveError: look.json, line 1: format: expected \
-'imharmony-curves', got 'something'
+    imharmony.errors.CurveError: look.json: format: expected 'imharmony-curves', got \
+'something'
     """
     try:
         return _Document(text, name).record()
@@ -125,10 +126,10 @@ def _knots(curves: Curves) -> dict[str, list[list[float]]]:
 
 
 class _Document:
-    """Parsed JSON that knows on which line each value stands."""
+    """Parsed JSON; an error names the keys and indices that lead to the value."""
 
     def __init__(self, text: str, name: str) -> None:
-        self._text, self._name = text, name
+        self._name = name
         try:
             self._root = json.loads(text)
         except json.JSONDecodeError as error:
@@ -196,46 +197,9 @@ class _Document:
         return knots
 
     def _error(self, place: Place, expected: str, *got: Any) -> CurveError:
-        line = self._text.count("\n", 0, self._position(place)) + 1
         where = ".".join(map(str, place)) + ": " if place else ""
         detail = "".join(f", got {reprlib.repr(value)}" for value in got)
-        return CurveError(f"{self._name}, line {line}: {where}{expected}{detail}")
-
-    def _position(self, place: Place) -> int:
-        """Find where a value stands; one that is missing, where it is missing."""
-        position = self._skip_space(0)
-        for step in place:
-            inside = self._step_into(position, step)
-            if inside is None:
-                break
-            position = inside
-        return position
-
-    def _step_into(self, position: int, step: str | int) -> int | None:
-        """Find a member of the object or list that starts here; the last one wins."""
-        decode = json.JSONDecoder().raw_decode
-        is_object = self._text[position] == "{"
-        key: str | int = -1
-        found = None
-        position = self._skip_space(position + 1)
-        while self._text[position] not in "]}":
-            if is_object:
-                key, position = decode(self._text, position)
-                position = self._skip_space(self._skip_space(position) + 1)  # the colon
-            elif isinstance(key, int):
-                key += 1
-            if key == step:
-                found = position
-            _, position = decode(self._text, position)
-            position = self._skip_space(position)
-            if self._text[position] == ",":
-                position = self._skip_space(position + 1)
-        return found
-
-    def _skip_space(self, position: int) -> int:
-        while self._text[position : position + 1] in (" ", "\t", "\n", "\r"):
-            position += 1
-        return position
+        return CurveError(f"{self._name}: {where}{expected}{detail}")
 
 
 def _is_number(value: Any) -> bool:

@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.images.test_profiles import SPACES, decode, encode, icc_profile, with_profile
 
-from imharmony import models, rendering
-from imharmony.bilateral_grid import BilateralGrid
+from imharmony import models
 from imharmony.colors import BT709_LUMA
 from imharmony.errors import HarmonizeWarning, UsageError, WeightsError
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import photo, profiles
 from imharmony.images.files import read_mask, read_photo, write_photo
 from imharmony.networks import Network
+from imharmony.rendering import render as render_module
+from imharmony.rendering.bilateral_grid import BilateralGrid
+from imharmony.rendering.render import render
+from tests.images.test_profiles import SPACES, decode, encode, icc_profile, with_profile
 from tests.onnx_files import write_picture_weights
 
 Pixels = npt.NDArray[Any]
@@ -246,7 +248,7 @@ def test_colors_of_another_profile_are_changed_as_srgb(
         output_profile="p3", pcs="xyz", depth=depth
     )
     predicted = relight.predict(wide, mask)
-    rendered = rendering.render(wide, mask, predicted.transform)
+    rendered = render(wide, mask, predicted.transform)
     assert (rendered.format, rendered.bands) == (wide.format, 3)
     found = photo.to_array(profiles.to_srgb(rendered)) / 65535
     expected = scene("float32") * gradient(W)
@@ -262,7 +264,7 @@ def test_gray_with_a_profile_gets_the_luminance_of_the_change_in_srgb(
     image = photo.from_array((stored * 65535).astype(np.uint16))
     image = with_profile(image, icc_profile(SPACES["prophoto"], gray=True))
     mask = photo.mask_from_array(disc(), size=(H, W))
-    rendered = rendering.render(image, mask, relight.predict(image, mask).transform)
+    rendered = render(image, mask, relight.predict(image, mask).transform)
     assert rendered.bands == 1
     found = encode((photo.to_array(rendered) / 65535) ** SPACES["prophoto"].gamma)
     assert steps(found, gray * gradient(W)[:, :1], disc() == 255).max() < 2
@@ -283,7 +285,7 @@ def test_files_get_the_bytes_of_arrays(
     image = read_photo(tmp_path / "composite.tif")
     opened = read_mask(tmp_path / "mask.png", size=(H, W))
     predicted = relight.predict(image, opened)
-    rendered = rendering.render(image, opened, predicted.transform, box=predicted.box)
+    rendered = render(image, opened, predicted.transform, box=predicted.box)
     write_photo(rendered, tmp_path / "out.tif")
     found = photo.to_array(read_photo(tmp_path / "out.tif"))
     assert found.tobytes() == relight(composite, mask).image.tobytes()
@@ -293,7 +295,7 @@ def test_parts_of_a_large_photo_meet_without_a_seam(
     relight: Harmonizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = relight(scene(), disc()).image
-    monkeypatch.setattr(rendering, "STRIP_BYTES", 160 * 3 * 7)  # seven rows of the box
+    monkeypatch.setattr(render_module, "STRIP_BYTES", 160 * 3 * 7)
     assert relight(scene(), disc()).image.tobytes() == expected.tobytes()
 
 

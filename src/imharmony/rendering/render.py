@@ -9,7 +9,6 @@ import threading
 import numpy as np
 import pyvips
 
-from imharmony.bilateral_grid import BilateralGrid
 from imharmony.curves import Curves
 from imharmony.errors import ShapeError
 from imharmony.images import profiles
@@ -23,6 +22,7 @@ from imharmony.images.photo import (
     straighten,
 )
 from imharmony.images.pixels import STRIP_BYTES, Box, PixelArray, pixels_of, to_array
+from imharmony.rendering.bilateral_grid import BilateralGrid
 from imharmony.threads import share_out
 
 __all__ = ["render", "render_into"]

@@ -33,7 +33,6 @@ KNOTS_PER_LEVEL = 4
 # An error of half a step is that of rounding: more points would not show.
 GOOD_ENOUGH = 0.5
 MAX_SWEEPS = 20
-MAX_EXCHANGES = 8
 
 
 def natural_spline(x: FloatArray, y: FloatArray, at: FloatArray) -> FloatArray:
@@ -188,11 +187,6 @@ def _choose_points(heights: FloatArray) -> IntArray:
         if _errors(points[np.newaxis], heights).max() <= GOOD_ENOUGH:
             return points
         points = _improve(_with_worst(points, heights), heights)
-    for _ in range(MAX_EXCHANGES):
-        better = _exchange(points, heights)
-        if better is None:
-            break
-        points = better
     return points
 
 
@@ -203,18 +197,6 @@ def _with_worst(points: IntArray, heights: FloatArray) -> IntArray:
     worst = int(np.where(apart >= MIN_GAP, errors, -1).argmax())
     where = np.searchsorted(points[:, 0], worst)
     return np.insert(points, where, [worst, round(heights[worst])], axis=0)
-
-
-def _exchange(points: IntArray, heights: FloatArray) -> IntArray | None:
-    """Put a point that matters little where one is needed more, if there is such."""
-    inner = range(1, len(points) - 1)
-    fewer = np.array([np.delete(points, index, axis=0) for index in inner])
-    for index in _badness(fewer, heights).argsort()[:3]:
-        moved = _improve(_with_worst(fewer[index], heights), heights)
-        before, after = _badness(np.array([points, moved]), heights)
-        if after < before:
-            return moved
-    return None
 
 
 def _improve(points: IntArray, heights: FloatArray) -> IntArray:

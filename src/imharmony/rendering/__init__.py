@@ -1,0 +1,1 @@
+"""Transforms of color, applied within the mask of a photo."""
