@@ -26,11 +26,12 @@ import pyvips
 import typer.main
 
 import imharmony
-from imharmony import cli, models
+from imharmony import cli
 from imharmony.harmonizer import MODELS, Harmonizer
 from imharmony.images import photo
 from imharmony.images.files import encode_photo, read_photo
-from imharmony.networks import Network, Prediction
+from imharmony.inference import models
+from imharmony.inference.network import Network, Prediction
 from tests.onnx_files import write_picture_weights
 
 Pixels = npt.NDArray[Any]

@@ -24,10 +24,10 @@ from imharmony.errors import (
 )
 from imharmony.harmonizer import MODELS, Harmonizer, Result, harmonize
 from imharmony.images.photo import from_array, mask_from_array, to_array
+from imharmony.inference.network import Network, Prediction
+from imharmony.inference.thumbnails import Thumbnails
 from imharmony.labels import LABELS
-from imharmony.networks import Network, Prediction
 from imharmony.rendering.render import render
-from imharmony.thumbnails import Thumbnails
 
 Pixels = npt.NDArray[Any]
 

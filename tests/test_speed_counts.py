@@ -11,7 +11,6 @@ import pytest
 import pyvips
 
 from imharmony import harmonizer as module
-from imharmony import thumbnails
 from imharmony.benchmark.cases import Case, make_inputs
 from imharmony.benchmark.memory import STATUS, peak_mb
 from imharmony.curves import Curves
@@ -20,7 +19,8 @@ from imharmony.harmonizer import MODELS, Harmonizer, harmonize
 from imharmony.images import photo
 from imharmony.images import pixels as pixels_module
 from imharmony.images.photo import Box, from_array, mask_box, mask_from_array, to_array
-from imharmony.networks import Network
+from imharmony.inference import thumbnails
+from imharmony.inference.network import Network
 from imharmony.rendering import render as render_module
 from imharmony.rendering.render import render, render_into
 

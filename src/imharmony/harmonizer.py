@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import repainting
 from imharmony.curves import Curves, fitting
 from imharmony.errors import (
     CurveError,
@@ -20,13 +19,21 @@ from imharmony.errors import (
 )
 from imharmony.images import photo
 from imharmony.images.mask_check import EMPTY, FULL, judge_mask
+from imharmony.inference import repainting
+from imharmony.inference.contract import Contract
+from imharmony.inference.models import (
+    DEFAULT_MODEL,
+    MODELS,
+    OPTIONAL_MODELS,
+    WEIGHTS,
+    weights_of,
+)
+from imharmony.inference.network import Network
+from imharmony.inference.thumbnails import make_thumbnails
 from imharmony.labels import label_index
-from imharmony.models import DEFAULT_MODEL, MODELS, OPTIONAL_MODELS, WEIGHTS, weights_of
-from imharmony.networks import Contract, Network
 from imharmony.rendering.bilateral_grid import BilateralGrid
 from imharmony.rendering.render import render_into
 from imharmony.results import FittedCurves, ImageArray, Predicted, Result
-from imharmony.thumbnails import make_thumbnails
 
 __all__ = [
     "MODELS",

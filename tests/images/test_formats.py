@@ -17,8 +17,8 @@ from imharmony.images import files
 from imharmony.images.files import encode_photo, read_mask, read_photo, write_photo
 from imharmony.images.formats import jpeg_quality, sniff
 from imharmony.images.photo import from_array, mask_from_array, to_array
+from imharmony.inference.thumbnails import make_thumbnails
 from imharmony.rendering.render import render
-from imharmony.thumbnails import make_thumbnails
 
 Pixels = npt.NDArray[Any]
 

@@ -18,8 +18,8 @@ from imharmony.harmonizer import Harmonizer
 from imharmony.images import profiles
 from imharmony.images.compositing import paste
 from imharmony.images.photo import from_array, mask_from_array, to_array
+from imharmony.inference.thumbnails import make_thumbnails
 from imharmony.rendering.render import render
-from imharmony.thumbnails import make_thumbnails
 
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[Any]

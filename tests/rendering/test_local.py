@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from imharmony import models
 from imharmony.colors import BT709_LUMA
 from imharmony.errors import HarmonizeWarning, UsageError, WeightsError
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import photo, profiles
 from imharmony.images.files import read_mask, read_photo, write_photo
-from imharmony.networks import Network
+from imharmony.inference import models
+from imharmony.inference.network import Network
 from imharmony.rendering import render as render_module
 from imharmony.rendering.bilateral_grid import BilateralGrid
 from imharmony.rendering.render import render

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from imharmony.errors import UsageError, WeightsError
 from imharmony.inference import runtime
+from imharmony.inference.contract import Contract
+from imharmony.inference.network import Network
+from imharmony.inference.thumbnails import Thumbnails
 from imharmony.labels import LABELS
-from imharmony.networks import Contract, Network
-from imharmony.thumbnails import Thumbnails
 from imharmony.training import export as exporter
 from imharmony.training.checkpoints import save_checkpoint, sha256
 from imharmony.training.networks.s2crnet import (

@@ -10,7 +10,7 @@ import torch
 
 from imharmony.errors import WeightsError
 from imharmony.inference import runtime
-from imharmony.networks import Contract
+from imharmony.inference.contract import Contract
 from imharmony.training import export as exporter
 from imharmony.training.checkpoints import released_keys, save_checkpoint, sha256
 from imharmony.training.networks import hdnet

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony import thumbnails
 from imharmony.benchmark.cases import Case, make_inputs, write_inputs
 from imharmony.curves import Curves
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import files, formats, photo
+from imharmony.inference import thumbnails
 from imharmony.rendering.render import render, render_into
 
 __all__ = ["Times", "repeat", "throughput", "time_arrays", "time_files"]

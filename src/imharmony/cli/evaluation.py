@@ -93,7 +93,7 @@ def evaluate(
     from imharmony.evaluation.report import report
     from imharmony.evaluation.scoring import score_pairs
     from imharmony.evaluation.tables import protocol_tables, to_markdown
-    from imharmony.models import DEFAULT_MODEL
+    from imharmony.inference.models import DEFAULT_MODEL
 
     protocols = choose_protocols(protocol or ["full"])
     for chosen in protocols:

@@ -24,7 +24,7 @@ from imharmony.evaluation.pairs import Pair
 from imharmony.evaluation.protocol import Protocol, Scene, load_picture
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import photo
-from imharmony.models import weights_of
+from imharmony.inference.models import weights_of
 from imharmony.rendering.bilateral_grid import BilateralGrid
 
 __all__ = [

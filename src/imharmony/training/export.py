@@ -13,9 +13,9 @@ from torch import Tensor
 from imharmony.errors import UsageError, WeightsError
 from imharmony.images import files, photo
 from imharmony.inference import runtime
+from imharmony.inference.contract import Contract
+from imharmony.inference.thumbnails import make_thumbnails
 from imharmony.labels import LABELS
-from imharmony.networks import Contract
-from imharmony.thumbnails import make_thumbnails
 from imharmony.training.checkpoints import load_checkpoint, load_released, sha256
 from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork
 from imharmony.training.networks.hdnet import HDNET_VARIANTS, STRIDE

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from imharmony.networks import Contract
+from imharmony.inference.contract import Contract
 from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import Feed
 from imharmony.training.losses import mean_error, pixel_errors

@@ -6,7 +6,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from torch import Tensor, nn
 
-from imharmony.networks import Contract
+from imharmony.inference.contract import Contract
 from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import Feed
 from imharmony.training.settings import TrainSettings

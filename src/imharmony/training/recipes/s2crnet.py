@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from imharmony.inference.contract import Contract
 from imharmony.labels import LABELS
-from imharmony.networks import Contract
 from imharmony.training.checkpoints import load_trunk
 from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import Feed

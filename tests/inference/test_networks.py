@@ -14,9 +14,10 @@ import pytest
 from imharmony.errors import UsageError, WeightsError
 from imharmony.harmonizer import MODELS
 from imharmony.inference import runtime
+from imharmony.inference.contract import Contract
+from imharmony.inference.network import Network
+from imharmony.inference.thumbnails import Thumbnails
 from imharmony.labels import LABELS, label_index
-from imharmony.networks import Contract, Network
-from imharmony.thumbnails import Thumbnails
 from tests.onnx_files import (
     field,
     metadata,

@@ -9,7 +9,7 @@ import pytest
 from imharmony.errors import ImageError
 from imharmony.images import pixels as pixels_module
 from imharmony.images.photo import from_array, mask_from_array
-from imharmony.thumbnails import Thumbnails, make_thumbnails
+from imharmony.inference.thumbnails import Thumbnails, make_thumbnails
 
 Pixels = npt.NDArray[Any]
 

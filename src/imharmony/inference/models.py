@@ -6,7 +6,7 @@ from imharmony.errors import UsageError, WeightsError
 
 __all__ = ["DEFAULT_MODEL", "MODELS", "OPTIONAL_MODELS", "WEIGHTS", "weights_of"]
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parents[1] / "weights"
 MODELS = {"s2crnet-cs": WEIGHTS / "s2crnet-cs.onnx"}
 """Bundled models by name."""
 OPTIONAL_MODELS = {"hdnet-lite": WEIGHTS / "hdnet-lite.onnx"}

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pyvips
 
 from imharmony.images.photo import Box
-from imharmony.networks import Network
-from imharmony.thumbnails import make_thumbnails
+from imharmony.inference.network import Network
+from imharmony.inference.thumbnails import make_thumbnails
 
 __all__ = ["Repainted", "repaint", "unchanged"]
 
