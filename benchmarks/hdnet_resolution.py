@@ -19,8 +19,8 @@ import pyvips
 import torch
 
 from imharmony import Harmonizer
-from imharmony.evaluation.pairs import find_pairs
-from imharmony.evaluation.protocol import load_scene
+from imharmony.datasets.iharmony4 import find_pairs
+from imharmony.evaluation.protocols.protocol import load_scene
 from imharmony.images import photo
 from imharmony.training.checkpoints import load_checkpoint
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import pyvips
 
+from imharmony.datasets.iharmony4 import PairFiles
 from imharmony.errors import UsageError
-from imharmony.evaluation.pairs import Pair
 from imharmony.images import files, photo
 from imharmony.training.data import check
 from imharmony.training.data.check import (
@@ -335,7 +335,7 @@ def test_an_empty_mask_is_told(root: Path) -> None:
     [(0, range(10)), (99, range(10)), (1, [0]), (2, [0, 5]), (4, [0, 2, 5, 7])],
 )
 def test_a_sample_is_evenly_spread(count: int, indices: list[int]) -> None:
-    pairs = [Pair(str(i), "x", *[Path(str(i))] * 3) for i in range(10)]
+    pairs = [PairFiles(str(i), "x", *[Path(str(i))] * 3) for i in range(10)]
     row = check.Row("x", "train", complete=pairs)
     chosen = sample_pairs(Report(rows=[row, check.Row("x", "test")]), count)
     assert [int(pair.name) for _, pair in chosen] == list(indices)

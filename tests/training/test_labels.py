@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from imharmony.datasets.iharmony4 import PairFiles, find_pairs
 from imharmony.errors import UsageError, WeightsError
-from imharmony.evaluation.pairs import Pair, find_pairs
 from imharmony.images import files, photo
 from imharmony.labels import LABELS
 from imharmony.training.data.labels import (
@@ -265,7 +265,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def pairs(tmp_path: Path) -> list[Pair]:
+def pairs(tmp_path: Path) -> list[PairFiles]:
     """Two of HCOCO, of which COCO knows one, and one of HFlickr."""
     for subset, name in (
         ("HCOCO", "c196_1541299_1"),
@@ -290,7 +290,7 @@ def pairs(tmp_path: Path) -> list[Pair]:
 KNOWN = LabeledPair("HCOCO/composite_images/c196_1541299_1.png", "food", "cake", "coco")
 
 
-def test_coco_goes_before_the_parser(pairs: list[Pair], parser: Parser) -> None:
+def test_coco_goes_before_the_parser(pairs: list[PairFiles], parser: Parser) -> None:
     rows = list(label_pairs(pairs, annotations=ANNOTATIONS, parser=parser))
     assert rows == [
         KNOWN,
@@ -299,15 +299,15 @@ def test_coco_goes_before_the_parser(pairs: list[Pair], parser: Parser) -> None:
     ]
 
 
-def test_without_a_parser_others_have_no_label(pairs: list[Pair]) -> None:
+def test_without_a_parser_others_have_no_label(pairs: list[PairFiles]) -> None:
     rows = list(label_pairs(pairs, annotations=ANNOTATIONS))
     assert rows[0] == KNOWN
     assert [row.semantic_label for row in rows[1:]] == ["", ""]
 
 
-def test_names_of_other_sub_sets_are_no_coco_ids(pairs: list[Pair]) -> None:
+def test_names_of_other_sub_sets_are_no_coco_ids(pairs: list[PairFiles]) -> None:
     (pair,) = (p for p in pairs if p.subset == "HFlickr")
-    renamed = Pair("c196_7_1", "HFlickr", pair.composite, pair.mask, pair.real)
+    renamed = PairFiles("c196_7_1", "HFlickr", pair.composite, pair.mask, pair.real)
     (row,) = label_pairs([renamed], annotations=ANNOTATIONS)
     assert row.semantic_label == ""
 

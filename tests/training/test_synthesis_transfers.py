@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imharmony.evaluation.baselines import lab_statistics
+from imharmony.evaluation.methods.baselines import lab_statistics
 from imharmony.training.data import transfers as module
 from imharmony.training.data.looks import UNTOUCHED, FloatArray, UInt8Array
 from imharmony.training.data.transfers import (

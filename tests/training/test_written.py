@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imharmony.datasets.iharmony4 import find_pairs
 from imharmony.errors import UsageError
-from imharmony.evaluation.pairs import find_pairs
 from imharmony.images import files, photo
 from imharmony.labels import LABELS
 from imharmony.training.data.check import check_files, check_pixels, sample_pairs

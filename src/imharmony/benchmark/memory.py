@@ -79,9 +79,9 @@ def _main(job: dict[str, Any]) -> None:
     """Do the work of a fresh process, and say its peak in KiB."""
     case = Case(**job["case"])
     if job["work"] == "whole":
-        from imharmony.training import cost
+        from imharmony.benchmark import torch_cost
 
-        cost.whole_photo(case.size, threads=job["threads"])()
+        torch_cost.whole_photo(case.size, threads=job["threads"])()
     else:
         _harmonize(case, job)
     peak = STATUS.read_text().split("VmHWM:")[1].split()[0]

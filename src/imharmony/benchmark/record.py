@@ -91,9 +91,9 @@ def measure(
         rate = throughput(shared, case, threads=threads, seconds=seconds)
         record["pictures_per_second"][str(threads)] = rate
     if _has_torch():
-        from imharmony.training import cost
+        from imharmony.benchmark import torch_cost
 
-        record["variants"] = cost.variants()
+        record["variants"] = torch_cost.variants()
     progress(len(plan))
     return record
 
@@ -150,7 +150,7 @@ def _measure_baselines(plan: Plan, size: int, weights: Path) -> dict[str, Any]:
     limits: dict[str, Any] = {"runs": plan.runs, "seconds": plan.seconds}
     row: dict[str, Any] = {}
     if plan.has_memory and _has_torch():  # fresh processes
-        from imharmony.training.masked_points import time_masked_points
+        from imharmony.benchmark.torch_masked_points import time_masked_points
 
         row["masked points, torch"] = time_masked_points(
             case, num_threads=plan.num_threads, runs=min(plan.runs, 5)
@@ -164,17 +164,19 @@ def _measure_baselines(plan: Plan, size: int, weights: Path) -> dict[str, Any]:
     )
     if not _has_torch():
         return row
-    from imharmony.training import cost
+    from imharmony.benchmark import torch_cost
 
     def loop() -> object:
-        return cost.reference_loop(composite, mask, params, threads=plan.num_threads)
+        return torch_cost.reference_loop(
+            composite, mask, params, threads=plan.num_threads
+        )
 
     row["loop, torch"] = repeat(loop, **limits)
     row["gmacs"] = {
-        "thumbnails": cost.count_macs("s2crnet-cs", 256) / 1e9,
-        "whole": cost.count_macs("s2crnet-cs", size) / 1e9,
+        "thumbnails": torch_cost.count_macs("s2crnet-cs", 256) / 1e9,
+        "whole": torch_cost.count_macs("s2crnet-cs", size) / 1e9,
     }
-    whole = cost.whole_photo(size, threads=plan.num_threads)
+    whole = torch_cost.whole_photo(size, threads=plan.num_threads)
     row["whole photo, torch"] = repeat(whole, **limits)
     if plan.has_memory:
         row["peak_mb"] = peak_mb(

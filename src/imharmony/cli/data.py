@@ -207,7 +207,7 @@ def label(
     check_outputs({"output": output}, inputs=[], overwrite=overwrite, suffixes=[".csv"])
     if not coco and segformer is None:
         raise UsageError("expected --coco, --segformer or both, got neither")
-    from imharmony.evaluation.pairs import find_pairs
+    from imharmony.datasets.iharmony4 import find_pairs
     from imharmony.training.data import labels
 
     pairs = find_pairs(root)

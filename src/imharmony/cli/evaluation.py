@@ -85,14 +85,14 @@ def evaluate(
     ] = None,
 ) -> None:  # fmt: skip
     """Score composites, baselines, a model, other programs' pictures; print tables."""
+    from imharmony.datasets.iharmony4 import find_pairs
     from imharmony.errors import ImageError
-    from imharmony.evaluation import methods as known
-    from imharmony.evaluation.output import check_new_folder, write_folder
-    from imharmony.evaluation.pairs import find_pairs
-    from imharmony.evaluation.protocol import choose_protocols
-    from imharmony.evaluation.report import report
-    from imharmony.evaluation.scoring import score_pairs
-    from imharmony.evaluation.tables import protocol_tables, to_markdown
+    from imharmony.evaluation.methods import methods as known
+    from imharmony.evaluation.protocols.protocol import choose_protocols
+    from imharmony.evaluation.reports.output import check_new_folder, write_folder
+    from imharmony.evaluation.reports.report import report
+    from imharmony.evaluation.reports.scoring import score_pairs
+    from imharmony.evaluation.reports.tables import protocol_tables, to_markdown
     from imharmony.inference.models import DEFAULT_MODEL
 
     protocols = choose_protocols(protocol or ["full"])
@@ -153,9 +153,12 @@ def compare(
 
     Says what was measured differently, and leaves that out.
     """
-    from imharmony.evaluation.comparison import compare_tables, comparison_tables
-    from imharmony.evaluation.interchange import read_table
-    from imharmony.evaluation.tables import to_markdown
+    from imharmony.evaluation.reports.comparison import (
+        compare_tables,
+        comparison_tables,
+    )
+    from imharmony.evaluation.reports.interchange import read_table
+    from imharmony.evaluation.reports.tables import to_markdown
 
     comparison = compare_tables(read_table(first), read_table(second))
     typer.echo(to_markdown(comparison_tables(comparison)))
@@ -189,10 +192,10 @@ def study(
 
     Methods are not named, order and sides are random. Ctrl-C ends it.
     """
-    from imharmony.evaluation.preference import preference_tables
-    from imharmony.evaluation.study import VOTES_FILE, Study, Votes
-    from imharmony.evaluation.study_server import StudyServer
-    from imharmony.evaluation.tables import to_markdown
+    from imharmony.evaluation.reports.tables import to_markdown
+    from imharmony.evaluation.study.preference import preference_tables
+    from imharmony.evaluation.study.study import VOTES_FILE, Study, Votes
+    from imharmony.evaluation.study.study_server import StudyServer
 
     if results:
         choices = Votes(votes or folder / VOTES_FILE).read()

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from imharmony.datasets.iharmony4 import PairFiles, read_split
 from imharmony.errors import HarmonizeError, UsageError
-from imharmony.evaluation.pairs import Pair, read_split
-from imharmony.evaluation.protocol import load_scene
+from imharmony.evaluation.protocols.protocol import load_scene
 
 __all__ = [
     "PUBLISHED",
@@ -56,7 +56,7 @@ class Row:
 
     subset: str
     split: str
-    complete: list[Pair] = field(default_factory=list)
+    complete: list[PairFiles] = field(default_factory=list)
     missing: int = 0
     """Listed pairs of which a file is missing or misnamed."""
     compared: int = 0
@@ -214,7 +214,7 @@ class _Files:
             for part, names in self._names.items()
         }
 
-    def find(self, name: str) -> Pair | None:
+    def find(self, name: str) -> PairFiles | None:
         """Find the three files of a listed composite; tell which are not there."""
         parts = _parts(name)
         if parts is None:
@@ -231,7 +231,7 @@ class _Files:
         composite, mask, real = found
         if composite is None or mask is None or real is None:
             return None
-        return Pair(name, self._folder.name, composite, mask, real)
+        return PairFiles(name, self._folder.name, composite, mask, real)
 
     def _find(self, part: str, stem: str, suffixes: tuple[str, str]) -> Path | None:
         folder = self._folder / part
@@ -248,7 +248,7 @@ class _Files:
         return None
 
 
-def sample_pairs(report: Report, count: int) -> list[tuple[Row, Pair]]:
+def sample_pairs(report: Report, count: int) -> list[tuple[Row, PairFiles]]:
     """Choose up to so many complete pairs per row, evenly spread; 0 chooses all."""
     chosen = []
     for row in report.rows:
@@ -260,7 +260,7 @@ def sample_pairs(report: Report, count: int) -> list[tuple[Row, Pair]]:
 
 def check_pixels(
     report: Report,
-    chosen: Sequence[tuple[Row, Pair]],
+    chosen: Sequence[tuple[Row, PairFiles]],
     *,
     tolerance: float = TOLERANCE,
     workers: int = 2,
@@ -288,7 +288,7 @@ def check_pixels(
             yield count
 
 
-def _compare(pair: Pair) -> float | str:
+def _compare(pair: PairFiles) -> float | str:
     try:
         scene = load_scene(pair)
     except HarmonizeError as error:

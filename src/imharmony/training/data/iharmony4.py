@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from imharmony.datasets.iharmony4 import find_pairs
 from imharmony.errors import UsageError
-from imharmony.evaluation.pairs import find_pairs
-from imharmony.evaluation.protocol import load_scene
+from imharmony.evaluation.protocols.protocol import load_scene
 from imharmony.training.data.labels import LABELS_FILE, read_labels
 from imharmony.training.data.pairs import (
     Pair,

@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from imharmony.datasets.iharmony4 import PairFiles
 from imharmony.errors import UsageError, WeightsError
-from imharmony.evaluation.pairs import Pair
-from imharmony.evaluation.protocol import load_picture
+from imharmony.evaluation.protocols.protocol import load_picture
 from imharmony.images import files, photo
 from imharmony.labels import LABELS
 
@@ -261,7 +261,7 @@ class LabeledPair:
 
 
 def label_pairs(
-    pairs: Sequence[Pair],
+    pairs: Sequence[PairFiles],
     *,
     annotations: Mapping[int, Mapping[str, Any]] | None = None,
     parser: Parser | None = None,
@@ -271,7 +271,7 @@ def label_pairs(
 
     Parameters
     ----------
-    pairs : sequence of Pair
+    pairs : sequence of PairFiles
     annotations : mapping or None
         As `read_coco` gives them.
     parser : Parser or None
@@ -298,7 +298,7 @@ def label_pairs(
             yield LabeledPair(composite, label, category.name, source)
 
 
-def _parse(pair: Pair, parser: Parser, by_group: bool) -> Category:
+def _parse(pair: PairFiles, parser: Parser, by_group: bool) -> Category:
     from imharmony.training.data.pairs import resize
 
     rgb = load_picture(pair.composite)

@@ -25,7 +25,11 @@ import torch
 from torch.nn import functional as F
 
 from imharmony.colors import BT709_LUMA, decode_srgb, encode_srgb
-from imharmony.evaluation.baselines import LAB_FROM_LOG_LMS, LMS_FROM_RGB, MIN_LMS
+from imharmony.evaluation.methods.baselines import (
+    LAB_FROM_LOG_LMS,
+    LMS_FROM_RGB,
+    MIN_LMS,
+)
 
 __all__ = [
     "LEVELS",

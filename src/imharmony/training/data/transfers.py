@@ -31,7 +31,7 @@ A gray object takes on the other's gray:
 
 import numpy as np
 
-from imharmony.evaluation.baselines import lab_statistics
+from imharmony.evaluation.methods.baselines import lab_statistics
 from imharmony.training.data.looks import (
     LEVELS,
     UNTOUCHED,

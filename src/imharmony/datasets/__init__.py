@@ -1,0 +1,1 @@
+"""Data sets that evaluation and training both read."""

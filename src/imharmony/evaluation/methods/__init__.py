@@ -1,0 +1,1 @@
+"""What is compared: networks, baselines, pictures of other programs."""

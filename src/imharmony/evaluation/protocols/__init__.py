@@ -1,0 +1,1 @@
+"""How pictures are compared: protocols by name, resampling, metrics."""

@@ -1,0 +1,1 @@
+"""A blind study: votes of people, and what follows from them."""
