@@ -18,6 +18,7 @@ check: .venv-test/ready
 	.venv-test/bin/ruff check
 	.venv-test/bin/ruff format --check
 	.venv-test/bin/mypy
+	.venv-test/bin/lint-imports --no-logo
 
 clean:
 	rm -rf .venv .venv-test demo

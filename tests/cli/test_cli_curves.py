@@ -437,7 +437,7 @@ print("onnxruntime" in sys.modules, "matplotlib" in sys.modules)
 # What the documents show
 
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "curves.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "curves.md"
 EXAMPLES = DOCUMENT.parents[1] / "examples"
 
 
