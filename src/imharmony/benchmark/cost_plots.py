@@ -37,19 +37,24 @@ def draw(record: dict[str, Any]) -> "Figure":
     macs = {n: row.get("gmacs", {}) for n, row in baselines.items()}
     plus = {n: r.get("whole photo, torch", {}) for n, r in baselines.items()}
     _panel(
-        panels[0], "time, ms", whole,
+        panels[0],
+        "time, ms",
+        whole,
         {n: times.get("median") for n, times in plus.items()},
         {n: r.get("loop, NumPy", {}).get("median") for n, r in baselines.items()},
-    )  # fmt: skip
+    )
     _panel(
-        panels[1], "peak memory, MB", peak,
+        panels[1],
+        "peak memory, MB",
+        peak,
         {n: r.get("peak_mb") for n, r in baselines.items()},
-    )  # fmt: skip
+    )
     _panel(
-        panels[2], "GMAC of the network",
+        panels[2],
+        "GMAC of the network",
         {n: m.get("thumbnails") for n, m in macs.items()},
         {n: m.get("whole") for n, m in macs.items()},
-    )  # fmt: skip
+    )
     for axes in panels:
         axes.set_xticks(sorted(cases))
         axes.xaxis.set_major_formatter(ScalarFormatter())

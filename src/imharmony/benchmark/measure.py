@@ -110,8 +110,10 @@ def time_arrays(
         }
         times["render"] = repeat(
             lambda: render_into(out, image, mask_image, curves, box=box),
-            runs=runs, seconds=seconds, prepare=lambda: np.copyto(out, composite),
-        )  # fmt: skip
+            runs=runs,
+            seconds=seconds,
+            prepare=lambda: np.copyto(out, composite),
+        )
     return times
 
 
@@ -218,9 +220,12 @@ def _network_stages(
 
     def shrink() -> thumbnails.Thumbnails:
         return thumbnails.make_thumbnails(
-            image, mask, size=contract.thumbnail_size, contexts=contract.contexts,
+            image,
+            mask,
+            size=contract.thumbnail_size,
+            contexts=contract.contexts,
             box=box,
-        )  # fmt: skip
+        )
 
     small = shrink()
     slopes = np.linspace(1, 2, contract.num_pieces) * np.ones((3, 1))

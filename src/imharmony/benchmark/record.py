@@ -136,11 +136,14 @@ def _measure_case(
         with tempfile.TemporaryDirectory() as folder:
             row["peak_mb"] = {
                 work: peak_mb(
-                    case, work, weights=weights, num_threads=plan.num_threads,
+                    case,
+                    work,
+                    weights=weights,
+                    num_threads=plan.num_threads,
                     folder=Path(folder) if work == "files" else None,
                 )
                 for work in works
-            }  # fmt: skip
+            }
     return row
 
 

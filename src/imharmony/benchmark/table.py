@@ -61,8 +61,8 @@ def _cells(row: dict[str, Any], way: str, names: Sequence[str]) -> list[str]:
 
 
 def _baseline_lines(record: dict[str, Any]) -> list[str]:
-    found = (name for row in record["baselines"].values() for name in row)
-    names = [name for name in dict.fromkeys(found) if name not in ("gmacs", "peak_mb")]
+    listed = (name for row in record["baselines"].values() for name in row)
+    names = [name for name in dict.fromkeys(listed) if name not in ("gmacs", "peak_mb")]
     header = ["size", *names]
     lines = [_line(header), _line(["---"] * len(header))]
     for size, row in record["baselines"].items():

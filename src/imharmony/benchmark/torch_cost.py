@@ -17,9 +17,12 @@ from imharmony.training.threads import num_threads
 __all__ = ["count_macs", "count_params", "reference_loop", "variants", "whole_photo"]
 
 PAPER_PARAMS = {
-    "s2crnet": 0.72e6, "s2crnet-c": 0.92e6, "s2crnet-cs": 0.95e6,
-    "hdnet-lite": 0.65e6, "hdnet": 10.41e6,
-}  # fmt: skip
+    "s2crnet": 0.72e6,
+    "s2crnet-c": 0.92e6,
+    "s2crnet-cs": 0.95e6,
+    "hdnet-lite": 0.65e6,
+    "hdnet": 10.41e6,
+}
 """As the S²CRNet paper's table 2 and text, and the HDNet authors' table, give them."""
 
 

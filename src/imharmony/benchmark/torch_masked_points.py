@@ -110,8 +110,8 @@ def _main(job: dict[str, Any]) -> None:
             rows = slice(box.top, box.top + box.height)
             columns = slice(box.left, box.left + box.width)
             inner = image[..., rows, columns], alpha[..., rows, columns]
-        seen = [shrink(pixels) for pixels in (image, alpha, *inner)]
-        params = network(*seen, label).curve_params[0]
+        thumbnails = [shrink(pixels) for pixels in (image, alpha, *inner)]
+        params = network(*thumbnails, label).curve_params[0]
         return recolor_points(composite, mask, params)
 
     with torch.inference_mode():

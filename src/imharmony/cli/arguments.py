@@ -48,10 +48,11 @@ PIPE = Path("-")
 Output = Annotated[
     Path,
     typer.Option(
-        "--output", "-o", help="File to write; its extension sets the format. - is "
-        "standard output.",
+        "--output",
+        "-o",
+        help="File to write; its extension sets the format. - is standard output.",
     ),
-]  # fmt: skip
+]
 Strength = Annotated[
     float,
     typer.Option(
@@ -111,12 +112,13 @@ Format = Annotated[
 Quality = Annotated[
     int | None,
     typer.Option(
-        min=1, max=100,
+        min=1,
+        max=100,
         help="JPEG, WebP or AVIF quality, 1 to 100. Default: the input's for JPEG, or "
         "95; lossless for WebP and AVIF.",
         show_default=False,
     ),
-]  # fmt: skip
+]
 
 
 def name_of(path: Path) -> str:
@@ -286,9 +288,12 @@ def show_progress(what: str, total: int | None) -> Iterator[Callable[[int], None
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn())
     progress = Progress(
-        *columns, TimeRemainingColumn(), console=console,
-        disable=not console.is_terminal, transient=True,
-    )  # fmt: skip
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
     bar = progress.add_task(what, total=total)
     start = Timer(1.0, progress.start)
     start.daemon = True

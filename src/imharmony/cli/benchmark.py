@@ -59,7 +59,9 @@ def benchmark(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="JSON file to write everything to.",
+            "--output",
+            "-o",
+            help="JSON file to write everything to.",
             show_default=False,
         ),
     ] = None,
@@ -72,7 +74,7 @@ def benchmark(
         ),
     ] = None,
     overwrite: Overwrite = False,
-) -> None:  # fmt: skip
+) -> None:
     """Measure time and memory on this machine; print tables.
 
     Made-up pictures, array to array and file to file; the copy of the photo is the
@@ -95,14 +97,21 @@ def benchmark(
         plots.check_matplotlib()
     if quick:
         plan = Plan(
-            list_cases([64], [8], [25], ["soft"]), model, weights, threads, runs=3,
-            seconds=0.2, has_memory=False,
-        )  # fmt: skip
+            list_cases([64], [8], [25], ["soft"]),
+            model,
+            weights,
+            threads,
+            runs=3,
+            seconds=0.2,
+            has_memory=False,
+        )
     else:
         cases = list_cases(
-            _numbers("sizes", sizes), _numbers("depths", depths),
-            _numbers("boxes", boxes), masks.split(","),
-        )  # fmt: skip
+            _numbers("sizes", sizes),
+            _numbers("depths", depths),
+            _numbers("boxes", boxes),
+            masks.split(","),
+        )
         plan = Plan(cases, model, weights, threads, runs, seconds, baseline_size)
     with show_progress("measuring", len(plan)) as advance:
         record = measure(plan, progress=advance)

@@ -209,14 +209,14 @@ def apply(
 
 def _say_what_is_lost(fitted: "FittedCurves", name: str, *, best_fit: bool) -> None:
     """Tell how far the nearest curves are off, and refuse them unless asked for."""
-    found = (
+    nearest = (
         f"{name} predicts no curves, since it changes colors by place; those that come "
         f"nearest are {fitted.rms:.1f} 8-bit steps off (RMS), {fitted.largest:.0f} at "
         "most"
     )
     if not best_fit:
-        raise UsageError(f"{found}; --best-fit writes them")
-    typer.echo(f"{found} (--best-fit)", err=True)
+        raise UsageError(f"{nearest}; --best-fit writes them")
+    typer.echo(f"{nearest} (--best-fit)", err=True)
 
 
 def _kind_of(output: Path, kind: str | None) -> str:

@@ -110,11 +110,16 @@ def synthesize(
         settings = replace(settings, families=_shares("families", families))
     with show_progress("pairs", num_pairs) as advance:
         done = written.write_pairs(
-            data, output,
-            split=split, sources=sources.split(",") if sources else None,
-            num_pairs=num_pairs, seed=seed, settings=settings,
-            jpeg=jpeg, workers=workers or os.cpu_count() or 1,
-        )  # fmt: skip
+            data,
+            output,
+            split=split,
+            sources=sources.split(",") if sources else None,
+            num_pairs=num_pairs,
+            seed=seed,
+            settings=settings,
+            jpeg=jpeg,
+            workers=workers or os.cpu_count() or 1,
+        )
         for count in done:
             advance(count)
 

@@ -69,7 +69,8 @@ def evaluate(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o",
+            "--output",
+            "-o",
             help="Folder to write tables per image, Markdown and a page of best and "
             "worst pictures to; must not exist.",
             show_default=False,
@@ -83,7 +84,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-) -> None:  # fmt: skip
+) -> None:
     """Score composites, baselines, a model, other programs' pictures; print tables."""
     from imharmony.datasets.iharmony4 import find_pairs
     from imharmony.errors import ImageError
@@ -102,10 +103,12 @@ def evaluate(
         check_new_folder(output)
     pairs = find_pairs(root, split=split)
     methods = known.collect_methods(
-        known.choose_rows(rows), pairs,
+        known.choose_rows(rows),
+        pairs,
         models=model or ([] if weights else [DEFAULT_MODEL]),
-        weights=weights or [], results=results or [],
-    )  # fmt: skip
+        weights=weights or [],
+        results=results or [],
+    )
     if rows is None and "seamless" not in methods:
         note = "row seamless left out: cv2 is not installed; pip install"
         typer.echo(f"{note} 'imharmony[evaluate]'", err=True)
@@ -114,9 +117,12 @@ def evaluate(
     failures = []
     with show_progress("images", len(pairs)) as advance:
         scored = score_pairs(
-            pairs, methods, protocols, num_threads=num_threads,
+            pairs,
+            methods,
+            protocols,
+            num_threads=num_threads,
             on_failure=lambda pair, error: failures.append(f"{pair.name}: {error}"),
-        )  # fmt: skip
+        )
         for count, of_image in enumerate(scored, 1):
             scores += of_image
             advance(count)
@@ -187,7 +193,7 @@ def study(
             min=0, max=65535, help="Port to listen on at 127.0.0.1; 0 takes any."
         ),
     ] = 8765,
-) -> None:  # fmt: skip
+) -> None:
     """Ask people on a local page which of two methods' pictures looks more real.
 
     Methods are not named, order and sides are random. Ctrl-C ends it.

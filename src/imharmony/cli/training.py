@@ -105,10 +105,14 @@ def train(
     if trunk is not None:
         chosen = replace(chosen, trunk=str(trunk))
     run = task.train(
-        chosen, data, output,
-        photos=photos, start_from=start_from, resume=resume,
+        chosen,
+        data,
+        output,
+        photos=photos,
+        start_from=start_from,
+        resume=resume,
         devices=_devices(accelerator, devices, workers, threads),
-    )  # fmt: skip
+    )
     with _show_steps("training", chosen.num_steps) as advance:
         for progress in run:
             advance(progress.step)
@@ -155,9 +159,12 @@ def ablate(
         from imharmony.training import ablations, task
     study = ablations.Study(base=base, num_steps=steps, trunk=trunk)
     run = ablations.ablate(
-        study, data, output,
-        photos=photos, devices=_devices(accelerator, devices, workers, threads),
-    )  # fmt: skip
+        study,
+        data,
+        output,
+        photos=photos,
+        devices=_devices(accelerator, devices, workers, threads),
+    )
     with _show_steps("ablations", study.total_steps) as advance:
         for row, progress in run:
             advance(study.steps_before(row) + progress.step)

@@ -241,9 +241,13 @@ def _draw_histograms(
         bars(background), edges, fill=True, color=BACKGROUND, label="background"
     )
     axes.stairs(
-        bars(arriving), edges, fill=True, color=FOREGROUND, alpha=0.6,
+        bars(arriving),
+        edges,
+        fill=True,
+        color=FOREGROUND,
+        alpha=0.6,
         label="foreground in",
-    )  # fmt: skip
+    )
     axes.stairs(
         bars(leaving), edges, color=FOREGROUND, linewidth=1.2, label="foreground out"
     )

@@ -113,9 +113,9 @@ def _with_crossings(x: FloatArray, y: FloatArray, *, levels: FloatArray) -> Knot
 
 def is_apart(x: FloatArray) -> npt.NDArray[np.bool_]:
     """Which of the sorted values are far enough from the one before; the first is."""
-    found = np.ones(len(x), np.bool_)
-    np.greater_equal(x[1:] - x[:-1], MIN_KNOT_GAP, out=found[1:])  # quicker than diff
-    return found
+    is_far = np.ones(len(x), np.bool_)
+    np.greater_equal(x[1:] - x[:-1], MIN_KNOT_GAP, out=is_far[1:])  # quicker than diff
+    return is_far
 
 
 def is_rising(y: FloatArray) -> bool:

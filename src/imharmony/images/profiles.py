@@ -266,10 +266,10 @@ def _distance(profile: bytes, num_colors: int) -> float | None:
             probe.icc_import(embedded=True, input_profile=instead, pcs="xyz").numpy()
             for instead in ("srgb", "p3")
         )
-        seen = to_srgb(probe).numpy()
+        as_srgb = to_srgb(probe).numpy()
         probe.icc_import(embedded=True, pcs="xyz").icc_export(pcs="xyz").numpy()
     except pyvips.Error:
         return None
     if (one != other).any():
         return None
-    return float(np.abs(seen.astype(np.float64) - pixels).max()) / 65535
+    return float(np.abs(as_srgb.astype(np.float64) - pixels).max()) / 65535

@@ -21,10 +21,17 @@ from imharmony.evaluation.protocols.metrics import (
 from imharmony.evaluation.protocols.protocol import Scene
 
 __all__ = [
-    "LAB_FROM_LOG_LMS", "LMS_FROM_RGB", "ceiling", "has_regions", "lab_statistics",
-    "match_histograms", "recolor_by", "recolor_by_picture", "recolor_by_table",
+    "LAB_FROM_LOG_LMS",
+    "LMS_FROM_RGB",
+    "ceiling",
+    "has_regions",
+    "lab_statistics",
+    "match_histograms",
+    "recolor_by",
+    "recolor_by_picture",
+    "recolor_by_table",
     "reinhard",
-]  # fmt: skip
+]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -135,10 +142,10 @@ def match_histograms(scene: Scene) -> Recoloring:
     outside = _level_sums(scene, lambda tile: 1 - _weights(scene, tile))
     for channel in range(3):
         foreground, background = inside[channel], outside[channel]
-        held = np.flatnonzero(background)
-        heights = np.cumsum(background[held]) / background.sum()
+        levels = np.flatnonzero(background)
+        heights = np.cumsum(background[levels]) / background.sum()
         wanted = np.cumsum(foreground) / foreground.sum()
-        table[channel] = np.interp(wanted, heights, held)
+        table[channel] = np.interp(wanted, heights, levels)
     return recolor_by_table(scene, table)
 
 

@@ -15,7 +15,7 @@ from imharmony.evaluation.methods.baselines import (
     reinhard,
 )
 from imharmony.evaluation.methods.cloning import clone_seamlessly
-from imharmony.evaluation.protocols.metrics import (  # fmt: skip
+from imharmony.evaluation.protocols.metrics import (
     FloatArray,
     Recoloring,
     Tile,
@@ -28,9 +28,17 @@ from imharmony.inference.models import weights_of
 from imharmony.rendering.bilateral_grid import BilateralGrid
 
 __all__ = [
-    "BASELINES", "CEILING", "COMPOSITE", "MODEL", "ROWS", "Method", "choose_rows",
-    "collect_methods", "model_method", "results_method",
-]  # fmt: skip
+    "BASELINES",
+    "CEILING",
+    "COMPOSITE",
+    "MODEL",
+    "ROWS",
+    "Method",
+    "choose_rows",
+    "collect_methods",
+    "model_method",
+    "results_method",
+]
 
 Method = Callable[[PairFiles, Scene, Protocol], Recoloring]
 """Takes a pair, its scene as the protocol prepared it, and the protocol."""
@@ -190,17 +198,19 @@ def results_method(folder: Path, pairs: Sequence[PairFiles]) -> Method:
     UsageError
         If there is no such folder, or it lacks pictures.
     """
-    found: dict[tuple[str | None, str], Path] = {}
+    picture_by_name: dict[tuple[str | None, str], Path] = {}
     subsets = {pair.subset for pair in pairs}
     for path in sorted(folder.glob("*")) + sorted(folder.glob("*/*")):
         if path.suffix.lower() in PICTURE_SUFFIXES:
             subset = None if path.parent == folder else path.parent.name
             if subset is None or subset in subsets:
-                found.setdefault((subset, path.stem), path)
+                picture_by_name.setdefault((subset, path.stem), path)
     chosen: dict[PairFiles, Path] = {}
     missing = []
     for pair in pairs:
-        match = found.get((pair.subset, pair.name)) or found.get((None, pair.name))
+        match = picture_by_name.get((pair.subset, pair.name)) or picture_by_name.get(
+            (None, pair.name)
+        )
         if match is None:
             missing.append(pair.name)
         else:

@@ -16,9 +16,18 @@ import numpy.typing as npt
 from imharmony.evaluation.protocols.protocol import Protocol, Scene
 
 __all__ = [
-    "MAX_PSNR", "TILE_PX", "Metrics", "Recoloring", "Tile", "cut", "foreground_box",
-    "measure", "measure_all", "scene_composite", "ssim_map",
-]  # fmt: skip
+    "MAX_PSNR",
+    "TILE_PX",
+    "Metrics",
+    "Recoloring",
+    "Tile",
+    "cut",
+    "foreground_box",
+    "measure",
+    "measure_all",
+    "scene_composite",
+    "ssim_map",
+]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Tile = tuple[slice, slice]
@@ -151,8 +160,10 @@ def foreground_box(mask: npt.NDArray[Any]) -> Tile:
     """
     sides = []
     for axis in (1, 0):
-        found = np.flatnonzero(mask.max(axis=axis, initial=0))
-        sides.append(slice(int(found[0]), int(found[-1]) + 1) if len(found) else None)
+        occupied = np.flatnonzero(mask.max(axis=axis, initial=0))
+        sides.append(
+            slice(int(occupied[0]), int(occupied[-1]) + 1) if len(occupied) else None
+        )
     rows, columns = sides
     return (rows or slice(0, 0), columns or slice(0, 0))
 

@@ -21,10 +21,21 @@ from imharmony.evaluation.protocols.resampling import Resampling, one_bit, resam
 from imharmony.images import files, photo
 
 __all__ = [
-    "DCCF_FULL", "DOVENET_256", "FULL", "HDNET_256", "IDIH_256", "OURS_256", "PCT_FULL",
-    "PROTOCOLS", "S2CRNET_256", "Protocol", "Scene", "choose_protocols",
-    "load_picture", "load_scene",
-]  # fmt: skip
+    "DCCF_FULL",
+    "DOVENET_256",
+    "FULL",
+    "HDNET_256",
+    "IDIH_256",
+    "OURS_256",
+    "PCT_FULL",
+    "PROTOCOLS",
+    "S2CRNET_256",
+    "Protocol",
+    "Scene",
+    "choose_protocols",
+    "load_picture",
+    "load_scene",
+]
 
 UInt8Array = npt.NDArray[np.uint8]
 MaskArray = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -326,10 +337,16 @@ pictures: fMSE = MSE(prediction·m, real·m) · 65,536 / #(m > 0).
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        FULL, OURS_256, PCT_FULL, DCCF_FULL,
-        IDIH_256, HDNET_256, DOVENET_256, S2CRNET_256,
+        FULL,
+        OURS_256,
+        PCT_FULL,
+        DCCF_FULL,
+        IDIH_256,
+        HDNET_256,
+        DOVENET_256,
+        S2CRNET_256,
     )
-}  # fmt: skip
+}
 """All protocols by name."""
 
 

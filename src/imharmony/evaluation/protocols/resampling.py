@@ -18,7 +18,7 @@ UInt8Array = npt.NDArray[np.uint8]
 Pixels = TypeVar("Pixels", npt.NDArray[np.uint8], npt.NDArray[np.float32])
 
 
-def resample(picture: Pixels, size: tuple[int, int], kind: Resampling) -> Pixels:
+def resample(picture: Pixels, size: tuple[int, int], method: Resampling) -> Pixels:
     """Stretch a picture; the aspect ratio is not kept.
 
     Parameters
@@ -26,7 +26,7 @@ def resample(picture: Pixels, size: tuple[int, int], kind: Resampling) -> Pixels
     picture : ndarray of uint8 (OpenCV's: or float32), shape (H, W) or (H, W, 3)
     size : (height, width)
         In pixels.
-    kind : str
+    method : str
         "libvips linear" and "Pillow bilinear" are antialiased: a triangle two pixels
         of the smaller picture wide. "OpenCV linear" is not: it weighs the 2×2 pixels
         around each sampled point. All map centers of pixels to centers and round to
@@ -51,13 +51,13 @@ def resample(picture: Pixels, size: tuple[int, int], kind: Resampling) -> Pixels
     """
     if picture.shape[:2] == size:
         return picture
-    if kind == "none":
+    if method == "none":
         msg = f"expected a picture of {size[0]}x{size[1]} pixels, got {picture.shape}"
         raise UsageError(msg)
-    if kind == "libvips linear":
+    if method == "libvips linear":
         image = photo.stretch(photo.from_array(picture), size)
         return photo.to_array(image).reshape(*size, *picture.shape[2:])
-    by_library = _by_opencv if kind == "OpenCV linear" else _by_pillow
+    by_library = _by_opencv if method == "OpenCV linear" else _by_pillow
     stretched: Pixels = by_library(picture, size)
     return stretched
 

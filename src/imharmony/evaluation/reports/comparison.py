@@ -110,10 +110,12 @@ def compare_tables(first: Table, second: Table) -> Comparison:
         msg = f"{first.name} and {second.name} are not comparable: {reasons}"
         raise UsageError(msg)
     return Comparison(
-        first, second, common,
+        first,
+        second,
+        common,
         tuple(_difference(name, a.of(name), b.of(name)) for name in compared),
         mismatches,
-    )  # fmt: skip
+    )
 
 
 class _Columns:
@@ -158,7 +160,7 @@ def _recorded(first: Protocol | None, second: Protocol | None) -> list[Mismatch]
 
 def _found(a: _Columns, b: _Columns, common: tuple[str, ...]) -> list[Mismatch]:
     """Find what the numbers show to be measured differently."""
-    found = []
+    mismatches: list[Mismatch] = []
     is_other = (a.of("height") != b.of("height")) | (a.of("width") != b.of("width"))
     is_other &= ~np.isnan(a.of("height") + b.of("height"))
     if is_other.any():
@@ -180,7 +182,7 @@ def _found(a: _Columns, b: _Columns, common: tuple[str, ...]) -> list[Mismatch]:
             f"the masks differ: {is_other.sum()} of {len(common)} foregrounds have "
             f"another area, such as {common[at]} with {areas} pixels"
         )
-        found.append(Mismatch(("fmse",), reason))
+        mismatches.append(Mismatch(("fmse",), reason))
     inside = [side.inside for side in (a, b)]
     is_local = [abs(share - 1) < INSIDE_TOLERANCE for share in inside]
     if not np.isnan(inside).any() and is_local[0] != is_local[1]:
@@ -189,7 +191,7 @@ def _found(a: _Columns, b: _Columns, common: tuple[str, ...]) -> list[Mismatch]:
             f"MSE counts the background in one table only: of its error, {shares} lies "
             "in the foreground (median)"
         )
-        found.append(Mismatch(("mse", "psnr", "ssim"), reason))
+        mismatches.append(Mismatch(("mse", "psnr", "ssim"), reason))
     peaks = a.peak, b.peak
     is_other = np.abs(peaks[0] / peaks[1] - 1) > PEAK_TOLERANCE  # False for NaN
     if is_other.any():
@@ -198,8 +200,8 @@ def _found(a: _Columns, b: _Columns, common: tuple[str, ...]) -> list[Mismatch]:
             f"PSNR has another peak on {is_other.sum()} of {len(common)} images, such "
             f"as {common[at]}: {peaks[0][at]:.1f} and {peaks[1][at]:.1f}"
         )
-        found.append(Mismatch(("psnr",), reason))
-    return found
+        mismatches.append(Mismatch(("psnr",), reason))
+    return mismatches
 
 
 def _difference(metric: str, a: FloatArray, b: FloatArray) -> Difference:
@@ -233,10 +235,13 @@ def comparison_tables(comparison: Comparison) -> list[str | Grid]:
         )
         rows.append(
             (
-                METRICS[row.metric], *means, f"{mean} ({low} to {high})",
-                f"{row.p_value:.4f}", f"{row.better:.1%}",
+                METRICS[row.metric],
+                *means,
+                f"{mean} ({low} to {high})",
+                f"{row.p_value:.4f}",
+                f"{row.better:.1%}",
             )
-        )  # fmt: skip
+        )
     head = ("metric", "A", "B", "B − A (95 %)", "p", "B better")
     return [
         f"A is {first.name}, protocol {protocols[0]}; B is {second.name}, protocol "

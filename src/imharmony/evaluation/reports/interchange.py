@@ -129,8 +129,8 @@ def read_table(path: Path) -> Table:
         msg = f"{path}: cannot be read as a table ({error})"
         raise UsageError(msg) from error
     lines = csv.DictReader(text.splitlines())
-    held = [name for name in COLUMNS if name in (lines.fieldnames or ())]
-    if not set(NEEDED) <= set(held):
+    columns = [name for name in COLUMNS if name in (lines.fieldnames or ())]
+    if not set(NEEDED) <= set(columns):
         expected = ",".join(COLUMNS)
         got = ",".join(lines.fieldnames or ())
         msg = f"{path}: expected a table with the columns {expected}, got {got!r}"
@@ -142,7 +142,7 @@ def read_table(path: Path) -> Table:
             msg = f"{path}: holds {name} twice, in line {lines.line_num} again"
             raise UsageError(msg)
         numbers = {field: math.nan for field in COLUMNS.values() if field != "name"}
-        for column in held[1:]:
+        for column in columns[1:]:
             where = f"{path}: line {lines.line_num}: {column}"
             numbers[COLUMNS[column]] = _number(line[column], where)
         rows[name] = Row(**numbers)
@@ -180,9 +180,9 @@ def _stem(name: str) -> str:
 
 
 def _number(text: str | None, where: str) -> float:
-    found = _TENSOR.match((text or "").strip())
+    match = _TENSOR.match((text or "").strip())
     try:
-        return float(found.group(1) if found else text or "")
+        return float(match.group(1) if match else text or "")
     except ValueError as error:
         msg = f"{where}: expected a number, got {text!r}"
         raise UsageError(msg) from error

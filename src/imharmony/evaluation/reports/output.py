@@ -64,10 +64,10 @@ def write_folder(
         by_file: dict[tuple[str, str], list[Score]] = {}
         for score in scores:
             by_file.setdefault((score.protocol, score.method), []).append(score)
-        for (protocol, method), held in by_file.items():
+        for (protocol, method), rows in by_file.items():
             (draft / protocol).mkdir(exist_ok=True)
             path = draft / protocol / f"{method}.csv"
-            write_table(held, path, num_threads=num_threads)
+            write_table(rows, path, num_threads=num_threads)
         draft.rename(target)
     except OSError as error:
         msg = f"{target}: cannot be written ({error.strerror or error})"

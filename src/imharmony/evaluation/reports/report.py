@@ -69,8 +69,8 @@ def report(
     """
     name = next(iter(tables))
     parts = ["<h1>Image harmonization, measured</h1>"]
-    for protocol, held in tables.items():
-        parts += [f"<h2>Protocol {html.escape(protocol)}</h2>", *map(_as_html, held)]
+    for protocol, grids in tables.items():
+        parts += [f"<h2>Protocol {html.escape(protocol)}</h2>", *map(_as_html, grids)]
     of_first = [score for score in scores if score.protocol == name]
     places = {(pair.subset, pair.name): pair for pair in pairs}
     for method in (method for method in methods if method not in BASELINES):

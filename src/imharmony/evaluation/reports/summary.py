@@ -16,9 +16,15 @@ from imharmony.evaluation.reports.statistics import (
 )
 
 __all__ = [
-    "ALL", "BINS", "IHARMONY4_TEST", "METRICS", "Summary", "group_images", "ratio_bin",
+    "ALL",
+    "BINS",
+    "IHARMONY4_TEST",
+    "METRICS",
+    "Summary",
+    "group_images",
+    "ratio_bin",
     "summarize",
-]  # fmt: skip
+]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -82,7 +88,7 @@ def group_images(scores: Sequence[Score]) -> dict[str, list[int]]:
         groups[subset] = [i for i, score in enumerate(scores) if score.subset == subset]
     ranges = [ratio_bin(score.foreground_ratio) for score in scores]
     for name in BINS:
-        groups[name] = [i for i, held in enumerate(ranges) if held == name]
+        groups[name] = [i for i, other in enumerate(ranges) if other == name]
     return {name: images for name, images in groups.items() if images}
 
 
@@ -131,8 +137,14 @@ def _summarize_group(table: Mapping[str, FloatArray]) -> dict[str, Summary]:
         )
         median = np.median(rows, axis=0)
         summaries[method] = Summary(
-            num_images=len(rows), mse=mse, psnr=psnr, fmse=fmse, ssim=ssim,
-            median_mse=float(median[0]), median_psnr=float(median[1]),
-            median_fmse=float(median[2]), harm_rate=harm,
-        )  # fmt: skip
+            num_images=len(rows),
+            mse=mse,
+            psnr=psnr,
+            fmse=fmse,
+            ssim=ssim,
+            median_mse=float(median[0]),
+            median_psnr=float(median[1]),
+            median_fmse=float(median[2]),
+            harm_rate=harm,
+        )
     return summaries

@@ -24,9 +24,13 @@ from imharmony.evaluation.reports.summary import (
 )
 
 __all__ = [
-    "Grid", "Published", "is_iharmony4", "protocol_tables", "published_rows",
+    "Grid",
+    "Published",
+    "is_iharmony4",
+    "protocol_tables",
+    "published_rows",
     "to_markdown",
-]  # fmt: skip
+]
 
 NOTHING = "–"
 DECIMALS = {"mse": 2, "psnr": 2, "fmse": 1, "ssim": 4}
@@ -80,10 +84,16 @@ def published_rows(protocol: str) -> list[Published]:
             )
             rows.append(
                 Published(
-                    method=row["method"], params=row["params"], group=row["group"],
-                    mse=mse, psnr=psnr, fmse=fmse, worse=worse, source=row["source"],
+                    method=row["method"],
+                    params=row["params"],
+                    group=row["group"],
+                    mse=mse,
+                    psnr=psnr,
+                    fmse=fmse,
+                    worse=worse,
+                    source=row["source"],
                 )
-            )  # fmt: skip
+            )
     return rows
 
 
@@ -174,13 +184,15 @@ def _two_metrics(
     by_method: dict[str, dict[str, Published]] = {}
     for row in published:
         by_method.setdefault(row.method, {})[row.group] = row
-    for method, held in by_method.items():
+    for method, by_subset in by_method.items():
         cells = [
-            " / ".join(_printed(held.get(name), metric) for metric in metrics)
+            " / ".join(_printed(by_subset.get(name), metric) for metric in metrics)
             for name in names
         ]
         if any(set(cell) - {*NOTHING, *" /"} for cell in cells):
-            params = next((row.params for row in held.values() if row.params), NOTHING)
+            params = next(
+                (row.params for row in by_subset.values() if row.params), NOTHING
+            )
             rows.append([f"{method} *", params, *cells])
     head = ["method", *(["params"] if published else []), *names]
     return Grid(tuple(head), tuple(map(tuple, rows)))
@@ -206,13 +218,16 @@ def _details(groups: Groups, published: Sequence[Published]) -> Grid:
             )
         rows += [
             [
-                group, str(methods[COMPOSITE].num_images), f"{row.method} *",
+                group,
+                str(methods[COMPOSITE].num_images),
+                f"{row.method} *",
                 *(_printed(row, name) for name in ("mse", "psnr", "fmse")),
                 *([NOTHING] * 4),
                 NOTHING if row.worse is None else f"{row.worse:.1%}",
             ]
-            for row in published if row.group == group
-        ]  # fmt: skip
+            for row in published
+            if row.group == group
+        ]
     return Grid(tuple(head), tuple(map(tuple, rows)))
 
 

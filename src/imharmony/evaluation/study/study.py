@@ -158,7 +158,9 @@ class Study:
         for path in sorted(folder.glob("[!.]*/[!.]*")):
             if path.suffix.lower() in KINDS and path.is_file():
                 pictures.setdefault(path.stem, {})[path.parent.name] = path
-        paired = {name: held for name, held in pictures.items() if len(held) > 1}
+        paired = {
+            name: folders for name, folders in pictures.items() if len(folders) > 1
+        }
         if not paired:
             msg = (
                 f"{folder}: expected one folder per method with equally named pictures "
@@ -230,8 +232,8 @@ class Study:
         }
         rng = random.Random(self.seed)
         waiting = []
-        for image, held in self.pictures.items():
-            for pair in itertools.combinations(held, 2):
+        for image, folders in self.pictures.items():
+            for pair in itertools.combinations(folders, 2):
                 if (image, frozenset(pair)) not in done:
                     left, right = rng.sample(pair, 2)
                     waiting.append((image, left, right))
