@@ -1,7 +1,7 @@
 """Compare two per-image tables on their common images, or say why they cannot be.
 
-Published tables look alike and are not. What is measured differently is found in the
-numbers themselves, since few tables say their protocol: the size of the pictures, the
+Published tables look alike and are not. What was measured differently shows in the
+numbers, since few tables say their protocol: the size of the pictures, the
 peak that PSNR has against MSE, and whether MSE holds more error than the foreground.
 """
 
