@@ -22,14 +22,23 @@ __all__ = [
     "Background",
     "Format",
     "Label",
+    "Manifest",
+    "Masks",
     "MaxPixels",
     "Model",
+    "Name",
     "Output",
     "Overwrite",
     "Quality",
+    "Recursive",
+    "ReportFile",
     "ResizeMask",
+    "Resume",
+    "Sheet",
     "Strength",
+    "Watch",
     "Weights",
+    "Workers",
     "check_outputs",
     "name_of",
     "needs_extra",
@@ -100,6 +109,60 @@ MaxPixels = Annotated[
         min=1,
         help="Refuse pictures of more pixels before decoding them. Default: 268435456, "
         "which is 16384 x 16384.",
+        show_default=False,
+    ),
+]
+Masks = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of masks, found by the composites' names.", show_default=False
+    ),
+]
+Manifest = Annotated[
+    Path | None,
+    typer.Option(
+        help="Table of jobs, .csv or .jsonl, with the columns composite, mask, "
+        "reference, label, strength and output.",
+        show_default=False,
+    ),
+]
+Recursive = Annotated[
+    bool, typer.Option("--recursive", help="Search folders in folders, too.")
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        help="Names of the files in the output folder; {stem}, {suffix} and {parent} "
+        "are the composite's. Default: {stem}{suffix}.",
+        show_default=False,
+    ),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Skip what is done and whole.")]
+Watch = Annotated[
+    bool,
+    typer.Option(
+        "--watch", help="Go on with pictures that arrive in the folder, until Ctrl-C."
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Processes side by side. Default: one a core.", show_default=False
+    ),
+]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        help="File of JSON lines that says what became of each picture.",
+        show_default=False,
+    ),
+]
+Sheet = Annotated[
+    Path | None,
+    typer.Option(
+        help="Picture of all results, small and beside their composites; every fifty "
+        "make one.",
         show_default=False,
     ),
 ]

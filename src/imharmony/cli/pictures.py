@@ -1,5 +1,6 @@
 """Commands that make pictures: harmonize and paste."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,14 +11,23 @@ from imharmony.cli.arguments import (
     Background,
     Format,
     Label,
+    Manifest,
+    Masks,
     MaxPixels,
     Model,
+    Name,
     Output,
     Overwrite,
     Quality,
+    Recursive,
+    ReportFile,
     ResizeMask,
+    Resume,
+    Sheet,
     Strength,
+    Watch,
     Weights,
+    Workers,
     check_outputs,
     read_composite,
     read_photo,
@@ -34,14 +44,14 @@ __all__ = ["harmonize", "paste"]
 
 
 def harmonize(
-    composite: Annotated[
-        Path, typer.Argument(help="The composite photo. - is standard input.")
-    ],
-    mask: Annotated[
-        Path | None,
+    inputs: Annotated[
+        list[Path] | None,
         typer.Argument(
-            help="White where the pasted foreground is; soft edges welcome. Left out, "
-            "the composite's alpha is the mask.",
+            metavar="COMPOSITE [MASK]",
+            help="The composite photo and its mask: white where the pasted "
+            "foreground is; soft edges welcome. Without a mask, the composite's alpha "
+            "is one. - is standard input. Or, where --output is a folder: composites, "
+            "and folders of them, with masks beside them as NAME_mask.png.",
             show_default=False,
         ),
     ] = None,
@@ -64,8 +74,80 @@ def harmonize(
     file_format: Format = "png",
     max_pixels: MaxPixels = None,
     overwrite: Overwrite = False,
+    masks: Masks = None,
+    manifest: Manifest = None,
+    recursive: Recursive = False,
+    name: Name = None,
+    resume: Resume = False,
+    watch: Watch = False,
+    workers: Workers = None,
+    report: ReportFile = None,
+    sheet: Sheet = None,
 ) -> None:
     """Recolor the foreground of a composite so that it fits its background."""
+    paths = inputs or []
+    for_many = {
+        "--masks": masks, "--manifest": manifest, "--recursive": recursive,
+        "--name": name, "--resume": resume, "--watch": watch, "--workers": workers,
+        "--report": report, "--sheet": sheet,
+    }  # fmt: skip
+    if len(paths) > 2 or any(for_many.values()) or _is_for_folders(paths, output):
+        from imharmony.batch import Job, Settings
+        from imharmony.cli.batch import harmonize_folders
+
+        if strip is not None:
+            raise UsageError("--strip is for one photo; --sheet shows several")
+        settings = Settings(
+            model=model, weights=weights, resize_mask=resize_mask, quality=quality,
+            max_pixels=max_pixels, overwrite=overwrite, resume=resume or watch,
+            tiles=sheet is not None,
+        )  # fmt: skip
+        common = Job(Path(), reference=background, label=label, strength=strength)
+        harmonize_folders(
+            paths, output, settings=settings, common=common, masks=masks,
+            manifest=manifest, recursive=recursive, name=name, watch=watch,
+            workers=workers, report=report, sheet=sheet,
+        )  # fmt: skip
+        return
+    if not paths:
+        raise UsageError("expected a composite, got none")
+    _harmonize_one(
+        paths[0], paths[1] if len(paths) > 1 else None, output, strength=strength,
+        label=label, model=model, weights=weights, background=background,
+        resize_mask=resize_mask, strip=strip,
+        quality=quality, file_format=file_format, max_pixels=max_pixels,
+        overwrite=overwrite,
+    )  # fmt: skip
+
+
+def _is_for_folders(inputs: list[Path], output: Path) -> bool:
+    """Whether folders are meant; the name of a picture means one photo."""
+    from imharmony.images.formats import SUFFIXES
+
+    if output.suffix.lower() in SUFFIXES or output == PIPE:
+        return False
+    # os.path: unlike Path's, it knows no error.
+    return any(os.path.isdir(path) for path in (*inputs, output))  # noqa: PTH112
+
+
+def _harmonize_one(
+    composite: Path,
+    mask: Path | None,
+    output: Path,
+    *,
+    strength: float,
+    label: str | None,
+    model: str,
+    weights: Path | None,
+    background: Path | None,
+    resize_mask: bool,
+    strip: Path | None,
+    quality: int | None,
+    file_format: str,
+    max_pixels: int | None,
+    overwrite: bool,
+) -> None:
+    """Harmonize one photo."""
     from imharmony.images import compositing, files
 
     outputs = {"output": output, "strip": strip}

@@ -1,0 +1,199 @@
+"""Manifests: tables with one job a row, as CSV or JSON lines."""
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from imharmony.batch.folders import SAME_NAME, Naming
+from imharmony.batch.jobs import Job
+from imharmony.errors import UsageError
+from imharmony.labels import LABELS
+
+__all__ = ["COLUMNS", "job_from_row", "read_manifest"]
+
+COLUMNS = ("composite", "mask", "reference", "label", "strength", "output")
+"""What a row may say; only the composite is needed, and somewhere to write."""
+
+_JSON = (".jsonl", ".ndjson")
+
+
+def read_manifest(
+    path: Path, *, output: Path | None = None, naming: Naming = SAME_NAME
+) -> Iterator[Job]:
+    """Read the jobs of a manifest, row by row.
+
+    Parameters
+    ----------
+    path : Path
+        .csv with a header, or .jsonl (.ndjson) with an object a line. Columns or
+        keys are those of `COLUMNS`. Files are found from the manifest's own folder.
+    output : Path or None
+        Folder that outputs are found from, and that takes those of rows without one.
+        None takes the manifest's folder; each row must then name its output.
+    naming : Naming
+        Names of the outputs of rows without one.
+
+    Returns
+    -------
+    iterator of Job
+        A row that cannot be used becomes a job that has failed, with the number of
+        its line: the rows after it are still read.
+
+    Raises
+    ------
+    UsageError
+        At once: if the file cannot be read, is of another kind, or its header names
+        an unknown column or no composite.
+    """
+    if path.suffix.lower() not in (".csv", *_JSON):
+        msg = f"{path}: expected a manifest of .csv, .jsonl or .ndjson"
+        raise UsageError(f"{msg}, got {path.suffix!r}")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            if path.suffix.lower() == ".csv":
+                _check_header(next(csv.reader(file), []), path)
+            else:
+                file.readline()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path}: cannot be read ({reason})") from error
+    return _read_jobs(path, output, naming)
+
+
+def _read_jobs(path: Path, output: Path | None, naming: Naming) -> Iterator[Job]:
+    written: dict[Path, int] = {}
+    for line, row in _read_rows(path):
+        source = f"{path}, line {line}"
+        if isinstance(row, str):
+            yield Job(path, source=source, error=row)
+            continue
+        job = job_from_row(row, source, path.parent, output, naming)
+        if job.output is not None and job.error is None:
+            other = written.setdefault(job.output, line)
+            if other != line:
+                error = f"line {other} writes {job.output}, too"
+                job = Job(job.composite, source=source, error=error)
+        yield job
+
+
+def job_from_row(
+    row: Mapping[str, Any],
+    source: str,
+    folder: Path,
+    output: Path | None,
+    naming: Naming,
+) -> Job:
+    """Turn a row of a manifest into a job; a bad row into one that has failed.
+
+    Examples
+    --------
+    >>> row = {"composite": "a.png", "strength": "1.5"}
+    >>> job_from_row(row, "row 1", Path("photos"), Path("done"), Naming())
+    Job('photos/a.png' -> 'done/a.png')
+    >>> job_from_row({"mask": "m.png"}, "row 2", Path(), None, Naming()).error
+    'expected a composite, got none'
+    """
+    name = row.get("composite")
+    composite = folder / name if isinstance(name, str) and name else None
+    try:
+        if composite is None:
+            raise ValueError(f"expected a composite, got {name or 'none'}")
+        unknown = sorted(map(str, row.keys() - set(COLUMNS)))
+        if unknown:
+            known = ", ".join(COLUMNS)
+            raise ValueError(f"expected columns of {known}, got {', '.join(unknown)}")
+        label = _read_text(row, "label")
+        if label is not None and label not in LABELS:
+            raise ValueError(f"expected a label of {', '.join(LABELS)}, got {label!r}")
+        mask, reference = _read_text(row, "mask"), _read_text(row, "reference")
+        target = _read_text(row, "output")
+        if target is None and output is None:
+            raise ValueError("expected an output, got none; --output names a folder")
+        if target is None and output is not None:
+            target_path = naming.target(composite, output, Path(str(name)).parent)
+        else:
+            target_path = (output or folder) / str(target)
+        return Job(
+            composite,
+            None if mask is None else folder / mask,
+            reference=None if reference is None else folder / reference,
+            label=label,
+            strength=_read_strength(row.get("strength")),
+            output=target_path,
+            source=source,
+        )
+    except (ValueError, UsageError) as error:
+        return Job(composite or Path(), source=source, error=str(error))
+
+
+def _check_header(header: list[str], path: Path) -> None:
+    known = ", ".join(COLUMNS)
+    unknown = [name for name in header if name not in COLUMNS]
+    if unknown:
+        msg = f"{path}, line 1: expected columns of {known}, got {', '.join(unknown)}"
+        raise UsageError(msg)
+    if "composite" not in header:
+        msg = f"{path}, line 1: expected a header with the column composite"
+        raise UsageError(f"{msg}, got {', '.join(header) or 'an empty file'}")
+
+
+def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Give the number of each line and its row, or what is wrong with it."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        if path.suffix.lower() in _JSON:
+            for line, text in enumerate(file, start=1):
+                if text.strip():
+                    yield line, _parse_json(text)
+            return
+        rows = csv.reader(file)
+        header = next(rows, [])
+        while True:
+            try:
+                values = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield rows.line_num, f"cannot be read ({error})"
+                continue
+            if not values:
+                continue
+            if len(values) != len(header):
+                msg = f"expected {len(header)} values, got {len(values)}"
+                yield rows.line_num, msg
+                continue
+            yield rows.line_num, dict(zip(header, values, strict=True))
+
+
+def _parse_json(text: str) -> dict[str, Any] | str:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return f"expected a JSON object, got text that is none ({error})"
+    if not isinstance(row, dict):
+        return f"expected a JSON object, got {type(row).__name__}"
+    return row
+
+
+def _read_text(row: Mapping[str, Any], column: str) -> str | None:
+    """Read a text; an empty one is none."""
+    value = row.get(column)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise ValueError(f"{column}: expected a text, got {value!r}")
+    return value
+
+
+def _read_strength(value: Any) -> float:
+    if value is None or value == "":
+        return 1.0
+    try:
+        strength = float(value)
+    except (TypeError, ValueError):
+        strength = math.nan
+    if isinstance(value, bool) or not (math.isfinite(strength) and strength >= 0):
+        raise ValueError(f"strength: expected a number of 0 or more, got {value!r}")
+    return strength
