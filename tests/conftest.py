@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 
 import pytest
 from hypothesis import settings
@@ -18,6 +19,12 @@ NEEDS = {
 }
 """Programs that the tests of a marker need."""
 
+SYSTEMS = {
+    "linux": sys.platform == "linux",
+    "unix": os.name == "posix",
+}
+"""Whether this is the system that the tests of a marker need."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -28,16 +35,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Leave out, and say so, what needs programs that are not installed."""
+    """Leave out, and say so, what needs other programs or another system."""
     told = []
-    for marker, programs in NEEDS.items():
-        missing = [name for name in programs if not shutil.which(name)]
-        left_out = [item for item in items if missing and marker in item.keywords]
+    reasons = {
+        marker: " and ".join(name for name in programs if not shutil.which(name))
+        for marker, programs in NEEDS.items()
+    }
+    missing = {
+        marker: f"{names} not found" for marker, names in reasons.items() if names
+    }
+    for marker, is_there in SYSTEMS.items():
+        if not is_there:
+            missing[marker] = f"this is {sys.platform}"
+    for marker, reason in missing.items():
+        left_out = [item for item in items if marker in item.keywords]
         if left_out:
-            told.append(
-                f"LEFT OUT: {len(left_out)} {marker} tests, because "
-                f"{' and '.join(missing)} not found"
-            )
+            told.append(f"LEFT OUT: {len(left_out)} {marker} tests, because {reason}")
             items[:] = [item for item in items if item not in left_out]
             config.hook.pytest_deselected(items=left_out)
     config.stash[_LEFT_OUT] = told

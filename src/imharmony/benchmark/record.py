@@ -19,7 +19,8 @@ from imharmony.benchmark.baselines import reference_loop
 from imharmony.benchmark.cases import Case, make_inputs
 from imharmony.benchmark.measure import repeat, throughput, time_arrays, time_files
 from imharmony.benchmark.memory import peak_mb
-from imharmony.harmonizer import MODELS, Harmonizer
+from imharmony.harmonizer import Harmonizer
+from imharmony.inference.models import weights_of
 
 __all__ = ["Plan", "measure"]
 
@@ -69,7 +70,7 @@ def measure(
         with the network loaded and nothing large done; "baselines" by size;
         "pictures_per_second" by threads; "variants" of the network.
     """
-    weights = plan.weights or MODELS[plan.model]
+    weights = plan.weights or weights_of(plan.model)
     harmonizer = Harmonizer(weights=weights, num_threads=plan.num_threads)
     record = _surroundings(plan, harmonizer)
     if plan.has_memory:

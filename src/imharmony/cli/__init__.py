@@ -7,6 +7,8 @@ packages are imported inside the command that needs them, so `--help` is quick.
 
 import sys
 import warnings
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -20,26 +22,50 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Make a pasted object look as if it had been photographed in the scene.",
 )
 
-for command in (
-    pictures.harmonize,
-    pictures.paste,
-    curves.curves,
-    curves.apply,
-    training.export,
-    training.train,
-    training.ablate,
-    data.synthesize,
-    evaluation.evaluate,
-    evaluation.compare,
-    evaluation.study,
-    benchmark.benchmark,
-    web.serve,
-):
-    app.command()(command)
-app.add_typer(data.data_app, name="data")
+PANELS = {
+    "Pictures": (pictures.harmonize, pictures.paste, web.serve),
+    "Curves": (curves.curves, curves.apply),
+    "Research": (
+        data.synthesize,
+        training.train,
+        training.ablate,
+        training.export,
+        evaluation.evaluate,
+        evaluation.compare,
+        evaluation.study,
+        benchmark.benchmark,
+    ),
+}
+"""Commands as `--help` groups them."""
+
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(data.data_app, name="data", rich_help_panel="Research")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"imharmony {version('imharmony')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version of the package, and exit.",
+            callback=_print_version,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """Make a pasted object look as if it had been photographed in the scene."""
 
 
 def main() -> None:

@@ -40,6 +40,7 @@ __all__ = [
     "Weights",
     "Workers",
     "check_outputs",
+    "check_quality",
     "name_of",
     "needs_extra",
     "read_composite",
@@ -289,6 +290,17 @@ def check_outputs(
         taken.add(os.path.realpath(target))
         known = suffixes or tuple(formats.SUFFIXES)
         writing.check_target(target, known, overwrite=overwrite)
+
+
+def check_quality(output: Path, file_format: str, quality: int | None) -> None:
+    """Refuse, before any work, a quality or a format that the output cannot have."""
+    from imharmony.images import formats
+
+    if output == PIPE:
+        suffix = "." + file_format.removeprefix(".")
+        formats.check_quality(suffix, quality, "standard output")
+    else:
+        formats.check_quality(output.suffix, quality, str(output))
 
 
 def write(

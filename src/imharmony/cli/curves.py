@@ -20,6 +20,7 @@ from imharmony.cli.arguments import (
     Strength,
     Weights,
     check_outputs,
+    check_quality,
     name_of,
     read_composite,
     read_mask,
@@ -192,6 +193,7 @@ def apply(
 
     inputs = [curves, photo, mask]
     check_outputs({"output": output}, inputs=inputs, overwrite=overwrite)
+    check_quality(output, file_format, quality)
     if inputs.count(PIPE) > 1:
         raise UsageError("only one of curves, photo and mask can be standard input")
     source = curve_files.read_bytes(sys.stdin.buffer) if curves == PIPE else curves

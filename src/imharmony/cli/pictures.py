@@ -29,6 +29,7 @@ from imharmony.cli.arguments import (
     Weights,
     Workers,
     check_outputs,
+    check_quality,
     read_composite,
     read_photo,
     say_what_was_found,
@@ -153,6 +154,7 @@ def _harmonize_one(
     outputs = {"output": output, "strip": strip}
     inputs = [composite, mask, background]
     check_outputs(outputs, inputs=inputs, overwrite=overwrite)
+    check_quality(output, file_format, quality)
     if inputs.count(PIPE) > 1:
         msg = "only one of composite, mask and background can be standard input"
         raise UsageError(msg)
@@ -220,6 +222,7 @@ def paste(
 
     outputs = {"output": output, "composite": composite, "mask": mask}
     check_outputs(outputs, inputs=[cutout, background], overwrite=overwrite)
+    check_quality(output, file_format, quality)
     if cutout == background == PIPE:
         raise UsageError("cutout and background cannot both be standard input")
     corner = compositing.parse_point(at)

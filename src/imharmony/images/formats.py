@@ -9,7 +9,14 @@ import pyvips
 from imharmony.errors import UsageError
 from imharmony.writing import check_suffix
 
-__all__ = ["HEAD_BYTES", "SUFFIXES", "jpeg_quality", "saver", "sniff"]
+__all__ = [
+    "HEAD_BYTES",
+    "SUFFIXES",
+    "check_quality",
+    "jpeg_quality",
+    "saver",
+    "sniff",
+]
 
 SUFFIXES = {
     ".jpg": "jpeg",
@@ -62,6 +69,29 @@ def sniff(head: bytes) -> str | None:
     return None
 
 
+def check_quality(suffix: str, quality: int | None, name: str) -> None:
+    """Refuse a quality that is out of range or that the format does not have.
+
+    Raises
+    ------
+    UsageError
+        Also if the extension is unknown.
+
+    Examples
+    --------
+    >>> check_quality(".png", 90, "out.png")
+    Traceback (most recent call last):
+    imharmony.errors.UsageError: out.png: quality applies to JPEG, WebP and AVIF only
+    """
+    check_suffix(suffix, name, tuple(SUFFIXES))
+    if quality is None:
+        return
+    if SUFFIXES[suffix.lower()] not in ("jpeg", "webp", "heif"):
+        raise UsageError(f"{name}: quality applies to JPEG, WebP and AVIF only")
+    if not 1 <= quality <= 100:
+        raise UsageError(f"{name}: expected a quality from 1 to 100, got {quality}")
+
+
 def saver(
     image: pyvips.Image, suffix: str, quality: int | None, name: str
 ) -> tuple[str, dict[str, Any]]:
@@ -83,12 +113,8 @@ def saver(
         If the extension is unknown, the format cannot hold the photo's depth or
         alpha channel, or the quality does not apply or is out of range.
     """
-    check_suffix(suffix, name, tuple(SUFFIXES))
+    check_quality(suffix, quality, name)
     kind = SUFFIXES[suffix.lower()]
-    if quality is not None and kind not in ("jpeg", "webp", "heif"):
-        raise UsageError(f"{name}: quality applies to JPEG, WebP and AVIF only")
-    if quality is not None and not 1 <= quality <= 100:
-        raise UsageError(f"{name}: expected a quality from 1 to 100, got {quality}")
     if kind == "jpeg" and image.hasalpha():
         raise UsageError(f"{name}: JPEG holds no alpha channel; use .png")
     if image.format == "float" and kind != "tiff":
