@@ -75,7 +75,7 @@ def backgrounds(harmonizer: Harmonizer, composite: Pixels, mask: Pixels) -> Figu
     show(top[0], composite, "composite")
     show(bottom[0], composite[CROP], "foreground as pasted")
     for column, (name, other) in enumerate(others, start=1):
-        result = harmonizer(composite, mask, label="person", background=other)
+        result = harmonizer(composite, mask, label="person", reference=other)
         show(top[column], launchpad if other is None else other, name)
         show(bottom[column], result.image[CROP], "fitted to it")
     return figure

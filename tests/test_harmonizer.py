@@ -5,7 +5,7 @@ import shutil
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ from imharmony.errors import (
     UsageError,
     WeightsError,
 )
-from imharmony.harmonizer import MODELS, Harmonizer, Result, harmonize
+from imharmony.harmonizer import Harmonizer, harmonize
 from imharmony.images.photo import from_array, mask_from_array, to_array
-from imharmony.inference.network import Network, Prediction
+from imharmony.inference.curve_network import CurveNetwork, Slopes
+from imharmony.inference.models import MODELS
 from imharmony.inference.thumbnails import Thumbnails
 from imharmony.labels import LABELS
 from imharmony.rendering.render import render
+from imharmony.results import Result
 
 Pixels = npt.NDArray[Any]
 
@@ -209,8 +211,8 @@ def test_predicting_gives_what_calling_gives(harmonizer: Harmonizer) -> None:
     photo = from_array(picture()), mask_from_array(foreground(), size=(H, W))
     predicted = harmonizer.predict(*photo, strength=0.5)
     result = harmonizer(picture(), foreground(), strength=0.5)
-    found = {name: getattr(result, name) for name in vars(predicted)}
-    assert vars(predicted) == found
+    for part in fields(predicted):
+        assert getattr(predicted, part.name) == getattr(result, part.name)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -287,8 +289,8 @@ def test_label_for_weights_without_labels_is_announced(
 def test_a_foreground_that_already_fits_stays_without_a_warning(
     harmonizer: Harmonizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flat = Prediction(np.ones((2, 3, 64), np.float32), "person")
-    monkeypatch.setattr(Network, "predict", lambda *_, **__: flat)
+    flat = Slopes(np.ones((2, 3, 64), np.float32), "person")
+    monkeypatch.setattr(CurveNetwork, "run", lambda *_, **__: flat)
     result = harmonizer(picture(), foreground())
     assert result.curves.is_identity
     np.testing.assert_array_equal(result.image, picture())
@@ -300,20 +302,20 @@ def test_full_mask_returns_the_composite(harmonizer: Harmonizer) -> None:
     np.testing.assert_array_equal(result.image, picture())
 
 
-def test_another_background_of_any_size_gives_other_curves(
+def test_reference_of_any_size_gives_other_curves(
     harmonizer: Harmonizer,
 ) -> None:
     composite, mask = picture("uint8"), foreground()
     dusk = np.full((90, 20, 3), [30, 20, 60], np.uint8)
-    result = harmonizer(composite, mask, background=dusk)
+    result = harmonizer(composite, mask, reference=dusk)
     assert result.curves != harmonizer(composite, mask).curves
     assert (result.image[~mask.astype(bool)] == composite[~mask.astype(bool)]).all()
 
 
-def test_full_mask_fits_to_another_background(harmonizer: Harmonizer) -> None:
+def test_full_mask_fits_to_a_reference(harmonizer: Harmonizer) -> None:
     composite, dusk = picture("uint8"), np.full((9, 9, 3), [30, 20, 60], np.uint8)
     everything = np.ones((H, W), bool)
-    result = harmonizer(composite, everything, background=dusk)
+    result = harmonizer(composite, everything, reference=dusk)
     assert result.warnings == ()
     assert (result.image != composite).any()
 
@@ -391,10 +393,10 @@ def test_warnings_point_at_the_line_of_the_caller(harmonizer: Harmonizer) -> Non
 def test_slopes_that_define_no_curve_change_nothing_and_are_announced(
     slopes: float, harmonizer: Harmonizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answer(*_: object, label: str | None) -> Prediction:
-        return Prediction(np.full((2, 3, 64), slopes, np.float32), label)
+    def answer(*_: object, label: str | None) -> Slopes:
+        return Slopes(np.full((2, 3, 64), slopes, np.float32), label)
 
-    monkeypatch.setattr(Network, "predict", answer)
+    monkeypatch.setattr(CurveNetwork, "run", answer)
     message = r"^the network's slopes define no curve \(red channel: .*\); unchanged$"
     with pytest.warns(HarmonizeWarning, match=message):
         result = harmonizer(picture(), foreground(), label="food")
@@ -491,7 +493,7 @@ def test_composite_of_another_dtype(harmonizer: Harmonizer) -> None:
 
 
 def test_unknown_model_lists_the_known() -> None:
-    message = r"^model is one of s2crnet-cs, hdnet-lite, got 'best'$"
+    message = r"^model is one of s2crnet-cs, got 'best'$"
     with pytest.raises(UsageError, match=message):
         Harmonizer("best")
 
@@ -538,13 +540,15 @@ def test_thumbnails_have_the_size_and_views_of_the_contract(
     harmonizer: Harmonizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Thumbnails] = []
-    predict = Network.predict
+    run = CurveNetwork.run
 
-    def look(self: Network, thumbnails: Thumbnails, *, label: str | None) -> Prediction:
+    def look(
+        self: CurveNetwork, thumbnails: Thumbnails, *, label: str | None
+    ) -> Slopes:
         seen.append(thumbnails)
-        return predict(self, thumbnails, label=label)
+        return run(self, thumbnails, label=label)
 
-    monkeypatch.setattr(Network, "predict", look)
+    monkeypatch.setattr(CurveNetwork, "run", look)
     harmonizer(picture(), foreground())
     contract = harmonizer.contract
     num_views = len(contract.contexts)

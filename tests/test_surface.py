@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import imharmony
-from imharmony.harmonizer import MODELS
+from imharmony.inference.models import MODELS
 
 PUBLIC = [
     "Curves",

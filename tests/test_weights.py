@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from imharmony import Harmonizer
-from imharmony.harmonizer import MODELS, WEIGHTS
 from imharmony.images import files, photo
+from imharmony.inference.models import MODELS, WEIGHTS
 
 Pixels = npt.NDArray[Any]
 

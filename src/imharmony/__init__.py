@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from imharmony.curves import Curves
     from imharmony.errors import HarmonizeError, HarmonizeWarning
-    from imharmony.harmonizer import Harmonizer, Result, harmonize
+    from imharmony.harmonizer import Harmonizer, harmonize
+    from imharmony.results import Result
 
 __all__ = [
     "Curves",
@@ -26,7 +27,7 @@ _HOMES = {
     "HarmonizeError": "errors",
     "HarmonizeWarning": "errors",
     "Harmonizer": "harmonizer",
-    "Result": "harmonizer",
+    "Result": "results",
     "harmonize": "harmonizer",
 }
 

@@ -11,8 +11,11 @@
     └── UsageError        options that contradict each other
 
 A message says what was expected, what arrived, and which input it was. Results
-that are valid but may surprise are announced once with `HarmonizeWarning`.
+that are valid but may surprise are announced once with `HarmonizeWarning`, whose code
+says which of the known surprises it is.
 """
+
+from enum import StrEnum
 
 __all__ = [
     "CurveError",
@@ -22,6 +25,7 @@ __all__ = [
     "ImageError",
     "ShapeError",
     "UsageError",
+    "WarningCode",
     "WeightsError",
 ]
 
@@ -54,5 +58,36 @@ class UsageError(HarmonizeError):
     """Options contradict each other, or one has a value that does not exist."""
 
 
+class WarningCode(StrEnum):
+    """What may surprise about a result; codes stay, sentences may change."""
+
+    MASK_EMPTY = "mask_empty"
+    """No pixel is foreground, so the composite comes back."""
+    MASK_FULL = "mask_full"
+    """Every pixel is foreground, so the composite comes back."""
+    MASK_INVERTED = "mask_inverted"
+    """The mask covers most of the photo and all of its rim."""
+    LABEL_IGNORED = "label_ignored"
+    """The weights know no labels."""
+    NO_CURVE = "no_curve"
+    """The slopes define no curve, so the composite comes back."""
+    FOREGROUND_TOO_SMALL = "foreground_too_small"
+    """The thumbnail does not show the foreground, so the composite comes back."""
+    NOT_FINITE = "not_finite"
+    """The network gave NaN or infinity, so the composite comes back."""
+
+
 class HarmonizeWarning(UserWarning):
-    """The result is valid but may surprise."""
+    """The result is valid but may surprise.
+
+    Parameters
+    ----------
+    message : str
+        A sentence for people.
+    code : WarningCode or None
+        For programs. None where the surprise concerns a file, not the result.
+    """
+
+    def __init__(self, message: str, code: WarningCode | None = None) -> None:
+        super().__init__(message)
+        self.code = code

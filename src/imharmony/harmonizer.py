@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,44 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony.curves import Curves, fitting
-from imharmony.errors import (
-    CurveError,
-    HarmonizeWarning,
-    ImageError,
-    ShapeError,
-    UsageError,
-)
+from imharmony.curves.knots import check_strength
+from imharmony.errors import HarmonizeWarning, ImageError, ShapeError, UsageError
 from imharmony.images import photo
-from imharmony.images.mask_check import EMPTY, FULL, judge_mask
-from imharmony.inference import repainting
 from imharmony.inference.contract import Contract
-from imharmony.inference.models import (
-    DEFAULT_MODEL,
-    MODELS,
-    OPTIONAL_MODELS,
-    WEIGHTS,
-    weights_of,
-)
-from imharmony.inference.network import Network
-from imharmony.inference.thumbnails import make_thumbnails
-from imharmony.labels import label_index
-from imharmony.rendering.bilateral_grid import BilateralGrid
+from imharmony.inference.models import DEFAULT_MODEL, load_network, weights_of
+from imharmony.inference.request import Request
 from imharmony.rendering.render import render_into
 from imharmony.results import FittedCurves, ImageArray, Predicted, Result
 
-__all__ = [
-    "MODELS",
-    "OPTIONAL_MODELS",
-    "WEIGHTS",
-    "Harmonizer",
-    "Predicted",
-    "Result",
-    "harmonize",
-    "weights_of",
-]
-
-NO_LABELS = "these weights know no labels; the given one is ignored"
+__all__ = ["Harmonizer", "harmonize"]
 
 P = TypeVar("P", bound=Predicted)
 
@@ -57,7 +30,7 @@ class Harmonizer:
     Parameters
     ----------
     model : str
-        Name of a model, a key of `MODELS` or `OPTIONAL_MODELS`.
+        Name of a model, a key of `models.MODELS`.
     weights : path or None
         A weights file to use instead, as `imharmony export` writes it.
     num_threads : int
@@ -70,7 +43,7 @@ class Harmonizer:
     UsageError
         If the model or the provider is unknown.
     WeightsError
-        If the weights file cannot be used, or is not part of this installation.
+        If the weights file cannot be used.
 
     Examples
     --------
@@ -96,12 +69,17 @@ class Harmonizer:
         provider: str | None = None,
     ) -> None:
         source = weights_of(model) if weights is None else Path(weights)
-        self._network = Network(source, num_threads=num_threads, provider=provider)
+        self._network = load_network(source, num_threads=num_threads, provider=provider)
 
     @property
     def contract(self) -> Contract:
         """What the loaded weights expect and give."""
         return self._network.contract
+
+    @property
+    def has_curves(self) -> bool:
+        """Whether the network predicts curves, not a change that varies by place."""
+        return self._network.has_curves
 
     def __call__(
         self,
@@ -110,7 +88,7 @@ class Harmonizer:
         *,
         label: str | None = None,
         strength: float = 1.0,
-        background: ImageArray | None = None,
+        reference: ImageArray | None = None,
         premultiplied: bool = False,
         out: ImageArray | None = None,
     ) -> Result:
@@ -130,7 +108,7 @@ class Harmonizer:
         strength : float
             0 leaves the composite, 1 is what the network predicts, above 1
             exaggerates with the range kept.
-        background : ndarray like `composite`, of any size, or None
+        reference : ndarray like `composite`, of any size, or None
             Another photo to fit the foreground to. None takes the composite's own
             background, the only one that networks which give a picture can see.
         premultiplied : bool
@@ -152,7 +130,7 @@ class Harmonizer:
             If an array is not as described.
         UsageError
             If the label is unknown, the strength negative or not finite, `out`
-            cannot be written or shares memory, or the network cannot use a background.
+            cannot be written or shares memory, or the network cannot use a reference.
             `out` is then as before.
 
         Warns
@@ -169,7 +147,7 @@ class Harmonizer:
         """
         return _announce(
             self._render(
-                composite, mask, label, strength, background, premultiplied, out
+                composite, mask, label, strength, reference, premultiplied, out
             )
         )
 
@@ -180,7 +158,7 @@ class Harmonizer:
         *,
         label: str | None = None,
         strength: float = 1.0,
-        background: pyvips.Image | None = None,
+        reference: pyvips.Image | None = None,
     ) -> Predicted:
         """Predict the change of an opened photo; `render.render` applies it.
 
@@ -192,7 +170,7 @@ class Harmonizer:
             As `files.read_mask` gives it, of the same size.
         label, strength
             As for calling the harmonizer.
-        background : pyvips.Image or None
+        reference : pyvips.Image or None
             As `files.read_photo` gives it: another photo to fit the foreground to.
 
         Returns
@@ -203,14 +181,14 @@ class Harmonizer:
         ------
         UsageError
             If the label is unknown, the strength negative, or the network cannot use
-            a background.
+            a reference.
 
         Warns
         -----
         HarmonizeWarning
             As for calling the harmonizer.
         """
-        return _announce(self._predict(image, mask, label, strength, background))
+        return _announce(self._predict(image, mask, label, strength, reference))
 
     def fit_curves(
         self,
@@ -219,13 +197,13 @@ class Harmonizer:
         *,
         label: str | None = None,
         strength: float = 1.0,
-        background: pyvips.Image | None = None,
+        reference: pyvips.Image | None = None,
     ) -> FittedCurves:
         """Find the curves that come nearest to what a network without curves does.
 
         Parameters
         ----------
-        image, mask, label, strength, background
+        image, mask, label, strength, reference
             As for `predict`.
 
         Returns
@@ -243,21 +221,10 @@ class Harmonizer:
         HarmonizeWarning
             As for calling the harmonizer.
         """
-        if self.contract.output == "curves":
-            raise UsageError("these weights predict curves; there are none to fit")
-        seen = self._repaint(image, mask, label, background)
-        fitted = fitting.fit_curves(seen.before, seen.after, seen.weights)
-        return _announce(
-            FittedCurves(
-                transform=fitted.curves.blend(strength),
-                stages=(),
-                label=None,
-                warnings=seen.notes,
-                box=seen.box,
-                rms=fitted.rms,
-                largest=fitted.largest,
-            )
-        )
+        check_strength(strength)
+        request = Request(image, mask, label, reference)
+        fitted = self._network.fit_curves(request).at_strength(strength)
+        return _announce(fitted)
 
     def _render(
         self,
@@ -265,7 +232,7 @@ class Harmonizer:
         mask: npt.NDArray[np.generic],
         label: str | None,
         strength: float,
-        background: ImageArray | None = None,
+        reference: ImageArray | None = None,
         premultiplied: bool = False,
         out: ImageArray | None = None,
     ) -> Result:
@@ -277,15 +244,16 @@ class Harmonizer:
         size = (image.height, image.width)
         mask_image = photo.mask_from_array(mask, size=size)
         other = None
-        if background is not None:
-            other = photo.from_array(background, name="background")
+        if reference is not None:
+            other = photo.from_array(reference, name="reference")
         predicted = self._predict(image, mask_image, label, strength, other)
         if out is None:
             out = np.empty(composite.shape, composite.dtype.newbyteorder("="))
         if not _is_same(out, composite):
             np.copyto(out, composite)
         render_into(out, image, mask_image, predicted.transform, box=predicted.box)
-        return Result(**vars(predicted), image=out)
+        parts = {part.name: getattr(predicted, part.name) for part in fields(predicted)}
+        return Result(**parts, image=out)
 
     def _predict(
         self,
@@ -293,85 +261,11 @@ class Harmonizer:
         mask: pyvips.Image,
         label: str | None,
         strength: float,
-        background: pyvips.Image | None = None,
+        reference: pyvips.Image | None,
     ) -> Predicted:
-        if self.contract.output == "picture":
-            return self._predict_grid(image, mask, label, strength, background)
-        if label is not None:
-            label_index(label)  # an unknown label is an error with any mask
-        identity = Curves.identity().blend(strength)
-        box = photo.mask_box(mask)
-        notes = judge_mask(mask, box, has_background=background is not None)
-        has_regions = not set(notes) & {EMPTY, FULL}
-        if label is not None and not self.contract.has_semantic_label:
-            notes = (*notes, NO_LABELS)
-        if not has_regions:
-            return Predicted(identity, (), None, notes, box)
-        thumbnails = make_thumbnails(
-            image,
-            mask,
-            size=self.contract.thumbnail_size,
-            background=background,
-            contexts=self.contract.contexts,
-            box=box,
-        )
-        prediction = self._network.predict(thumbnails, label=label)
-        try:
-            stages = tuple(map(Curves.from_params, prediction.curve_params))
-        except CurveError as error:
-            notes = (
-                *notes,
-                f"the network's slopes define no curve ({error}); unchanged",
-            )
-            return Predicted(identity, (), prediction.label, notes, box)
-        curves = stages[0]
-        for stage in stages[1:]:
-            curves = curves.then(stage)
-        curves = curves.blend(strength)
-        return Predicted(curves, stages, prediction.label, notes, box)
-
-    def _predict_grid(
-        self,
-        image: pyvips.Image,
-        mask: pyvips.Image,
-        label: str | None,
-        strength: float,
-        background: pyvips.Image | None,
-    ) -> Predicted:
-        """Predict by a network that gives a picture."""
-        seen = self._repaint(image, mask, label, background)
-        grid = BilateralGrid.identity()
-        if seen.box is not None:
-            grid = BilateralGrid.fit(
-                seen.before,
-                seen.after,
-                seen.weights,
-                box=seen.box,
-                size=(image.height, image.width),
-            )
-        return Predicted(grid.blend(strength), (), None, seen.notes, seen.box)
-
-    def _repaint(
-        self,
-        image: pyvips.Image,
-        mask: pyvips.Image,
-        label: str | None,
-        background: pyvips.Image | None,
-    ) -> repainting.Repainted:
-        """Run a network that gives a picture, where there is something to see."""
-        if label is not None:
-            label_index(label)  # an unknown label is an error with any mask
-        if background is not None:
-            msg = "background: these weights see the composite alone; expected none"
-            raise UsageError(f"{msg}, got another photo")
-        box = photo.mask_box(mask)
-        notes = judge_mask(mask, box, has_background=False)
-        has_regions = not set(notes) & {EMPTY, FULL}
-        if label is not None:
-            notes = (*notes, NO_LABELS)
-        if not has_regions:
-            return repainting.unchanged(notes, box)
-        return repainting.repaint(self._network, image, mask, notes=notes, box=box)
+        check_strength(strength)
+        request = Request(image, mask, label, reference)
+        return self._network.predict(request).at_strength(strength)
 
 
 def harmonize(
@@ -380,7 +274,7 @@ def harmonize(
     *,
     label: str | None = None,
     strength: float = 1.0,
-    background: ImageArray | None = None,
+    reference: ImageArray | None = None,
     premultiplied: bool = False,
     out: ImageArray | None = None,
 ) -> Result:
@@ -388,7 +282,7 @@ def harmonize(
 
     Parameters
     ----------
-    composite, mask, label, strength, background, premultiplied, out
+    composite, mask, label, strength, reference, premultiplied, out
         As for calling a `Harmonizer`.
 
     Returns
@@ -404,7 +298,7 @@ def harmonize(
     True
     """
     result = _default_harmonizer()._render(
-        composite, mask, label, strength, background, premultiplied, out
+        composite, mask, label, strength, reference, premultiplied, out
     )
     return _announce(result)
 
@@ -450,6 +344,6 @@ def _is_same(out: ImageArray, composite: ImageArray) -> bool:
 
 def _announce(predicted: P) -> P:
     """Warn about each note, pointing at the line that called the public function."""
-    for note in predicted.warnings:
-        warnings.warn(note, HarmonizeWarning, stacklevel=3)
+    for notice in predicted.warnings:
+        warnings.warn(HarmonizeWarning(notice, notice.code), stacklevel=3)
     return predicted

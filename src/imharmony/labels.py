@@ -1,12 +1,14 @@
 """Semantic labels: what kind of thing the foreground is."""
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 from imharmony.errors import UsageError
 
-__all__ = ["LABELS", "label_index"]
+__all__ = ["LABELS", "Label", "label_index"]
 
-LABELS = ("person", "animal", "food", "vehicle", "others")
+Label = Literal["person", "animal", "food", "vehicle", "others"]
+LABELS: tuple[str, ...] = get_args(Label)
 """The order the released checkpoint uses; the paper lists them differently."""
 
 

@@ -18,8 +18,9 @@ from imharmony.benchmark.cases import Case, list_cases, make_inputs, write_input
 from imharmony.benchmark.table import to_table
 from imharmony.curves import Curves
 from imharmony.errors import ImageError, UsageError
-from imharmony.harmonizer import MODELS, Harmonizer
+from imharmony.harmonizer import Harmonizer
 from imharmony.images.files import read_mask, read_photo
+from imharmony.inference.models import MODELS
 
 QUARTILES = {"low": 1.0, "median": 2.0, "high": 3.5, "runs": 5}
 

@@ -15,11 +15,12 @@ from imharmony.benchmark.cases import Case, make_inputs
 from imharmony.benchmark.memory import STATUS, peak_mb
 from imharmony.curves import Curves
 from imharmony.errors import ImageError, ShapeError, UsageError
-from imharmony.harmonizer import MODELS, Harmonizer, harmonize
+from imharmony.harmonizer import Harmonizer, harmonize
 from imharmony.images import photo
 from imharmony.images import pixels as pixels_module
 from imharmony.images.photo import Box, from_array, mask_box, mask_from_array, to_array
 from imharmony.inference import thumbnails
+from imharmony.inference.models import MODELS
 from imharmony.inference.network import Network
 from imharmony.rendering import render as render_module
 from imharmony.rendering.render import render, render_into

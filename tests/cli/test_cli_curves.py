@@ -18,9 +18,10 @@ import imharmony
 from imharmony import cli, curve_files
 from imharmony.curve_files.files import read_curves, write_curves
 from imharmony.curves import Curves
-from imharmony.harmonizer import MODELS, Harmonizer
+from imharmony.harmonizer import Harmonizer
 from imharmony.images import photo
 from imharmony.images.files import encode_photo, read_photo
+from imharmony.inference.models import MODELS
 from tests.onnx_files import write_picture_weights
 
 Pixels = npt.NDArray[Any]
@@ -153,8 +154,8 @@ def test_guessed_label_is_announced_and_kept(run: Run) -> None:
 
 
 def test_another_background_gives_its_curves(run: Run, harmonizer: Harmonizer) -> None:
-    curves_of(run, "look.json", "--background", "other.png")
-    expected = harmonizer(pixels(), disc(), background=255 - pixels()).curves
+    curves_of(run, "look.json", "--reference", "other.png")
+    expected = harmonizer(pixels(), disc(), reference=255 - pixels()).curves
     assert read_curves("look.json") == expected
 
 
@@ -195,7 +196,7 @@ def test_stages_make_a_plot_higher(run: Run) -> None:
 def test_plot_shows_the_other_background(run: Run) -> None:
     # Without stages, only the histograms tell one background from the other.
     curves_of(run, "own.png", "--strength", "0")
-    curves_of(run, "other's.png", "--strength", "0", "--background", "other.png")
+    curves_of(run, "other's.png", "--strength", "0", "--reference", "other.png")
     assert Path("own.png").read_bytes() != Path("other's.png").read_bytes()
 
 
@@ -222,8 +223,8 @@ def test_plot_without_matplotlib_is_refused_before_any_work(
         (("-o", "other.png"), "other.png: exists already; --overwrite replaces it"),
         (("-o", "look.json", "--label", "cat"), "label is one of person, animal"),
         (
-            ("-o", "look.json", "--background", "-"),
-            "only one of composite, mask and background can be standard input",
+            ("-o", "look.json", "--reference", "-"),
+            "only one of composite, mask and reference can be standard input",
         ),
     ],
 )
@@ -231,7 +232,7 @@ def test_curves_that_cannot_be_written(
     args: tuple[str, ...], message: str, run: Run, tmp_path: Path
 ) -> None:
     before = sorted(tmp_path.iterdir())
-    composite = "-" if args[-1] == "-" and "--background" in args else "composite.png"
+    composite = "-" if args[-1] == "-" and "--reference" in args else "composite.png"
     finished = run("curves", composite, "mask.png", *args)
     assert refused(finished, 2).startswith(message)
     assert sorted(tmp_path.iterdir()) == before

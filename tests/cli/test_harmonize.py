@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 import pyvips
 
-from imharmony.harmonizer import MODELS, Harmonizer
+from imharmony.harmonizer import Harmonizer
 from imharmony.images import photo
 from imharmony.images.files import read_photo
-from imharmony.inference import models
-from imharmony.inference.network import Network, Prediction
+from imharmony.inference.curve_network import CurveNetwork, Slopes
+from imharmony.inference.models import MODELS
 from tests.cli.commands import (
     H,
     Inputs,
-    Refused,
     Run,
     W,
     disc,
@@ -42,8 +41,8 @@ def test_harmonize_writes_the_file_and_prints_its_path(inputs: Inputs) -> None:
 def test_a_foreground_that_fits_already_is_said(
     run: Run, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flat = Prediction(np.ones((2, 3, 64), np.float32), "person")
-    monkeypatch.setattr(Network, "predict", lambda *_, **__: flat)
+    flat = Slopes(np.ones((2, 3, 64), np.float32), "person")
+    monkeypatch.setattr(CurveNetwork, "run", lambda *_, **__: flat)
     finished = run("harmonize", inputs.composite, inputs.mask, "-o", "out.png")
     assert "nothing changed: the foreground seems to fit already" in finished.err
 
@@ -93,16 +92,6 @@ def test_paste_takes_weights_that_give_a_picture(run: Run, folder: Path) -> None
     expected = Harmonizer(weights=weights)(composite, mask[..., 0]).image
     np.testing.assert_array_equal(load(folder / "out.png"), expected)
     assert (expected != composite).any()
-
-
-def test_model_whose_weights_are_absent_names_the_way(
-    inputs: Inputs, refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    absent = {"hdnet-lite": tmp_path / "none.onnx"}
-    monkeypatch.setattr(models, "OPTIONAL_MODELS", absent)
-    args = ("harmonize", inputs.composite, inputs.mask, "-o", "out.png")
-    message = refused(2, *args, "--model", "hdnet-lite")
-    assert message.startswith("hdnet-lite: its weights are not part of this installa")
 
 
 def test_label_that_is_given_is_not_announced(run: Run, inputs: Inputs) -> None:

@@ -59,20 +59,20 @@ def test_unknown_format_of_standard_output(inputs: Inputs, refused: Refused) -> 
 
 def test_standard_input_can_be_one_input_only(inputs: Inputs, refused: Refused) -> None:
     message = refused(2, "harmonize", "-", "-", "-o", "out.png", stdin=PNG)
-    assert message == "only one of composite, mask and background can be standard input"
+    assert message == "only one of composite, mask and reference can be standard input"
     message = refused(2, "paste", "-", "-", "-o", "out.png", stdin=PNG)
     assert message == "cutout and background cannot both be standard input"
 
 
-def test_another_background_gives_other_colors(
+def test_reference_gives_other_colors(
     inputs: Inputs, run: Run, harmonizer: Harmonizer
 ) -> None:
     other = np.full((40, 30, 3), [20, 30, 90], np.uint8)
     save(Path("night.png"), other)
     args = ("harmonize", inputs.composite, inputs.mask, "-o", "out.png")
-    assert run(*args, "--background", "night.png").code == 0
+    assert run(*args, "--reference", "night.png").code == 0
     composite, mask = load(inputs.composite), load(inputs.mask)[..., 0]
-    expected = harmonizer(composite, mask, background=other).image
+    expected = harmonizer(composite, mask, reference=other).image
     np.testing.assert_array_equal(load(Path("out.png")), expected)
     assert (expected != harmonizer(composite, mask).image).any()
 

@@ -88,7 +88,7 @@ def test_name_that_leads_in_circles(inputs: Inputs, refused: Refused) -> None:
     ("options", "message"),
     [
         (("--label", "dog"), "label is one of person, animal, food, vehicle, others, "),
-        (("--model", "best"), "model is one of s2crnet-cs, hdnet-lite, got"),
+        (("--model", "best"), "model is one of s2crnet-cs, got"),
         (("--weights", "mask.png"), "mask.png: expected an .onnx weights file, got"),
         (("--weights", "none.onnx"), "none.onnx: cannot read weights: No such file"),
         (("--quality", "50"), "out.png: quality applies to JPEG, WebP and AVIF only"),

@@ -96,7 +96,7 @@ def test_levels_are_those_of_srgb() -> None:
 def test_other_background_counts_as_a_whole() -> None:
     other = photo.from_array(np.full((4, 5, 3), 99, np.uint8))
     histograms = counted(
-        np.zeros((1, 2, 3), np.uint8), np.array([[True, False]]), background=other
+        np.zeros((1, 2, 3), np.uint8), np.array([[True, False]]), reference=other
     )
     assert histograms.background[:, 99].tolist() == [20, 20, 20]
     assert histograms.foreground[:, 0].tolist() == [1, 1, 1]

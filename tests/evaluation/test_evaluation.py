@@ -32,8 +32,9 @@ from imharmony.evaluation.protocols.protocol import (
     load_scene,
 )
 from imharmony.evaluation.reports.scoring import Score, score_pairs
-from imharmony.harmonizer import MODELS, Harmonizer
+from imharmony.harmonizer import Harmonizer
 from imharmony.images import files, photo
+from imharmony.inference.models import MODELS
 from tests.onnx_files import write_picture_weights
 
 UInt8Array = npt.NDArray[np.uint8]

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from imharmony.errors import UsageError, WeightsError
-from imharmony.harmonizer import MODELS
 from imharmony.inference import runtime
 from imharmony.inference.contract import Contract
-from imharmony.inference.network import Network
+from imharmony.inference.models import MODELS, load_network
 from imharmony.inference.thumbnails import Thumbnails
 from imharmony.labels import LABELS, label_index
 from tests.onnx_files import (
@@ -97,38 +96,38 @@ def thumbnails(size: tuple[int, int] = (8, 6)) -> Thumbnails:
 
 
 def test_bundled_weights_keep_the_order_of_the_released_labels() -> None:
-    assert Network(BUNDLED).contract.labels == LABELS
+    assert load_network(BUNDLED).contract.labels == LABELS
     assert LABELS == ("person", "animal", "food", "vehicle", "others")
 
 
 def test_contract_comes_back_from_metadata() -> None:
-    contract = Network(BUNDLED).contract
+    contract = load_network(BUNDLED).contract
     assert Contract.from_metadata(contract.to_metadata(), name="again") == contract
 
 
 def test_hash_is_that_of_the_file() -> None:
     expected = hashlib.sha256(BUNDLED.read_bytes()).hexdigest()
-    assert Network(BUNDLED).sha256 == expected
+    assert load_network(BUNDLED).sha256 == expected
 
 
 def test_each_thumbnail_reaches_the_input_of_its_name() -> None:
-    network = Network(BUNDLED)
+    network = load_network(BUNDLED)
     seen = thumbnails(network.contract.thumbnail_size)
     feeds = dict(vars(seen))
     feeds |= {k: feeds[k][None] for k in ("foreground", "foreground_mask")}
     feeds["semantic_label"] = np.eye(5, dtype=np.float32)[:1]
     session = runtime.start_session(BUNDLED.read_bytes())
     (expected,) = session.run(["curve_params"], feeds)
-    prediction = network.predict(seen, label=LABELS[0])
+    prediction = network.run(seen, label=LABELS[0])
     # Two threads or one: float32 sums in another order.
     np.testing.assert_allclose(prediction.curve_params, expected[0], atol=1e-5)
 
 
 def test_curve_params_have_the_shape_of_the_contract() -> None:
-    network = Network(BUNDLED)
+    network = load_network(BUNDLED)
     seen = thumbnails(network.contract.thumbnail_size)
     shape = (network.contract.num_stages, 3, network.contract.num_pieces)
-    assert network.predict(seen, label=None).curve_params.shape == shape
+    assert network.run(seen, label=None).curve_params.shape == shape
 
 
 # Labels
@@ -139,8 +138,8 @@ def test_curve_params_have_the_shape_of_the_contract() -> None:
 def test_label_is_passed_in_the_order_of_the_weights_file(
     labels: tuple[str, ...], label: str, tmp_path: Path
 ) -> None:
-    network = Network(write_weights(tmp_path, labels=list(labels)))
-    prediction = network.predict(thumbnails(), label=label)
+    network = load_network(write_weights(tmp_path, labels=list(labels)))
+    prediction = network.run(thumbnails(), label=label)
     assert prediction.label == label
     assert prediction.curve_params[0, 0, 0] == 1 + labels.index(label)
 
@@ -149,8 +148,8 @@ def test_label_is_passed_in_the_order_of_the_weights_file(
 def test_guess_is_named_in_the_order_of_the_weights_file(
     labels: tuple[str, ...], tmp_path: Path
 ) -> None:
-    network = Network(write_weights(tmp_path, labels=list(labels)))
-    prediction = network.predict(thumbnails(), label=None)
+    network = load_network(write_weights(tmp_path, labels=list(labels)))
+    prediction = network.run(thumbnails(), label=None)
     assert prediction.label == labels[3]
     assert not prediction.curve_params.any()  # the network was told no label
 
@@ -160,14 +159,14 @@ def test_weights_that_cannot_guess_take_others(
     labels: tuple[str, ...], tmp_path: Path
 ) -> None:
     path = write_weights(tmp_path, labels=list(labels), guesses_label=False)
-    prediction = Network(path).predict(thumbnails(), label=None)
+    prediction = load_network(path).run(thumbnails(), label=None)
     assert prediction.label == "others"
     assert prediction.curve_params[0, 0, 0] == 1 + labels.index("others")
 
 
 def test_weights_without_labels_report_none(tmp_path: Path) -> None:
     path = write_weights(tmp_path, has_semantic_label=False, guesses_label=False)
-    assert Network(path).predict(thumbnails(), label=None).label is None
+    assert load_network(path).run(thumbnails(), label=None).label is None
 
 
 def test_unknown_label_lists_the_known() -> None:
@@ -177,9 +176,9 @@ def test_unknown_label_lists_the_known() -> None:
 
 
 def test_network_refuses_an_unknown_label(tmp_path: Path) -> None:
-    network = Network(write_weights(tmp_path))
+    network = load_network(write_weights(tmp_path))
     with pytest.raises(UsageError, match=r"label is one of person, .*, got 'dog'"):
-        network.predict(thumbnails(), label="dog")
+        network.run(thumbnails(), label="dog")
 
 
 # What is refused
@@ -188,12 +187,12 @@ def test_network_refuses_an_unknown_label(tmp_path: Path) -> None:
 def test_missing_weights(tmp_path: Path) -> None:
     message = r"none\.onnx: cannot read weights: No such file or directory$"
     with pytest.raises(WeightsError, match=message):
-        Network(tmp_path / "none.onnx")
+        load_network(tmp_path / "none.onnx")
 
 
 def test_folder_instead_of_weights(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="cannot read weights: Is a directory"):
-        Network(tmp_path)
+        load_network(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -208,14 +207,14 @@ def test_file_that_is_not_onnx(
     path.write_bytes(content)
     message = r"weights\.onnx: expected an \.onnx weights file, got one that cannot be"
     with pytest.raises(WeightsError, match=message):
-        Network(path)
+        load_network(path)
     assert capfd.readouterr() == ("", "")  # ONNX Runtime likes to print
 
 
 def test_checkpoint_instead_of_weights_names_the_way() -> None:
     message = r"got a safetensors checkpoint; 'imharmony export' makes \.onnx of it$"
     with pytest.raises(WeightsError, match=message):
-        Network(BUNDLED.with_suffix(".safetensors"))
+        load_network(BUNDLED.with_suffix(".safetensors"))
 
 
 def test_onnx_of_another_kind(tmp_path: Path) -> None:
@@ -226,7 +225,7 @@ def test_onnx_of_another_kind(tmp_path: Path) -> None:
         r"format None, expected 'imharmony-weights-1'; 'imharmony export' makes such"
     )
     with pytest.raises(WeightsError, match=message):
-        Network(path)
+        load_network(path)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +247,7 @@ def test_damaged_contract(contract: str, detail: str, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + metadata({"contract": contract}))
     message = rf"weights\.onnx: damaged weights metadata: {detail}"
     with pytest.raises(WeightsError, match=message):
-        Network(path)
+        load_network(path)
 
 
 @pytest.mark.parametrize(
@@ -272,28 +271,28 @@ def test_shapes_that_contradict_the_metadata(
     changes: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     network = small_network(inputs={"mask": (1, 8, 6), "semantic_label": (5,)})
-    Network(write_weights(tmp_path, network))
+    load_network(write_weights(tmp_path, network))
     with pytest.raises(WeightsError, match=rf"weights\.onnx: {message}$"):
-        Network(write_weights(tmp_path, network, **changes))
+        load_network(write_weights(tmp_path, network, **changes))
 
 
 def test_input_that_nobody_feeds(tmp_path: Path) -> None:
     network = small_network(inputs={"depth": (1, 8, 6), "semantic_label": (5,)})
     message = r"depth has shape \[1, 8, 6\], the metadata say there is none$"
     with pytest.raises(WeightsError, match=message):
-        Network(write_weights(tmp_path, network))
+        load_network(write_weights(tmp_path, network))
 
 
 def test_missing_output(tmp_path: Path) -> None:
     network = small_network(outputs=("curve_params",))
     with pytest.raises(WeightsError, match=r"the network has no output label_logits$"):
-        Network(write_weights(tmp_path, network))
+        load_network(write_weights(tmp_path, network))
 
 
 def test_unknown_provider_lists_the_available() -> None:
     message = r"^provider is one of .*CPUExecutionProvider.*, got 'AbacusProvider'$"
     with pytest.raises(UsageError, match=message):
-        Network(BUNDLED, provider="AbacusProvider")
+        load_network(BUNDLED, provider="AbacusProvider")
 
 
 def test_provider_that_does_not_start_is_not_replaced_by_the_cpu(
@@ -309,12 +308,12 @@ def test_provider_that_does_not_start_is_not_replaced_by_the_cpu(
     monkeypatch.setattr(runtime, "start_session", start_on_cpu)
     message = r"^provider SlowProvider is installed but does not start on this machine$"
     with pytest.raises(UsageError, match=message):
-        Network(BUNDLED, provider="SlowProvider")
+        load_network(BUNDLED, provider="SlowProvider")
 
 
 def test_no_threads() -> None:
     with pytest.raises(UsageError, match=r"^num_threads is at least 1, got 0$"):
-        Network(BUNDLED, num_threads=0)
+        load_network(BUNDLED, num_threads=0)
 
 
 # Networks that give a picture
@@ -328,7 +327,7 @@ def test_file_without_an_output_field_gives_curves() -> None:
 
 def test_picture_needs_no_fields_of_curves(tmp_path: Path) -> None:
     path = write_picture_weights(tmp_path, size=(8, 16))
-    contract = Network(path).contract
+    contract = load_network(path).contract
     assert (contract.output, contract.thumbnail_size) == ("picture", (8, 16))
     assert not contract.has_semantic_label
 
@@ -340,17 +339,17 @@ def test_picture_contract_comes_back_from_metadata() -> None:
 
 def test_repainting_gives_what_the_graph_computes(tmp_path: Path) -> None:
     gain = np.linspace(0.2, 0.9, 6, dtype=np.float32).reshape(1, 1, 1, 6)
-    network = Network(write_picture_weights(tmp_path, size=(8, 6), gain=gain))
+    network = load_network(write_picture_weights(tmp_path, size=(8, 6), gain=gain))
     seen = thumbnails()
     expected = np.where(seen.mask > 0.5, seen.composite * gain, seen.composite)
-    np.testing.assert_allclose(network.repaint(seen), expected[0], atol=1e-6)
+    np.testing.assert_allclose(network.run(seen), expected[0], atol=1e-6)
 
 
 def test_unknown_output_is_refused(tmp_path: Path) -> None:
     path = write_picture_weights(tmp_path, size=(8, 6), output="video")
     message = r"output 'video', expected 'curves' or 'picture'$"
     with pytest.raises(WeightsError, match=rf"damaged weights metadata: {message}"):
-        Network(path)
+        load_network(path)
 
 
 def test_curves_in_a_contract_of_a_picture_are_refused(tmp_path: Path) -> None:
@@ -359,7 +358,7 @@ def test_curves_in_a_contract_of_a_picture_are_refused(tmp_path: Path) -> None:
     path.write_bytes(small_network() + metadata(fields))
     message = r"semantic_label has shape \[5\], the metadata say there is none$"
     with pytest.raises(WeightsError, match=message):
-        Network(path)
+        load_network(path)
 
 
 def test_picture_of_another_size_than_the_contract_is_refused(tmp_path: Path) -> None:
@@ -367,11 +366,11 @@ def test_picture_of_another_size_than_the_contract_is_refused(tmp_path: Path) ->
     path.write_bytes(picture_network((8, 6)) + metadata(picture_contract((6, 8))))
     message = r"composite has shape \[3, 8, 6\], the metadata say \[3, 6, 8\]$"
     with pytest.raises(WeightsError, match=message):
-        Network(path)
+        load_network(path)
 
 
 def test_several_views_for_a_picture_are_refused(tmp_path: Path) -> None:
     path = write_picture_weights(tmp_path, size=(8, 6), contexts=[0.0, 0.5])
     message = r"see the whole photo, the metadata say contexts \(0\.0, 0\.5\)$"
     with pytest.raises(WeightsError, match=message):
-        Network(path)
+        load_network(path)

@@ -205,7 +205,7 @@ def test_another_background_is_seen_whole_and_the_foreground_as_before() -> None
     mask = mask_from_array(disc((50, 40)), size=(50, 40))
     other = from_array(np.full((7, 90, 3), 51, np.uint8))
     own = make_thumbnails(photo, mask, size=SIZE)
-    seen = make_thumbnails(photo, mask, size=SIZE, background=other)
+    seen = make_thumbnails(photo, mask, size=SIZE, reference=other)
     np.testing.assert_allclose(seen.composite, 0.2, rtol=0, atol=1e-6)
     assert not seen.mask.any()
     np.testing.assert_array_equal(seen.foreground, own.foreground)

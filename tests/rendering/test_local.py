@@ -13,12 +13,11 @@ import numpy.typing as npt
 import pytest
 
 from imharmony.colors import BT709_LUMA
-from imharmony.errors import HarmonizeWarning, UsageError, WeightsError
+from imharmony.errors import HarmonizeWarning, UsageError
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import photo, profiles
 from imharmony.images.files import read_mask, read_photo, write_photo
-from imharmony.inference import models
-from imharmony.inference.network import Network
+from imharmony.inference.picture_network import PictureNetwork
 from imharmony.rendering import render as render_module
 from imharmony.rendering.bilateral_grid import BilateralGrid
 from imharmony.rendering.render import render
@@ -311,13 +310,13 @@ def test_the_change_is_a_grid_and_no_curves(relight: Harmonizer) -> None:
 
 
 @pytest.mark.parametrize("call", ["predict", "fit_curves"])
-def test_another_background_is_refused(call: str, relight: Harmonizer) -> None:
+def test_reference_is_refused(call: str, relight: Harmonizer) -> None:
     opened = photo.from_array(scene()), photo.mask_from_array(disc(), size=(H, W))
-    message = r"^background: these weights see the composite alone; expected none"
+    message = r"^reference: these weights see the composite alone; expected none"
     with pytest.raises(UsageError, match=message):
-        getattr(relight, call)(*opened, background=opened[0])
+        getattr(relight, call)(*opened, reference=opened[0])
     with pytest.raises(UsageError, match=message):
-        relight(scene(), disc(), background=scene())
+        relight(scene(), disc(), reference=scene())
 
 
 def test_label_is_announced_as_ignored(relight: Harmonizer) -> None:
@@ -372,7 +371,7 @@ def test_picture_that_is_not_finite_changes_nothing_and_is_announced(
     relight: Harmonizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = np.full((3, SMALL, SMALL), np.nan, np.float32)
-    monkeypatch.setattr(Network, "repaint", lambda *_: broken)
+    monkeypatch.setattr(PictureNetwork, "run", lambda *_: broken)
     with pytest.warns(HarmonizeWarning, match="the network's picture is not finite"):
         result = relight(scene(), disc())
     assert result.image.tobytes() == scene().tobytes()
@@ -423,24 +422,3 @@ def test_nothing_is_fitted_where_curves_are_predicted() -> None:
     message = r"^these weights predict curves; there are none to fit$"
     with pytest.raises(UsageError, match=message):
         Harmonizer().fit_curves(*opened)
-
-
-# Models by name
-
-
-def test_known_model_whose_weights_are_absent_names_the_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    absent = {"hdnet-lite": tmp_path / "hdnet-lite.onnx"}
-    monkeypatch.setattr(models, "OPTIONAL_MODELS", absent)
-    message = r"^hdnet-lite: its weights are not part of this installation; 'imharmony"
-    with pytest.raises(WeightsError, match=message):
-        Harmonizer("hdnet-lite")
-
-
-def test_known_model_whose_weights_are_there_is_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    present = {"hdnet-lite": write_picture_weights(tmp_path)}
-    monkeypatch.setattr(models, "OPTIONAL_MODELS", present)
-    assert Harmonizer("hdnet-lite").contract.output == "picture"

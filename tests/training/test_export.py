@@ -12,7 +12,7 @@ from torch import Tensor
 from imharmony.errors import UsageError, WeightsError
 from imharmony.inference import runtime
 from imharmony.inference.contract import Contract
-from imharmony.inference.network import Network
+from imharmony.inference.models import load_network
 from imharmony.inference.thumbnails import Thumbnails
 from imharmony.labels import LABELS
 from imharmony.training import export as exporter
@@ -118,7 +118,7 @@ def test_the_difference_that_was_seen_is_returned(exported: Exported) -> None:
 def test_a_loaded_file_gives_what_torch_gives(exported: Exported) -> None:
     inputs = noise(4, len(exported.network.dimensions.contexts))
     inputs["semantic_label"] = torch.tensor([[0.0, 0.0, 1.0, 0.0, 0.0]])
-    found = Network(exported.weights).predict(thumbnails(inputs), label="food")
+    found = load_network(exported.weights).run(thumbnails(inputs), label="food")
     expected = predict(exported.network, inputs).curve_params[0]
     np.testing.assert_allclose(
         found.curve_params, expected.numpy(), rtol=0, atol=TOLERANCE
@@ -128,7 +128,7 @@ def test_a_loaded_file_gives_what_torch_gives(exported: Exported) -> None:
 def test_thumbnails_in_use_can_be_larger_than_in_training(tmp_path: Path) -> None:
     saved = save(tmp_path)
     assert exporter.export(saved.checkpoint, saved.weights, side=48) < TOLERANCE
-    assert Network(saved.weights).contract.thumbnail_size == (48, 48)
+    assert load_network(saved.weights).contract.thumbnail_size == (48, 48)
 
 
 @pytest.mark.parametrize("side", [0, 16, 50, -8])
@@ -161,7 +161,7 @@ def test_free_slopes_arrive_with_their_signs(tmp_path: Path) -> None:
     )
     exporter.export(free.checkpoint, free.weights)
     inputs = noise(6, 1)
-    found = Network(free.weights).predict(thumbnails(inputs), label=None)
+    found = load_network(free.weights).run(thumbnails(inputs), label=None)
     assert found.curve_params.min() < 0
     np.testing.assert_allclose(
         found.curve_params,
@@ -174,7 +174,7 @@ def test_free_slopes_arrive_with_their_signs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("variant", ["s2crnet", "s2crnet-s"])
 def test_single_stages_are_exported_too(tmp_path: Path, variant: str) -> None:
     single = export(tmp_path, variant)
-    found = Network(single.weights).predict(thumbnails(noise(7, 1)), label=None)
+    found = load_network(single.weights).run(thumbnails(noise(7, 1)), label=None)
     assert found.curve_params.shape == (1, 3, 64)
 
 
@@ -185,7 +185,7 @@ def test_no_label_lets_the_network_guess(tmp_path: Path) -> None:
     guessing = export(tmp_path, guesses_label=True)
     inputs = noise(8, 1)  # unknown
     expected = predict(guessing.network, inputs)
-    found = Network(guessing.weights).predict(thumbnails(inputs), label=None)
+    found = load_network(guessing.weights).run(thumbnails(inputs), label=None)
     assert found.label == LABELS[int(expected.label_logits.argmax())]
     np.testing.assert_allclose(
         found.curve_params, expected.curve_params[0].numpy(), rtol=0, atol=TOLERANCE
@@ -193,16 +193,16 @@ def test_no_label_lets_the_network_guess(tmp_path: Path) -> None:
 
 
 def test_no_label_is_others_where_nothing_guesses(tmp_path: Path) -> None:
-    network = Network(export(tmp_path).weights)
+    network = load_network(export(tmp_path).weights)
     views = thumbnails(noise(9, 1))
-    unsaid, others = (network.predict(views, label=each) for each in (None, "others"))
+    unsaid, others = (network.run(views, label=each) for each in (None, "others"))
     assert unsaid.label == "others"
     assert np.array_equal(unsaid.curve_params, others.curve_params)
 
 
 def test_a_plain_variant_uses_no_label(tmp_path: Path) -> None:
-    network = Network(export(tmp_path, "s2crnet-c").weights)
-    assert network.predict(thumbnails(noise(9, 1)), label="person").label is None
+    network = load_network(export(tmp_path, "s2crnet-c").weights)
+    assert network.run(thumbnails(noise(9, 1)), label="person").label is None
 
 
 # The metadata
@@ -210,7 +210,7 @@ def test_a_plain_variant_uses_no_label(tmp_path: Path) -> None:
 
 def test_the_contract_says_what_was_exported(tmp_path: Path) -> None:
     exported = export(tmp_path, "s2crnet-cs", slopes="positive", guesses_label=True)
-    assert Network(exported.weights).contract == Contract(
+    assert load_network(exported.weights).contract == Contract(
         variant="s2crnet-cs",
         thumbnail_size=SIZE,
         num_stages=2,
@@ -226,7 +226,7 @@ def test_the_contract_says_what_was_exported(tmp_path: Path) -> None:
 
 def test_the_file_is_named_by_its_hash(tmp_path: Path) -> None:
     exported = export(tmp_path)
-    assert Network(exported.weights).sha256 == sha256(exported.weights)
+    assert load_network(exported.weights).sha256 == sha256(exported.weights)
 
 
 # The authors' checkpoints
@@ -238,7 +238,7 @@ def test_a_released_checkpoint_is_exported_too(
 ) -> None:
     weights = tmp_path / "released.onnx"
     assert exporter.export(released_file, weights, variant=variant) <= TOLERANCE
-    contract = Network(weights).contract
+    contract = load_network(weights).contract
     assert (contract.variant, contract.thumbnail_size) == (variant, (256, 256))
     assert contract.checkpoint_sha256 == sha256(released_file)
 
@@ -266,7 +266,7 @@ def test_a_network_that_differs_is_seen(tmp_path: Path) -> None:
     with torch.no_grad():
         exported.network.get_parameter("stages.1.background.bias")[7] += 2e-4
     data = exported.weights.read_bytes()
-    contract = Network(exported.weights).contract
+    contract = load_network(exported.weights).contract
     difference = exporter.largest_difference(exported.network, data, contract)
     assert difference == pytest.approx(2e-4, rel=0.1)
 

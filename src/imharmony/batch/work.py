@@ -112,7 +112,7 @@ def _harmonize(harmonizer: Harmonizer, job: Job, settings: Settings) -> Outcome:
     if job.reference is not None:
         reference = _read(job.reference, "reference", settings)
     predicted = harmonizer.predict(
-        image, mask, label=job.label, strength=job.strength, background=reference
+        image, mask, label=job.label, strength=job.strength, reference=reference
     )
     rendered = render(image, mask, predicted.transform, box=predicted.box)
     outcome = _describe_prediction(job, image, predicted)
@@ -128,11 +128,11 @@ def _harmonize(harmonizer: Harmonizer, job: Job, settings: Settings) -> Outcome:
 def _describe_prediction(
     job: Job, image: pyvips.Image, predicted: Predicted
 ) -> Outcome:
-    warnings = predicted.warnings
+    warnings: tuple[str, ...] = predicted.warnings
     num_pages = image.get_n_pages()
     if num_pages > 1:
         warnings = (f"{num_pages} pages; only the first is used", *warnings)
-    curves = predicted.transform if isinstance(predicted.transform, Curves) else None
+    curves = predicted.transform.curves
     return Outcome(
         job,
         "done",

@@ -238,7 +238,7 @@ def _network_stages(
 
     return {
         "thumbnails": shrink,
-        "network": lambda: harmonizer._network.predict(small, label=None),
+        "network": lambda: harmonizer._network.run(small, label=None),
         "curve": tabulate,
     }
 

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imharmony.errors import UsageError
+from imharmony.inference.models import MODELS
+from imharmony.labels import LABELS
 
 if TYPE_CHECKING:
     import pyvips
 
-    from imharmony.harmonizer import Predicted
+    from imharmony.results import Predicted
 
 __all__ = [
     "PIPE",
-    "Background",
     "Format",
     "Label",
     "Manifest",
@@ -31,6 +32,7 @@ __all__ = [
     "Overwrite",
     "Quality",
     "Recursive",
+    "Reference",
     "ReportFile",
     "ResizeMask",
     "Resume",
@@ -73,16 +75,14 @@ Strength = Annotated[
 Label = Annotated[
     str | None,
     typer.Option(
-        help="What the foreground is: person, animal, food, vehicle or others. "
+        help=f"What the foreground is: {', '.join(LABELS[:-1])} or {LABELS[-1]}. "
         "Guessed by default.",
         show_default=False,
     ),
 ]
 Model = Annotated[
     str,
-    typer.Option(
-        help="Model to use: s2crnet-cs, or hdnet-lite where its weights are installed."
-    ),
+    typer.Option(help=f"Model to use: {' or '.join(MODELS)}."),
 ]
 Weights = Annotated[
     Path | None,
@@ -91,7 +91,7 @@ Weights = Annotated[
         show_default=False,
     ),
 ]
-Background = Annotated[
+Reference = Annotated[
     Path | None,
     typer.Option(
         help="Another photo to fit the foreground to, instead of the composite's own "

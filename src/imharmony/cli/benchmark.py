@@ -14,6 +14,7 @@ from imharmony.cli.arguments import (
     show_progress,
 )
 from imharmony.errors import UsageError
+from imharmony.inference.models import DEFAULT_MODEL
 
 __all__ = ["benchmark"]
 
@@ -54,7 +55,7 @@ def benchmark(
             "--quick", help="Only try it out: one tiny case, three runs, no memory."
         ),
     ] = False,
-    model: Model = "s2crnet-cs",
+    model: Model = DEFAULT_MODEL,
     weights: Weights = None,
     output: Annotated[
         Path | None,

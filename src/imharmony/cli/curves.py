@@ -8,7 +8,6 @@ import typer
 
 from imharmony.cli.arguments import (
     PIPE,
-    Background,
     Format,
     Label,
     MaxPixels,
@@ -16,6 +15,7 @@ from imharmony.cli.arguments import (
     Output,
     Overwrite,
     Quality,
+    Reference,
     ResizeMask,
     Strength,
     Weights,
@@ -31,6 +31,7 @@ from imharmony.cli.arguments import (
     write_to_pipe,
 )
 from imharmony.errors import UsageError
+from imharmony.inference.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from imharmony.results import FittedCurves
@@ -82,8 +83,8 @@ def curves(
     ] = False,
     strength: Strength = 1.0,
     label: Label = None,
-    background: Background = None,
-    model: Model = "s2crnet-cs",
+    reference: Reference = None,
+    model: Model = DEFAULT_MODEL,
     weights: Weights = None,
     resize_mask: ResizeMask = False,
     max_pixels: MaxPixels = None,
@@ -96,7 +97,7 @@ def curves(
     from imharmony.results import FittedCurves
 
     kind = _kind_of(output, kind)
-    inputs = [composite, mask, background]
+    inputs = [composite, mask, reference]
     check_outputs(
         {"output": output},
         inputs=inputs,
@@ -109,30 +110,30 @@ def curves(
     elif stages:
         raise UsageError("--stages is for plots; a .json holds all stages anyway")
     if inputs.count(PIPE) > 1:
-        msg = "only one of composite, mask and background can be standard input"
+        msg = "only one of composite, mask and reference can be standard input"
         raise UsageError(msg)
     image, mask_image = read_composite(
         composite, mask, resize_mask=resize_mask, max_pixels=max_pixels
     )
     other = None
-    if background is not None:
-        other, _ = read_photo(background, max_pixels=max_pixels)
+    if reference is not None:
+        other, _ = read_photo(reference, max_pixels=max_pixels)
     harmonizer = Harmonizer(model, weights=weights)
     name = model if weights is None else weights.name
-    has_curves = harmonizer.contract.output == "curves"
+    has_curves = harmonizer.has_curves
     if best_fit and has_curves:
         raise UsageError(f"{name} predicts curves; --best-fit is for models without")
     find = harmonizer.predict if has_curves else harmonizer.fit_curves
     with show_progress("looking", None):
         predicted = find(
-            image, mask_image, label=label, strength=strength, background=other
+            image, mask_image, label=label, strength=strength, reference=other
         )
     if isinstance(predicted, FittedCurves):
         _say_what_is_lost(predicted, name, best_fit=best_fit)
     say_what_was_found(predicted, label=label, strength=strength)
     if kind == "plot":
         with show_progress("counting", None):
-            histograms = plots.measure(image, mask_image, background=other)
+            histograms = plots.measure(image, mask_image, reference=other)
         figure = plots.draw(
             predicted.curves,
             histograms=histograms,

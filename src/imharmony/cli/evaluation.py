@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from imharmony.cli.arguments import show_progress
+from imharmony.inference.models import DEFAULT_MODEL
 
 __all__ = ["compare", "evaluate", "study"]
 
@@ -47,7 +48,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="Model to score by its name. May be given several times. Default: "
-            "s2crnet-cs, or none with --weights.",
+            f"{DEFAULT_MODEL}, or none with --weights.",
             show_default=False,
         ),
     ] = None,
@@ -94,7 +95,6 @@ def evaluate(
     from imharmony.evaluation.reports.report import report
     from imharmony.evaluation.reports.scoring import score_pairs
     from imharmony.evaluation.reports.tables import protocol_tables, to_markdown
-    from imharmony.inference.models import DEFAULT_MODEL
 
     protocols = choose_protocols(protocol or ["full"])
     for chosen in protocols:

@@ -8,7 +8,6 @@ import typer
 
 from imharmony.cli.arguments import (
     PIPE,
-    Background,
     Format,
     Label,
     Manifest,
@@ -20,6 +19,7 @@ from imharmony.cli.arguments import (
     Overwrite,
     Quality,
     Recursive,
+    Reference,
     ReportFile,
     ResizeMask,
     Resume,
@@ -37,6 +37,7 @@ from imharmony.cli.arguments import (
     write,
 )
 from imharmony.errors import UsageError
+from imharmony.inference.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     import pyvips
@@ -60,9 +61,9 @@ def harmonize(
     output: Output,
     strength: Strength = 1.0,
     label: Label = None,
-    model: Model = "s2crnet-cs",
+    model: Model = DEFAULT_MODEL,
     weights: Weights = None,
-    background: Background = None,
+    reference: Reference = None,
     resize_mask: ResizeMask = False,
     strip: Annotated[
         Path | None,
@@ -103,7 +104,7 @@ def harmonize(
             max_pixels=max_pixels, overwrite=overwrite, resume=resume or watch,
             tiles=sheet is not None,
         )  # fmt: skip
-        common = Job(Path(), reference=background, label=label, strength=strength)
+        common = Job(Path(), reference=reference, label=label, strength=strength)
         harmonize_folders(
             paths, output, settings=settings, common=common, masks=masks,
             manifest=manifest, recursive=recursive, name=name, watch=watch,
@@ -114,7 +115,7 @@ def harmonize(
         raise UsageError("expected a composite, got none")
     _harmonize_one(
         paths[0], paths[1] if len(paths) > 1 else None, output, strength=strength,
-        label=label, model=model, weights=weights, background=background,
+        label=label, model=model, weights=weights, reference=reference,
         resize_mask=resize_mask, strip=strip,
         quality=quality, file_format=file_format, max_pixels=max_pixels,
         overwrite=overwrite,
@@ -140,7 +141,7 @@ def _harmonize_one(
     label: str | None,
     model: str,
     weights: Path | None,
-    background: Path | None,
+    reference: Path | None,
     resize_mask: bool,
     strip: Path | None,
     quality: int | None,
@@ -152,18 +153,18 @@ def _harmonize_one(
     from imharmony.images import compositing, files
 
     outputs = {"output": output, "strip": strip}
-    inputs = [composite, mask, background]
+    inputs = [composite, mask, reference]
     check_outputs(outputs, inputs=inputs, overwrite=overwrite)
     check_quality(output, file_format, quality)
     if inputs.count(PIPE) > 1:
-        msg = "only one of composite, mask and background can be standard input"
+        msg = "only one of composite, mask and reference can be standard input"
         raise UsageError(msg)
     image, mask_image = read_composite(
         composite, mask, resize_mask=resize_mask, max_pixels=max_pixels
     )
     other = None
-    if background is not None:
-        other = read_photo(background, max_pixels=max_pixels)[0]
+    if reference is not None:
+        other = read_photo(reference, max_pixels=max_pixels)[0]
     rendered = _harmonize_opened(
         image, mask_image, strength, label, model, weights, other
     )
@@ -199,7 +200,7 @@ def paste(
     ] = "100%",
     strength: Strength = 1.0,
     label: Label = None,
-    model: Model = "s2crnet-cs",
+    model: Model = DEFAULT_MODEL,
     weights: Weights = None,
     composite: Annotated[
         Path | None,
@@ -249,7 +250,7 @@ def _harmonize_opened(
     label: str | None,
     model: str,
     weights: Path | None,
-    background: "pyvips.Image | None" = None,
+    reference: "pyvips.Image | None" = None,
 ) -> "pyvips.Image":
     """Predict, say what was used, render."""
     from imharmony.harmonizer import Harmonizer
@@ -258,7 +259,7 @@ def _harmonize_opened(
     harmonizer = Harmonizer(model, weights=weights)
     with show_progress("looking", None):
         predicted = harmonizer.predict(
-            image, mask, label=label, strength=strength, background=background
+            image, mask, label=label, strength=strength, reference=reference
         )
     say_what_was_found(predicted, label=label, strength=strength)
     return render(image, mask, predicted.transform, box=predicted.box)

@@ -40,7 +40,7 @@ class Histograms:
 
 
 def measure(
-    image: pyvips.Image, mask: pyvips.Image, *, background: pyvips.Image | None = None
+    image: pyvips.Image, mask: pyvips.Image, *, reference: pyvips.Image | None = None
 ) -> Histograms:
     """Count the levels of a photo's two regions, in sRGB at 8 bit.
 
@@ -50,8 +50,8 @@ def measure(
         1 to 4 channels; gray counts for all three colors.
     mask : pyvips.Image
         One channel of 8 bit, of the photo's size; soft pixels count in part for both.
-    background : pyvips.Image, optional
-        A photo that all of is background, instead of what the mask leaves.
+    reference : pyvips.Image, optional
+        Another photo, counted whole, instead of the background that the mask leaves.
 
     Raises
     ------
@@ -72,10 +72,10 @@ def measure(
             f"(height x width), got {mask.height}x{mask.width}"
         )
     foreground = _count(image, mask)
-    if background is None:
+    if reference is None:
         return Histograms(foreground, _count(image, mask.invert()))
-    everything = pyvips.Image.black(background.width, background.height).invert()
-    return Histograms(foreground, _count(background, everything))
+    everything = pyvips.Image.black(reference.width, reference.height).invert()
+    return Histograms(foreground, _count(reference, everything))
 
 
 def plot_curves(

@@ -18,6 +18,7 @@ from imharmony.curves.knots import (
     FloatArray,
     Knots,
     check_knots,
+    check_strength,
     compose,
     evaluate,
     is_apart,
@@ -277,8 +278,7 @@ class Curves:
         >>> Curves.from_params(slopes).blend(0.5)
         Curves(3 knots, monotone, mid gray -> 0.58 0.58 0.58)
         """
-        if not (np.isfinite(strength) and strength >= 0):
-            raise UsageError(f"expected a finite strength of 0 or more, got {strength}")
+        check_strength(strength)
         if strength == 0:
             return Curves.identity()
         if strength == 1:

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imharmony.colors import FloatArray
-from imharmony.errors import CurveError
+from imharmony.errors import CurveError, UsageError
 
 __all__ = [
     "MIN_KNOT_GAP",
@@ -12,6 +12,7 @@ __all__ = [
     "FloatArray",
     "Knots",
     "check_knots",
+    "check_strength",
     "compose",
     "evaluate",
     "is_apart",
@@ -76,6 +77,18 @@ def compose(first: Knots, second: Knots) -> Knots:
     heights = evaluate(y, *second)
     is_ordered = is_rising(first[1]) and is_rising(second[1])
     return x, put_in_order(heights) if is_ordered else heights
+
+
+def check_strength(strength: float) -> None:
+    """Refuse a share of a change that cannot be applied.
+
+    Raises
+    ------
+    UsageError
+        If `strength` is negative, NaN or infinite.
+    """
+    if not (np.isfinite(strength) and strength >= 0):
+        raise UsageError(f"expected a finite strength of 0 or more, got {strength}")
 
 
 def mix(x: FloatArray, y: FloatArray, strength: float) -> Knots:

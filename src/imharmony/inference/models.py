@@ -1,17 +1,19 @@
-"""Models by name, and where their weights are."""
+"""Models by name, where their weights are, and how they are loaded."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from imharmony.errors import UsageError, WeightsError
+from imharmony.errors import UsageError
 
-__all__ = ["DEFAULT_MODEL", "MODELS", "OPTIONAL_MODELS", "WEIGHTS", "weights_of"]
+if TYPE_CHECKING:
+    from imharmony.inference.network import Network
+
+__all__ = ["DEFAULT_MODEL", "MODELS", "WEIGHTS", "load_network", "weights_of"]
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-MODELS = {"s2crnet-cs": WEIGHTS / "s2crnet-cs.onnx"}
-"""Bundled models by name."""
-OPTIONAL_MODELS = {"hdnet-lite": WEIGHTS / "hdnet-lite.onnx"}
-"""Known models by name whose weights an installation may lack."""
 DEFAULT_MODEL = "s2crnet-cs"
+MODELS = {DEFAULT_MODEL: WEIGHTS / "s2crnet-cs.onnx"}
+"""Bundled models by name."""
 
 
 def weights_of(model: str) -> Path:
@@ -21,19 +23,43 @@ def weights_of(model: str) -> Path:
     ------
     UsageError
         If there is no such model; it lists the known ones.
-    WeightsError
-        If the model is known, but its weights are not part of this installation.
 
     Examples
     --------
     >>> weights_of("s2crnet-cs").name
     's2crnet-cs.onnx'
     """
-    known = MODELS | OPTIONAL_MODELS
-    if model not in known:
-        msg = f"model is one of {', '.join(known)}, got {model!r}"
+    if model not in MODELS:
+        msg = f"model is one of {', '.join(MODELS)}, got {model!r}"
         raise UsageError(msg)
-    if model in OPTIONAL_MODELS and not known[model].is_file():
-        msg = f"{model}: its weights are not part of this installation; 'imharmony"
-        raise WeightsError(f"{msg} export' makes a file of it to pass as weights")
-    return known[model]
+    return MODELS[model]
+
+
+def load_network(
+    source: Path, *, num_threads: int = 2, provider: str | None = None
+) -> "Network":
+    """Load the network of a weights file.
+
+    Parameters
+    ----------
+    source, num_threads, provider
+        As for `Weights.open`.
+
+    Returns
+    -------
+    Network
+        A `CurveNetwork` or a `PictureNetwork`, as the file says.
+
+    Raises
+    ------
+    UsageError, WeightsError
+        As `Weights.open`, and if the graph does not fit its metadata.
+    """
+    # Here, since the command line reads only names of this module.
+    from imharmony.inference.curve_network import CurveNetwork
+    from imharmony.inference.picture_network import PictureNetwork
+    from imharmony.inference.weights import Weights
+
+    weights = Weights.open(source, num_threads=num_threads, provider=provider)
+    networks = {"curves": CurveNetwork, "picture": PictureNetwork}
+    return networks[weights.contract.output](weights)

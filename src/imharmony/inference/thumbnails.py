@@ -68,7 +68,7 @@ def make_thumbnails(
     mask: pyvips.Image,
     *,
     size: tuple[int, int],
-    background: pyvips.Image | None = None,
+    reference: pyvips.Image | None = None,
     contexts: Sequence[float] = (0.0,),
     box: Box | None = None,
 ) -> Thumbnails:
@@ -85,13 +85,13 @@ def make_thumbnails(
         One channel of 8 bit, of the photo's size.
     size : (height, width)
         Of the thumbnails, in pixels.
-    background : pyvips.Image or None
+    reference : pyvips.Image or None
         Another photo whose colors the foreground should fit, of any size; nothing of
         it is foreground. None takes the photo around the foreground. Figure 8
         of [1]_.
     contexts : sequence of float
         One view of the photo each: how far its frame is drawn in from the photo's
-        rim (0) to the box of the mask (1). Not used with `background`, which makes
+        rim (0) to the box of the mask (1). Not used with `reference`, which makes
         one view.
     box : Box or None
         What `photo.mask_box` says of the mask; None looks for it.
@@ -136,15 +136,15 @@ def make_thumbnails(
     if box is None:
         raise ImageError("expected a mask with a foreground, got 0 everywhere")
     whole = Box(0, 0, photo.height, photo.width)
-    if background is None:
+    if reference is None:
         frames = [_drawn_in(whole, box, share) for share in contexts]
         is_fine = _is_fine(whole, box, size)
         seen = [*frames, box] if is_fine else frames
         outer, jobs = _shrink(photo, whole, seen, size, mask, box)
     else:
         is_fine = False
-        frames = [Box(0, 0, background.height, background.width)]
-        outer, jobs = _shrink(background, frames[0], frames, size)
+        frames = [Box(0, 0, reference.height, reference.width)]
+        outer, jobs = _shrink(reference, frames[0], frames, size)
     inner = outer
     if not is_fine:  # the box needs blocks of its own
         inner, more = _shrink(photo, box, [box], size, mask, box)

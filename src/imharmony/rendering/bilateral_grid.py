@@ -15,8 +15,10 @@ import numpy.typing as npt
 import pyvips
 
 from imharmony.colors import BT709_LUMA
-from imharmony.errors import ShapeError, UsageError
-from imharmony.images.photo import FULL_SCALE, Box
+from imharmony.curves.knots import check_strength
+from imharmony.errors import ShapeError
+from imharmony.images import profiles
+from imharmony.images.photo import FULL_SCALE, Box, from_array, to_array
 
 __all__ = ["NUM_KNOTS", "BilateralGrid"]
 
@@ -210,8 +212,7 @@ class BilateralGrid:
         >>> BilateralGrid.identity().blend(2.0).is_identity
         True
         """
-        if not (np.isfinite(strength) and strength >= 0):
-            raise UsageError(f"expected a finite strength of 0 or more, got {strength}")
+        check_strength(strength)
         return replace(self, nodes=self.nodes * np.float32(strength))
 
     def luminance(self) -> "BilateralGrid":
@@ -221,6 +222,26 @@ class BilateralGrid:
         """
         mean = np.tensordot(self.nodes, BT709_LUMA, (2, 0))  # (rows, columns, F)
         return replace(self, nodes=np.repeat(mean[:, :, None], 3, axis=2))
+
+    @property
+    def curves(self) -> None:
+        """None: the change depends on the place, so no curves say it."""
+        return None
+
+    def make_table(self, dtype: npt.DTypeLike) -> None:
+        """Return None, likewise."""
+        return
+
+    def map_box(self, color: pyvips.Image, box: Box) -> pyvips.Image:
+        """Recolor a part of a photo with any profile; see `Transform`."""
+        if profiles.is_srgb(color):
+            return self.recolor(color, box)
+        return profiles.recolor_in_srgb(color, lambda srgb: self.recolor(srgb, box))
+
+    def map_levels(self, levels: npt.NDArray[np.uint8], box: Box) -> FloatArray:
+        """Recolor 8-bit colors of a box without rounding; see `Transform`."""
+        values = (from_array(levels) / 255).copy(interpretation="scrgb")
+        return np.asarray(to_array(self.recolor(values, box)) * 255.0)
 
     def recolor(self, color: pyvips.Image, box: Box) -> pyvips.Image:
         """Change the colors of a part of the photo; put off until pixels are asked for.

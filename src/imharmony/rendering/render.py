@@ -1,4 +1,4 @@
-"""Rendering of curves: the foreground recolored, the rest left alone.
+"""Rendering of a change of color: the foreground recolored, the rest left alone.
 
 One way for photos that are opened from files, put off until their pixels are asked
 for, and one that writes into an array; both give the same bytes.
@@ -15,14 +15,13 @@ from imharmony.images import profiles
 from imharmony.images.photo import (
     FULL_SCALE,
     as_format,
-    from_array,
     is_premultiplied,
     mask_box,
     split_alpha,
     straighten,
 )
 from imharmony.images.pixels import STRIP_BYTES, Box, PixelArray, pixels_of, to_array
-from imharmony.rendering.bilateral_grid import BilateralGrid
+from imharmony.rendering.transform import Transform, as_transform
 from imharmony.threads import share_out
 
 __all__ = ["render", "render_into"]
@@ -35,15 +34,15 @@ _PERIODS = 1024  # of channels, to which the starts of their tables are added at
 def render(
     photo: pyvips.Image,
     mask: pyvips.Image,
-    curves: Curves | BilateralGrid,
+    change: Curves | Transform,
     *,
     box: Box | None = None,
 ) -> pyvips.Image:
-    """Apply color curves to the foreground of a photo.
+    """Apply a change of color to the foreground of a photo.
 
     Computes `M * f(I) + (1 - M) * I` within the mask's box, at the photo's depth.
-    Gray photos get the luminance of the curves and stay gray. Where an embedded
-    profile is not sRGB, f converts to sRGB, applies the curves, and converts back.
+    Gray photos get the luminance of the change and stay gray. Where an embedded
+    profile is not sRGB, f converts to sRGB, applies the change, and converts back.
 
     Parameters
     ----------
@@ -51,7 +50,7 @@ def render(
         1 to 4 channels, 8 or 16 bit or float, sRGB-encoded or with a profile.
     mask : pyvips.Image
         One channel of 8 bit, of the photo's size.
-    curves : Curves or BilateralGrid
+    change : Curves or Transform
         Colors outside [0, 1] are clipped to it.
     box : Box or None
         What `mask_box` says of the mask; None looks for it.
@@ -61,7 +60,7 @@ def render(
     pyvips.Image
         Format, channels and metadata of `photo`. Bit-identical to it where the mask
         is 0, and everywhere in the alpha channel. `photo` itself if the mask is
-        empty or the curves are the identity. Whole numbers are within one step of
+        empty or the change is none. Whole numbers are within one step of
         the formula. Floats beyond [0, 1] keep their distance from its nearer end,
         so that highlights above white survive.
 
@@ -86,22 +85,21 @@ def render(
             f"(height x width), got {mask.height}x{mask.width}"
         )
     box = box or mask_box(mask)
-    if box is None or curves.is_identity:
+    if box is None or change.is_identity:
         return photo
-    if photo.bands < 3:
-        curves = curves.luminance()
-    return photo.insert(_render_box(photo, mask, curves, box), box.left, box.top)
+    transform = _fit_channels(change, photo)
+    return photo.insert(_render_box(photo, mask, transform, box), box.left, box.top)
 
 
 def render_into(
     pixels: PixelArray,
     photo: pyvips.Image,
     mask: pyvips.Image,
-    curves: Curves | BilateralGrid,
+    change: Curves | Transform,
     *,
     box: Box | None,
 ) -> None:
-    """Apply color curves to the foreground of a photo that lies in an array.
+    """Apply a change of color to the foreground of a photo that lies in an array.
 
     Gives what `render` gives, in place. Whole numbers are looked up in tables by NumPy,
     in several threads; floats and premultiplied colors take the way of `render`.
@@ -111,7 +109,7 @@ def render_into(
     pixels : ndarray of the photo's dtype, shape (H, W) or (H, W, C)
         The photo's own pixels, maybe those that it was made from. Only the box is
         read and written.
-    photo, mask, curves
+    photo, mask, change
         As for `render`.
     box : Box or None
         What `mask_box` says of the mask.
@@ -126,16 +124,18 @@ def render_into(
     >>> pixels.tolist()
     [[0.5, 0.75]]
     """
-    if box is None or curves.is_identity:
+    if box is None or change.is_identity:
         return
-    if photo.bands < 3:
-        curves = curves.luminance()
+    transform = _fit_channels(change, photo)
     pixels = pixels.reshape(photo.height, photo.width, photo.bands)
+    rows = None
     is_plain = photo.format != "float" and not is_premultiplied(photo)
-    if isinstance(curves, Curves) and is_plain and profiles.is_srgb(photo):
+    if is_plain and profiles.is_srgb(photo):
+        rows = transform.make_table(pixels.dtype.newbyteorder("="))
+    if rows is not None:
         row_bytes = box.width * pixels[0, 0].nbytes
         num_rows = max(1, _PART_BYTES // row_bytes)
-        table = _Table(curves, photo, num_rows * box.width)
+        table = _Table(rows, photo, num_rows * box.width)
         weights = pixels_of(mask, box)[..., 0]
 
         def recolor(strip: Box) -> None:
@@ -145,28 +145,28 @@ def render_into(
         share_out(recolor, list(box.strips(num_rows)))
         return
     for strip in box.strips(max(1, STRIP_BYTES // (box.width * pixels[0, 0].nbytes))):
-        strip.of(pixels)[...] = to_array(_render_box(photo, mask, curves, strip))
+        strip.of(pixels)[...] = to_array(_render_box(photo, mask, transform, strip))
 
 
 class _Table:
-    """Curves for whole numbers, as NumPy looks them up quickest.
+    """A change of whole numbers, as NumPy looks them up quickest.
 
     The tables of all channels lie one after another. Two neighbors of 8 bit count as
     one number of 16 bit, since what takes time is the number of look-ups.
 
     Parameters
     ----------
-    curves : Curves
+    rows : ndarray of uint8 or uint16, shape (3, 256) or (3, 65536)
+        As `Transform.make_table` gives them.
     photo : pyvips.Image
-        Of 8 or 16 bit; its alpha stays as it is.
+        Of the rows' depth; its alpha stays as it is.
     num_pixels : int
         How many are looked up at once, at most.
     """
 
-    def __init__(self, curves: Curves, photo: pyvips.Image, num_pixels: int) -> None:
+    def __init__(self, rows: PixelArray, photo: pyvips.Image, num_pixels: int) -> None:
         C = photo.bands
-        self.dtype = np.dtype(np.uint8 if photo.format == "uchar" else np.uint16)
-        rows = curves.table(self.dtype)
+        self.dtype = rows.dtype
         unchanged = np.arange(rows.shape[1], dtype=self.dtype)
         rows = np.stack([*rows[: C - photo.hasalpha()], unchanged])[:C]
         self.num_values = num_pixels * C
@@ -229,51 +229,30 @@ class _Table:
             part[...] = values[: part.size].reshape(part.shape)
 
 
+def _fit_channels(change: Curves | Transform, photo: pyvips.Image) -> Transform:
+    """Take the luminance of a change for a gray photo."""
+    transform = as_transform(change)
+    return transform.luminance() if photo.bands < 3 else transform
+
+
 def _render_box(
-    photo: pyvips.Image,
-    mask: pyvips.Image,
-    curves: Curves | BilateralGrid,
-    box: Box,
+    photo: pyvips.Image, mask: pyvips.Image, transform: Transform, box: Box
 ) -> pyvips.Image:
-    """Apply curves within one box; see `render`."""
+    """Change the foreground within one box; see `render`."""
     part, weights = box.crop(photo), box.crop(mask)
-    mapped = _map_box(photo, curves, box)
+    mapped = _map_box(photo, transform, box)
     blended = weights.ifthenelse(mapped, part, blend=True)
     if photo.format == "float":  # in sums, -0.0 becomes 0.0
         blended = (weights > 0).ifthenelse(blended, part)
     return blended
 
 
-def _map_box(
-    photo: pyvips.Image, curves: Curves | BilateralGrid, box: Box
-) -> pyvips.Image:
-    """Apply curves, of luminance for gray, to all of one box, whatever the mask."""
+def _map_box(photo: pyvips.Image, transform: Transform, box: Box) -> pyvips.Image:
+    """Change all of one box, whatever the mask; alpha stays as it is."""
     color, alpha = split_alpha(straighten(box.crop(photo)))
-    if isinstance(curves, BilateralGrid):
-        color = _recolor_locally(color, curves, box)
-    elif not profiles.is_srgb(photo):
-        color = profiles.apply_in_srgb(color, curves)
-    elif photo.format == "float":
-        color = profiles.map_floats(color, lambda x: np.clip(curves(x), 0, 1))
-    else:
-        color = color.maplut(_table_image(color, curves))
+    color = transform.map_box(color, box)
     mapped = color if alpha is None else color.bandjoin(alpha)
     if is_premultiplied(photo):
         mapped = mapped.premultiply(max_alpha=FULL_SCALE[photo.format])
         mapped = as_format(mapped, photo.format)
     return mapped
-
-
-def _recolor_locally(
-    color: pyvips.Image, grid: BilateralGrid, box: Box
-) -> pyvips.Image:
-    """Recolor the channels of one box by a grid."""
-    if profiles.is_srgb(color):
-        return grid.recolor(color, box)
-    return profiles.recolor_in_srgb(color, lambda srgb: grid.recolor(srgb, box))
-
-
-def _table_image(color: pyvips.Image, curves: Curves) -> pyvips.Image:
-    """Tabulate the curves for the channels of a photo without alpha."""
-    table = curves.table(np.uint8 if color.format == "uchar" else np.uint16)
-    return from_array(table[: color.bands].T[np.newaxis])  # (1, 256 or 65536, C)

@@ -15,9 +15,11 @@ from imharmony.errors import (
     UsageError,
     WeightsError,
 )
-from imharmony.harmonizer import MODELS, Harmonizer, Predicted
+from imharmony.harmonizer import Harmonizer
 from imharmony.images import compositing, files, formats, photo
+from imharmony.inference.models import MODELS
 from imharmony.rendering.render import render
+from imharmony.results import Predicted
 from imharmony.web.messages import Answer, Job
 
 __all__ = ["check_has_curves", "load", "models", "place", "run"]
@@ -58,7 +60,7 @@ def check_has_curves(harmonizer: Harmonizer, name: str) -> None:
     WeightsError
         If it gives a picture.
     """
-    if harmonizer.contract.output != "curves":
+    if not harmonizer.has_curves:
         msg = f"{name}: expected weights that predict curves, which the page and the"
         raise WeightsError(f"{msg} API are made of, got some that give a picture")
 
@@ -184,7 +186,7 @@ def _predict(job: Job, image: pyvips.Image, mask: pyvips.Image) -> Predicted:
         mask,
         label=job.options["label"],
         strength=job.options["strength"],
-        background=reference,
+        reference=reference,
     )
 
 

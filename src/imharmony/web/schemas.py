@@ -13,6 +13,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from imharmony.labels import Label
 from imharmony.web.uploads import Upload
 
 __all__ = [
@@ -109,9 +110,9 @@ class _Look(_Pictures):
     """What the network is asked."""
 
     strength: Strength = 1.0
-    label: (
-        Literal["person", "animal", "food", "vehicle", "others"] | SkipJsonSchema[None]
-    ) = Field(None, description="What the foreground is. Guessed by default.")
+    label: Label | SkipJsonSchema[None] = Field(
+        None, description="What the foreground is. Guessed by default."
+    )
     model: str | SkipJsonSchema[None] = Field(
         None, max_length=100, description="One of `models`; the first by default."
     )

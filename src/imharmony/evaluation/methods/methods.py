@@ -11,7 +11,6 @@ from imharmony.errors import ImageError, UsageError
 from imharmony.evaluation.methods.baselines import (
     ceiling,
     match_histograms,
-    recolor_by_table,
     reinhard,
 )
 from imharmony.evaluation.methods.cloning import clone_seamlessly
@@ -25,7 +24,7 @@ from imharmony.evaluation.protocols.protocol import Protocol, Scene, load_pictur
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import photo
 from imharmony.inference.models import weights_of
-from imharmony.rendering.bilateral_grid import BilateralGrid
+from imharmony.rendering.transform import Transform
 
 __all__ = [
     "BASELINES",
@@ -147,7 +146,6 @@ def collect_methods(
 
 def model_method(harmonizer: Harmonizer) -> Method:
     """Score a model; it sees the pictures that the protocol prepared."""
-    levels = np.repeat(np.arange(256) / 255, 3).reshape(256, 3)
 
     def recolor(_: PairFiles, scene: Scene, __: Protocol) -> Recoloring:
         mask = np.rint(scene.mask).astype(np.uint8)
@@ -156,17 +154,13 @@ def model_method(harmonizer: Harmonizer) -> Method:
             photo.mask_from_array(mask, size=scene.size),
         )
         # Not rounded: that is the protocol's to do.
-        if isinstance(predicted.transform, BilateralGrid):
-            return _recolor_by_grid(scene, predicted.transform)
-        heights = np.clip(predicted.curves(levels), 0, 1) * 255  # (256, 3)
-        return recolor_by_table(scene, heights.T)
+        return _recolor_by_transform(scene, predicted.transform)
 
     return recolor
 
 
-def _recolor_by_grid(scene: Scene, grid: BilateralGrid) -> Recoloring:
-    """Blend what a grid makes of the composite over it by the mask."""
-    composite = photo.from_array(scene.composite)
+def _recolor_by_transform(scene: Scene, transform: Transform) -> Recoloring:
+    """Blend what a transform makes of the composite over it by the mask."""
 
     def recolor(tile: Tile) -> FloatArray:
         rows, columns = (
@@ -174,8 +168,7 @@ def _recolor_by_grid(scene: Scene, grid: BilateralGrid) -> Recoloring:
             for part, length in zip(tile, scene.size, strict=True)
         )
         box = photo.Box(rows.start, columns.start, len(rows), len(columns))
-        values = (box.crop(composite) / 255).copy(interpretation="scrgb")
-        changed = photo.to_array(grid.recolor(values, box)) * 255.0
+        changed = transform.map_levels(scene.composite[tile], box)
         weight = (scene.mask[tile] / 255.0)[..., None]
         return weight * changed + (1 - weight) * scene.composite[tile]
 

@@ -1,0 +1,113 @@
+"""Networks that predict curves."""
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imharmony.curves import Curves
+from imharmony.errors import CurveError, UsageError, WarningCode
+from imharmony.images.photo import Box
+from imharmony.inference.network import Network
+from imharmony.inference.request import Request
+from imharmony.inference.thumbnails import Thumbnails, make_thumbnails
+from imharmony.labels import LABELS, label_index
+from imharmony.rendering.transform import CurveTransform
+from imharmony.results import NO_CHANGE, FittedCurves, Notice, Predicted
+
+__all__ = ["CurveNetwork", "Slopes"]
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """What the graph gives for one composite."""
+
+    curve_params: FloatArray
+    """(N, 3, K) float32: slopes of each stage."""
+    label: str | None
+    """The label used: the one given, the guessed one, or None without labels."""
+
+
+class CurveNetwork(Network):
+    """A network that predicts curves, such as S2CRNet."""
+
+    has_curves = True
+
+    def fit_curves(self, request: Request) -> FittedCurves:
+        """Refuse: there is nothing to fit."""
+        raise UsageError("these weights predict curves; there are none to fit")
+
+    def run(self, thumbnails: Thumbnails, *, label: str | None = None) -> Slopes:
+        """Run the graph on one composite.
+
+        Parameters
+        ----------
+        thumbnails : Thumbnails
+            Of the size in `contract.thumbnail_size`.
+        label : str or None
+            One of `LABELS`; None lets the network guess, or takes "others" where
+            it cannot.
+
+        Raises
+        ------
+        UsageError
+            If the label is unknown.
+        """
+        one_hot = np.zeros((1, len(self.contract.labels)), np.float32)
+        if label is None and not self.contract.guesses_label:
+            label = LABELS[-1]
+        if label is not None:
+            one_hot[0, label_index(label, self.contract.labels)] = 1
+        feeds = {
+            "composite": thumbnails.composite,
+            "mask": thumbnails.mask,
+            "foreground": thumbnails.foreground[None],
+            "foreground_mask": thumbnails.foreground_mask[None],
+            "semantic_label": one_hot,
+        }
+        curve_params, logits = self.weights.run(["curve_params", "label_logits"], feeds)
+        if not self.contract.has_semantic_label:
+            label = None
+        elif label is None:
+            label = self.contract.labels[int(logits[0].argmax())]
+        return Slopes(curve_params[0], label)
+
+    def _ask(
+        self, request: Request, box: Box, notices: tuple[Notice, ...]
+    ) -> Predicted:
+        thumbnails = make_thumbnails(
+            request.image,
+            request.mask,
+            size=self.contract.thumbnail_size,
+            reference=request.reference,
+            contexts=self.contract.contexts,
+            box=box,
+        )
+        slopes = self.run(thumbnails, label=request.label)
+        try:
+            stages = tuple(map(Curves.from_params, slopes.curve_params))
+        except CurveError as error:
+            msg = f"the network's slopes define no curve ({error}); unchanged"
+            notices = (*notices, Notice(WarningCode.NO_CURVE, msg))
+            return Predicted(NO_CHANGE, (), slopes.label, notices, box)
+        full = CurveTransform(reduce(Curves.then, stages))
+        return Predicted(full, stages, slopes.label, notices, box)
+
+    def _check_graph(self) -> None:
+        height, width = self.contract.thumbnail_size
+        labels = [len(self.contract.labels)]
+        inputs = {
+            "composite": [3, height, width],
+            "mask": [1, height, width],
+            "foreground": [3, height, width],
+            "foreground_mask": [1, height, width],
+            "semantic_label": labels,
+        }
+        params = [self.contract.num_stages, 3, self.contract.num_pieces]
+        self.weights.check_shapes(
+            inputs, {"curve_params": params, "label_logits": labels}
+        )
