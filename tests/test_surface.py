@@ -23,7 +23,9 @@ PUBLIC = [
     "Result",
     "harmonize",
 ]
-BASE_INSTALL = {"numpy", "onnxruntime", "pyvips", "tifftools", "typer", "rich"}
+BASE_INSTALL = {
+    *("numpy", "onnxruntime", "pyvips", "tifftools", "jpeglib", "typer", "rich"),
+}
 # Imported where needed, or under TYPE_CHECKING.
 WEB = {"fastapi", "starlette", "pydantic", "uvicorn", "h11", "python_multipart"}
 EXTRAS = {
@@ -32,6 +34,7 @@ EXTRAS = {
     "curves.py": {"matplotlib"},
     "cloning.py": {"cv2"},
     "resampling.py": {"cv2", "PIL"},
+    "tiff_codecs.py": {"tifffile", "imagecodecs"},
 }
 MAX_WEIGHTS_BYTES = 8_000_000  # of all bundled weights together
 

@@ -1,35 +1,29 @@
 """Photo files: read whole or refused with a reason, written whole or not at all."""
 
 import io
-import os
 import warnings
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyvips
 
 from imharmony.colors import BT709_LUMA
-from imharmony.errors import (
-    DecodeError,
-    HarmonizeWarning,
-    ImageError,
-    ShapeError,
+from imharmony.errors import DecodeError, HarmonizeWarning, ImageError, ShapeError
+from imharmony.images import jpeg_coefficients
+from imharmony.images.decoding import (
+    Progress,
+    damage_error,
+    decode,
+    decoded_bytes,
+    detail_of,
+    load_header,
+    open_source,
+    run_stoppable,
 )
-from imharmony.images.formats import (
-    HEAD_BYTES,
-    QUALITY_FIELD,
-    SUFFIXES,
-    jpeg_quality,
-    saver,
-    sniff,
-)
+from imharmony.images.formats import QUALITY_FIELD, SUFFIXES, jpeg_quality, saver
 from imharmony.images.photo import (
     FULL_SCALE,
-    GRAY_NAMES,
-    RGB_NAMES,
     check_finite,
     scale_mask,
     split_alpha,
@@ -53,9 +47,6 @@ MAX_PIXELS = 2**28
 """16,384 x 16,384: what is refused before it is decoded, unless asked for."""
 
 _TIFF = (".tif", ".tiff")
-
-Progress = Callable[[int], None]
-"""Told the percent done."""
 
 
 def read_photo(
@@ -111,41 +102,44 @@ def read_photo(
     """
     if name is None:
         name = str(source) if isinstance(source, Path) else "image data"
-    source, kind = _open(source, name)
+    source, kind = open_source(source, name)
+    if kind == "jpeg" and isinstance(source, Path):
+        source = source.read_bytes()  # written back to a JPEG, most of it stays
     tags = None
     try:
-        load = partial(getattr(pyvips.Image, f"{kind}load_source"), fail_on="error")
-        image = load(_stored(source), access="sequential")
-        _check_header(image, name, max_pixels)
-        if image.get_n_pages() > 1:
-            msg = f"{name}: {image.get_n_pages()} pages; only the first is used"
-            warnings.warn(msg, HarmonizeWarning, stacklevel=2)
-        if kind == "tiff":
-            from imharmony.images import tiff_tags
-
-            tags = tiff_tags.read_tags(source, name)
-            if tags is not None and tags.straight_file is not None:
-                source = tags.straight_file
-                image = load(_stored(source), access="sequential")
-        is_small = _decoded_bytes(image) <= STREAM_BYTES
-        if is_small:
-            image = _stoppable(image, pyvips.Image.copy_memory, progress)
-        else:
-            image = load(_stored(source), access="random")
-            _stoppable(image, lambda it: it.avg(), progress)  # to find damage
-        if image.get_typeof("orientation") and image.get("orientation") != 1:
-            image = image.autorot()
-            image = image.copy_memory() if is_small else image
+        header = load_header(source, kind, name, max_pixels)
     except pyvips.Error as error:
-        raise DecodeError(
-            f"{name}: the {kind.upper()} data is damaged, truncated or of an "
-            f"unsupported kind ({_detail(error)})"
-        ) from error
+        raise damage_error(name, kind, error) from error
+    if header.get_n_pages() > 1:
+        msg = f"{name}: {header.get_n_pages()} pages; only the first is used"
+        warnings.warn(msg, HarmonizeWarning, stacklevel=2)
+    if kind == "tiff":
+        from imharmony.images import tiff_tags
+
+        tags = tiff_tags.read_tags(source, name)
+        if tags is not None and tags.straight_file is not None:
+            source = tags.straight_file
+            header = load_header(source, kind, name, max_pixels)
+    image = decode(
+        source,
+        kind,
+        header,
+        name=name,
+        tiff_info=None if tags is None else tags.info,
+        progress=progress,
+    )
+    orientation = image.get("orientation") if image.get_typeof("orientation") else 1
+    if orientation != 1:
+        is_small = decoded_bytes(image) <= STREAM_BYTES
+        image = image.autorot()
+        image = image.copy_memory() if is_small else image
     image = tag(image)
     image.remove("jpeg-thumbnail-data")
     check_finite(image, name)
-    if kind == "jpeg" and (quality := jpeg_quality(source)) is not None:
-        image.set_type(pyvips.GValue.gint_type, QUALITY_FIELD, quality)
+    if isinstance(source, bytes) and kind == "jpeg":
+        image = jpeg_coefficients.remember(image, source, orientation)
+        if (estimated := jpeg_quality(source)) is not None:
+            image.set_type(pyvips.GValue.gint_type, QUALITY_FIELD, estimated)
     return image if tags is None else tags.remember(image)
 
 
@@ -277,7 +271,7 @@ def _as_mask(
     if mask.bands == 3:
         mask = tag(mask.recomb([list(BT709_LUMA)]).rint().cast("uchar"))
     if (mask.height, mask.width) == size:
-        is_done = mask is picture or _decoded_bytes(mask) > STREAM_BYTES
+        is_done = mask is picture or decoded_bytes(mask) > STREAM_BYTES
         return mask if is_done else mask.copy_memory()
     if not resize:
         raise ShapeError(
@@ -339,6 +333,13 @@ def write_photo(
     if target.suffix.lower() not in _TIFF:
         image = straighten(image)
     name, options = saver(image, target.suffix, quality, str(target))
+    blocks_kept = _with_blocks_kept(image, target.suffix, quality, str(target))
+    if blocks_kept is not None:
+        with replace_whole(target, overwrite=overwrite) as file:
+            file.write(blocks_kept)
+        if progress is not None:
+            progress(100)
+        return
 
     def save(file: BinaryIO) -> None:
         stored = pyvips.Target.new_to_descriptor(file.fileno())
@@ -346,7 +347,7 @@ def write_photo(
         def work(it: pyvips.Image) -> None:
             getattr(it, name)(stored, **options)
 
-        _stoppable(image, work, progress)
+        run_stoppable(image, work, progress)
 
     try:
         with replace_whole(target, overwrite=overwrite) as file:
@@ -359,7 +360,7 @@ def write_photo(
                     save(plain)
                     tiff_tags.finish(image, plain, file)
     except pyvips.Error as error:
-        msg = f"{target}: cannot be written ({_detail(error)})"
+        msg = f"{target}: cannot be written ({detail_of(error)})"
         raise ImageError(msg) from error
 
 
@@ -391,11 +392,14 @@ def encode_photo(
     if suffix.lower() not in _TIFF:
         image = straighten(image)
     operation, options = saver(image, suffix, quality, "output")
+    blocks_kept = _with_blocks_kept(image, suffix, quality, "output")
+    if blocks_kept is not None:
+        return blocks_kept
     stored = pyvips.Target.new_to_memory()
     try:
-        _stoppable(image, lambda it: getattr(it, operation)(stored, **options))
+        run_stoppable(image, lambda it: getattr(it, operation)(stored, **options))
     except pyvips.Error as error:
-        raise ImageError(f"output: cannot be encoded ({_detail(error)})") from error
+        raise ImageError(f"output: cannot be encoded ({detail_of(error)})") from error
     encoded: bytes = stored.get("blob")
     if not _needs_finish(image, suffix):
         return encoded
@@ -414,96 +418,31 @@ def _needs_finish(image: pyvips.Image, suffix: str) -> bool:
     return tiff_tags.needs_finish(image)
 
 
-def _open(source: Path | bytes, name: str) -> tuple[Path | bytes, str]:
-    """Take a file or its bytes, and tell from its head which kind it is."""
-    try:
-        if isinstance(source, Path) and source.is_dir():
-            raise DecodeError(f"{name}: expected a file, got a folder")
-        if isinstance(source, Path) and source.is_file():
-            with source.open("rb") as file:
-                head = file.read(HEAD_BYTES)
-        else:
-            # A path that is no file may be a pipe, which can be read only once.
-            source = source if isinstance(source, bytes) else source.read_bytes()
-            head = source[:HEAD_BYTES]
-    except FileNotFoundError as error:
-        raise DecodeError(f"{name}: no such file") from error
-    except OSError as error:
-        raise DecodeError(
-            f"{name}: cannot be read ({error.strerror or error})"
-        ) from error
-    if not head:
-        raise DecodeError(f"{name}: expected a picture, got 0 bytes")
-    kind = sniff(head)
-    if kind is None:
-        raise DecodeError(
-            f"{name}: expected a JPEG, PNG, WebP, TIFF or AVIF file, got one that "
-            f"starts with {head!r}"
-        )
-    return source, kind
+def _with_blocks_kept(
+    image: pyvips.Image, suffix: str, quality: int | None, name: str
+) -> bytes | None:
+    """Encode a recolored JPEG file so that unchanged blocks stay; None if it cannot be.
 
-
-def _stored(source: Path | bytes) -> pyvips.Source:
-    if isinstance(source, bytes):
-        return pyvips.Source.new_from_memory(source)
-    return pyvips.Source.new_from_file(os.fsencode(source))
-
-
-def _decoded_bytes(image: pyvips.Image) -> int:
-    sample_bytes = {"uchar": 1, "ushort": 2, "float": 4}[image.format]
-    size: int = image.width * image.height * image.bands * sample_bytes
-    return size
-
-
-def _check_header(image: pyvips.Image, name: str, max_pixels: int) -> None:
-    size = f"{image.height}x{image.width}"
-    if image.height * image.width > max_pixels:
-        raise ImageError(
-            f"{name}: expected at most {max_pixels} pixels, got {size} (height x "
-            f"width), {image.height * image.width}; --max-pixels raises the limit"
-        )
-    if image.interpretation not in {*GRAY_NAMES.values(), *RGB_NAMES.values()}:
-        raise ImageError(
-            f"{name}: expected an RGB or gray picture, got "
-            f"{image.interpretation.upper()}; convert it to RGB first"
-        )
-    if image.format not in FULL_SCALE:
-        raise ImageError(
-            f"{name}: expected samples of 8 bit, 16 bit or 32-bit float, got "
-            f"{image.format}"
-        )
-    if image.bands > 4:
-        raise ImageError(f"{name}: expected 1 to 4 channels, got {image.bands}")
-
-
-def _stoppable(
-    image: pyvips.Image,
-    work: Callable[[pyvips.Image], Any],
-    progress: Progress | None = None,
-) -> Any:
-    """Let libvips read or write all of an image so that Ctrl-C stops it at once.
-
-    Were it the main thread that waits for libvips, Python would hear of Ctrl-C only
-    in the callback by which libvips logs that it has finished, and lose it there.
+    Warns
+    -----
+    HarmonizeWarning
+        If all of a JPEG file is encoded again.
     """
-    # A copy, since whatever is made of an image later on tells its progress, too, even
-    # after Python has forgotten whom to tell.
-    image = image.copy()
-    if progress is not None:
-        image.set_progress(True)
-        image.signal_connect("eval", lambda _, state: progress(state.percent))
-        image.signal_connect("posteval", lambda *_: progress(100))
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        running = pool.submit(work, image)
-        try:
-            return running.result()
-        except KeyboardInterrupt:
-            image.set_kill(True)
-            raise
-        finally:
-            image.set_progress(False)
-
-
-def _detail(error: pyvips.Error) -> str:
-    """Put the lines of a libvips message on one."""
-    return "; ".join((error.detail or error.message).split("\n")).strip("; ")
+    if SUFFIXES.get(suffix.lower()) != "jpeg":
+        return None
+    original = jpeg_coefficients.original_of(image)
+    if original is None:
+        return None
+    try:
+        if quality is not None:
+            raise DecodeError(f"a quality of {quality} is asked for")
+        if not jpeg_coefficients.is_installed():
+            raise DecodeError("jpeglib is not installed")
+        return jpeg_coefficients.replace_blocks(original, image)
+    except DecodeError as error:
+        msg = f"{name}: all of the JPEG is encoded again, background included: {error}"
+        warnings.warn(msg, HarmonizeWarning, stacklevel=3)
+    except pyvips.Error as error:
+        msg = f"{name}: cannot be written ({detail_of(error)})"
+        raise ImageError(msg) from error
+    return None

@@ -13,6 +13,7 @@ __all__ = [
     "HEAD_BYTES",
     "SUFFIXES",
     "check_quality",
+    "describe",
     "jpeg_quality",
     "saver",
     "sniff",
@@ -29,9 +30,10 @@ SUFFIXES = {
 }
 """Formats by extension, named as libvips names them."""
 
-HEAD_BYTES = 12  # enough to tell the kinds of file apart
+HEAD_BYTES = 256  # enough to tell the kinds of file apart
 
 QUALITY_FIELD = "imharmony-jpeg-quality"
+SAMPLING_FIELD = "imharmony-jpeg-sampling"
 COMPRESSION_FIELD = "imharmony-tiff-compression"
 BIGTIFF_FIELD = "imharmony-tiff-big"
 """What a photo remembers of the file it came from, beside libvips's own fields."""
@@ -44,6 +46,31 @@ TIFF_COMPRESSIONS = {
     32773: "packbits",
 }
 """Lossless ones by their tag; TIFF 6.0, section 8, and libtiff's tiff.h."""
+
+_RAW = "a camera's raw file; develop it to TIFF or JPEG first"
+_OTHERS: tuple[tuple[bytes | tuple[bytes, ...], int, str], ...] = (
+    (b"8BPS", 0, "a Photoshop document (PSD); save it as TIFF or PNG"),
+    (b"8BPB", 0, "a large Photoshop document (PSB); save it as TIFF or PNG"),
+    (b"%PDF", 0, "a PDF; export it as PNG or TIFF"),
+    (b"gimp xcf", 0, "a GIMP document (XCF); export it as PNG or TIFF"),
+    (b"v/1\x01", 0, "an OpenEXR file; convert it to TIFF"),
+    (b"#?RADIANCE", 0, "a Radiance HDR file; convert it to TIFF"),
+    ((b"\xff\x0a", b"\0\0\0\x0cJXL "), 0, "a JPEG XL file; convert it to PNG"),
+    (
+        (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "),
+        0,
+        "a JPEG 2000 file; convert it to PNG or TIFF",
+    ),
+    ((b"SDPX", b"XPDS"), 0, "a DPX file; convert it to TIFF"),
+    (b"\0\0\1\0", 0, "an icon (ICO); convert it to PNG"),
+    ((b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"P7"), 0, "a PNM file; use PNG"),
+    ((b"FUJIFILM", b"IIU\0", b"IIRO", b"\0MRM"), 0, _RAW),
+    (b"ftypcrx", 4, _RAW),
+    ((b"ftypqt", b"ftypisom", b"ftypmp4"), 4, "a video; expected a picture"),
+    (b"PK\3\4", 0, "an archive (ZIP); unpack it"),
+    (b"version https://git-lfs", 0, "a Git LFS pointer; fetch the file itself"),
+)
+"""What else people hand in: how it starts, at which byte, in words."""
 
 # ITU-T T.81, table K.1. libjpeg scales it by the quality.
 _LUMINANCE = (
@@ -60,11 +87,11 @@ def sniff(head: bytes) -> str | None:
         return "jpeg"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
-    if head.startswith(b"RIFF") and head.endswith(b"WEBP"):
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "webp"
     if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):  # +: BigTIFF
         return "tiff"
-    if head[4:] in (b"ftypavif", b"ftypavis", b"ftypmif1"):
+    if head[4:12] in (b"ftypavif", b"ftypavis", b"ftypmif1"):
         return "heif"
     return None
 
@@ -90,6 +117,24 @@ def check_quality(suffix: str, quality: int | None, name: str) -> None:
         raise UsageError(f"{name}: quality applies to JPEG, WebP and AVIF only")
     if not 1 <= quality <= 100:
         raise UsageError(f"{name}: expected a quality from 1 to 100, got {quality}")
+
+
+def describe(head: bytes) -> str:
+    r"""Name what a file is that we cannot read, from its first `HEAD_BYTES` bytes.
+
+    Examples
+    --------
+    >>> describe(b"8BPS\0\1")
+    'a Photoshop document (PSD); save it as TIFF or PNG'
+    >>> describe(b"hello")
+    "one that starts with b'hello'"
+    """
+    for starts, at, words in _OTHERS:
+        if head[at:].startswith(starts):
+            return words
+    if b"<svg" in head.lower():
+        return "an SVG drawing; export it as PNG"
+    return f"one that starts with {head[:12]!r}"
 
 
 def saver(
@@ -144,9 +189,10 @@ def _get(image: pyvips.Image, field: str, default: Any) -> Any:
 
 def _jpeg_options(image: pyvips.Image, quality: int | None) -> dict[str, Any]:
     options = {"Q": quality or _get(image, QUALITY_FIELD, 95)}
-    sampling = _get(image, "jpeg-chroma-subsample", None)
+    sampling = _get(image, SAMPLING_FIELD, None)
     if sampling is not None:  # otherwise libvips subsamples below a quality of 90
-        options["subsample_mode"] = "off" if sampling == "4:4:4" else "on"
+        # It writes 4:4:4 and 4:2:0 only; coarser than the file's it must not be.
+        options["subsample_mode"] = "on" if sampling == "2x2" else "off"
     return options
 
 

@@ -40,6 +40,8 @@ _APP13_HEAD = b"Photoshop 3.0\0"
 class Tags:
     """What a TIFF file says beyond what libvips reads."""
 
+    info: dict[str, Any]
+    """What tifftools reads of the file, straight alpha included."""
     is_bigtiff: bool
     compression: str | None
     """libvips's name of a lossless one; None for others."""
@@ -100,11 +102,13 @@ def read_tags(source: Path | bytes, name: str) -> Tags | None:
             where = extra.get("offset", extra["datapos"])
             struct.pack_into(order, changed, where, _UNASSOCIATED)
             straight_file = bytes(changed)
+            extra["data"][0] = _UNASSOCIATED
     except (tifftools.TifftoolsError, struct.error, LookupError, ValueError) as error:
         msg = f"{name}: its TIFF tags cannot be read ({error}); EXIF is not kept"
         warnings.warn(msg, HarmonizeWarning, stacklevel=3)
         return None
     return Tags(
+        info=info,
         is_bigtiff=info["bigtiff"],
         compression=TIFF_COMPRESSIONS.get(compression),
         exif=exif,

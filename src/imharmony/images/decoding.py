@@ -1,0 +1,253 @@
+"""From a file to pixels: every sample decoded, or an error that says why not."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyvips
+
+from imharmony.errors import DecodeError, ImageError
+from imharmony.images.formats import HEAD_BYTES, describe, sniff
+from imharmony.images.photo import FULL_SCALE, GRAY_NAMES, RGB_NAMES, from_array
+from imharmony.images.pixels import STREAM_BYTES, PixelArray
+
+__all__ = [
+    "Progress",
+    "damage_error",
+    "decode",
+    "decoded_bytes",
+    "detail_of",
+    "load_header",
+    "open_source",
+    "run_stoppable",
+    "with_header",
+]
+
+Progress = Callable[[int], None]
+"""Told the percent done."""
+
+
+def open_source(source: Path | bytes, name: str) -> tuple[Path | bytes, str]:
+    """Take a file or its bytes, and tell from its head which format it has.
+
+    Raises
+    ------
+    DecodeError
+        If the file is absent, empty, or of another format.
+    """
+    try:
+        if isinstance(source, Path) and source.is_dir():
+            raise DecodeError(f"{name}: expected a file, got a folder")
+        if isinstance(source, Path) and source.is_file():
+            with source.open("rb") as file:
+                head = file.read(HEAD_BYTES)
+        else:
+            # A path that is no file may be a pipe, which can be read only once.
+            source = source if isinstance(source, bytes) else source.read_bytes()
+            head = source[:HEAD_BYTES]
+    except FileNotFoundError as error:
+        raise DecodeError(f"{name}: no such file") from error
+    except OSError as error:
+        raise DecodeError(
+            f"{name}: cannot be read ({error.strerror or error})"
+        ) from error
+    if not head:
+        raise DecodeError(f"{name}: expected a picture, got 0 bytes")
+    kind = sniff(head)
+    if kind is None:
+        raise DecodeError(
+            f"{name}: expected a JPEG, PNG, WebP, TIFF or AVIF file, got "
+            f"{describe(head)}"
+        )
+    return source, kind
+
+
+def load_header(
+    source: Path | bytes, kind: str, name: str, max_pixels: int
+) -> pyvips.Image:
+    """Open a file without decoding it; refuse what we cannot use.
+
+    Raises
+    ------
+    ImageError
+        If the picture is not gray or RGB, of another depth, or too large.
+    pyvips.Error
+        If the header cannot be read.
+    """
+    image = _load(source, kind)
+    _check_header(image, name, max_pixels)
+    return image
+
+
+def decode(
+    source: Path | bytes,
+    kind: str,
+    header: pyvips.Image,
+    *,
+    name: str,
+    tiff_info: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> pyvips.Image:
+    """Decode a file once from end to end.
+
+    Parameters
+    ----------
+    source, kind
+        As `open_source` gives them.
+    header : pyvips.Image
+        As `load_header` gives it.
+    name : str
+        What error messages call the file.
+    tiff_info : dict, optional
+        What tifftools reads of a TIFF.
+    progress : callable, optional
+        Called with the percent decoded.
+
+    Returns
+    -------
+    pyvips.Image
+        In memory up to `STREAM_BYTES`. A larger one is read piece by piece later,
+        and has been decoded once to find damage.
+
+    Raises
+    ------
+    DecodeError
+        If any part cannot be decoded.
+    """
+    try:
+        is_small = decoded_bytes(header) <= STREAM_BYTES
+        if kind == "tiff" and header.get_typeof("tile-width"):
+            if tiff_info is None:
+                raise DecodeError(f"{name}: its TIFF tags cannot be read")
+            from imharmony.images.tiff_tiles import Tiles
+
+            tiles = Tiles(source, tiff_info, name)
+            if is_small:
+                return with_header(tiles.read(progress), header, name)
+            tiles.check(progress)
+            return _load(source, kind, access="random")
+        if is_small:
+            image = run_stoppable(header, pyvips.Image.copy_memory, progress)
+        else:
+            image = _load(source, kind, access="random")
+            run_stoppable(image, lambda it: it.avg(), progress)  # to find damage
+    except pyvips.Error as error:
+        if kind == "tiff" and tiff_info is not None:
+            from imharmony.images import tiff_codecs
+
+            if tiff_codecs.is_foreign(tiff_info):
+                pixels = tiff_codecs.read(source, tiff_info, name)
+                return with_header(pixels, header, name)
+        raise damage_error(name, kind, error) from error
+    return image
+
+
+def damage_error(name: str, kind: str, error: pyvips.Error) -> DecodeError:
+    """Say of a file that libvips cannot decode it."""
+    return DecodeError(
+        f"{name}: the {kind.upper()} data is damaged, truncated or of an unsupported "
+        f"kind ({detail_of(error)})"
+    )
+
+
+def with_header(
+    pixels: PixelArray, header: pyvips.Image, name: str = "image"
+) -> pyvips.Image:
+    """Give pixels the fields and the kind of channels of a file's header.
+
+    Raises
+    ------
+    DecodeError
+        If the pixels are not what the header announces.
+    """
+    image = from_array(pixels)
+    announced = header.height, header.width, header.bands, header.format
+    if (image.height, image.width, image.bands, image.format) != announced:
+        raise DecodeError(
+            f"{name}: expected {announced[0]}x{announced[1]} pixels (height x width) "
+            f"of {announced[2]} channels as in the header, got {pixels.shape} of "
+            f"{pixels.dtype}"
+        )
+    image = image.copy(
+        interpretation=header.interpretation, xres=header.xres, yres=header.yres
+    )
+    for field in header.get_fields():
+        if not image.get_typeof(field):
+            image.set_type(header.get_typeof(field), field, header.get(field))
+    return image
+
+
+def _load(source: Path | bytes, kind: str, access: str = "sequential") -> pyvips.Image:
+    load = partial(getattr(pyvips.Image, f"{kind}load_source"), fail_on="error")
+    return load(_stored(source), access=access)
+
+
+def _stored(source: Path | bytes) -> pyvips.Source:
+    if isinstance(source, bytes):
+        return pyvips.Source.new_from_memory(source)
+    return pyvips.Source.new_from_file(os.fsencode(source))
+
+
+def decoded_bytes(image: pyvips.Image) -> int:
+    """Count the bytes that a picture takes in memory."""
+    sample_bytes = {"uchar": 1, "ushort": 2, "float": 4}[image.format]
+    size: int = image.width * image.height * image.bands * sample_bytes
+    return size
+
+
+def _check_header(image: pyvips.Image, name: str, max_pixels: int) -> None:
+    size = f"{image.height}x{image.width}"
+    if image.height * image.width > max_pixels:
+        raise ImageError(
+            f"{name}: expected at most {max_pixels} pixels, got {size} (height x "
+            f"width), {image.height * image.width}; --max-pixels raises the limit"
+        )
+    if image.interpretation not in {*GRAY_NAMES.values(), *RGB_NAMES.values()}:
+        raise ImageError(
+            f"{name}: expected an RGB or gray picture, got "
+            f"{image.interpretation.upper()}; convert it to RGB first"
+        )
+    if image.format not in FULL_SCALE:
+        raise ImageError(
+            f"{name}: expected samples of 8 bit, 16 bit or 32-bit float, got "
+            f"{image.format}"
+        )
+    if image.bands > 4:
+        raise ImageError(f"{name}: expected 1 to 4 channels, got {image.bands}")
+
+
+def run_stoppable(
+    image: pyvips.Image,
+    work: Callable[[pyvips.Image], Any],
+    progress: Progress | None = None,
+) -> Any:
+    """Let libvips read or write all of an image so that Ctrl-C stops it at once.
+
+    Were it the main thread that waits for libvips, Python would hear of Ctrl-C only
+    in the callback by which libvips logs that it has finished, and lose it there.
+    """
+    # A copy, since whatever is made of an image later on tells its progress, too, even
+    # after Python has forgotten whom to tell.
+    image = image.copy()
+    if progress is not None:
+        image.set_progress(True)
+        image.signal_connect("eval", lambda _, state: progress(state.percent))
+        image.signal_connect("posteval", lambda *_: progress(100))
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        running = pool.submit(work, image)
+        try:
+            return running.result()
+        except KeyboardInterrupt:
+            image.set_kill(True)
+            raise
+        finally:
+            image.set_progress(False)
+
+
+def detail_of(error: pyvips.Error) -> str:
+    """Put the lines of a libvips message on one; each once."""
+    lines = (line.strip() for line in (error.detail or error.message).split("\n"))
+    return "; ".join(dict.fromkeys(filter(None, lines))).strip("; ")
