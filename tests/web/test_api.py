@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,22 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from imharmony import Curves, curve_files
+from imharmony import Curves, curve_files, web
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import compositing, files, photo
 from imharmony.rendering.render import render
-from imharmony.web import app as web_app
 from imharmony.web import schemas
 from imharmony.web.errors import STATUS
 from imharmony.web.settings import Settings
 from tests.web.servers import EXAMPLES, Server, Start
 
 Pixels = npt.NDArray[Any]
+PAGE = Path(str(resources.files(web))) / "page"
+PAGE_FILES = sorted(
+    path.relative_to(PAGE).as_posix()
+    for path in PAGE.rglob("*")
+    if path.is_file() and path.suffix != ".md"
+)
 COMPOSITE, MASK = EXAMPLES / "composite.png", EXAMPLES / "mask.png"
 CUTOUT, BACKGROUND = EXAMPLES / "astronaut.png", EXAMPLES / "launchpad.jpg"
 
@@ -250,15 +256,25 @@ def test_labels_of_the_schema_are_those_of_the_networks(server: Server) -> None:
     assert label["enum"] == model["labels"]
 
 
-@pytest.mark.parametrize("path", ["", *(f"page/{name}" for name in web_app.PAGE)])
-def test_page_loads_nothing_from_elsewhere(path: str, server: Server) -> None:
-    answer = httpx.get(server.address + path)
-    assert answer.status_code == 200
-    policy = answer.headers["content-security-policy"]
-    assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
-    assert "unsafe" not in policy
-    text = answer.text.replace("http://www.w3.org/2000/svg", "")
-    assert not re.search(r"https?://|//cdn|@import", text)
+def test_page_loads_nothing_from_elsewhere(server: Server) -> None:
+    for path in ("", *(f"page/{name}" for name in PAGE_FILES)):
+        answer = httpx.get(server.address + path)
+        assert answer.status_code == 200, path
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+        assert "unsafe" not in policy
+        if not answer.headers["content-type"].startswith(("text/", "image/svg")):
+            continue
+        text = answer.text.replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://|//cdn|@import", text), path
+
+
+@pytest.mark.parametrize(
+    "name", ["../app.py", "%2e%2e/app.py", "samples", "samples/../../app.py", ""]
+)
+def test_page_serves_nothing_but_itself(name: str, server: Server) -> None:
+    answer = httpx.get(f"{server.address}page/{name}")
+    assert answer.status_code == 404
 
 
 def test_nothing_is_open_to_other_sites(server: Server) -> None:

@@ -26,16 +26,14 @@ from imharmony.web.uploads import Upload, receive
 __all__ = ["create_app"]
 
 API = "/api/v1"
-PAGE = {
-    "index.html": "text/html; charset=utf-8",
-    "style.css": "text/css; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-} | {
-    f"{name}.js": "text/javascript; charset=utf-8"
-    for name in (
-        *("api", "app", "curves", "page"),
-        *("paint", "place", "plot", "stage", "tools"),
-    )
+_PAGE = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
 }
 _PICTURES = {
     ".png": "image/png",
@@ -105,18 +103,23 @@ def _version() -> str:
 
 
 def _add_page(app: FastAPI) -> None:
-    folder = resources.files(__package__).joinpath("page")
-    content = {name: folder.joinpath(name).read_bytes() for name in PAGE}
+    folder = Path(str(resources.files(__package__).joinpath("page")))
+    content = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.suffix in _PAGE
+    }
 
     def serve(name: str) -> Response:
         headers = {"Cache-Control": "no-cache"}
-        return Response(content[name], media_type=PAGE[name], headers=headers)
+        media_type = _PAGE[Path(name).suffix]
+        return Response(content[name], media_type=media_type, headers=headers)
 
     @app.get("/", include_in_schema=False)
     def page() -> Response:
         return serve("index.html")
 
-    @app.get("/page/{name}", include_in_schema=False)
+    @app.get("/page/{name:path}", include_in_schema=False)
     def page_file(name: str) -> Response:
         if name not in content:
             raise ApiError("not_found", "there is no such page")

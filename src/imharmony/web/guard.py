@@ -22,7 +22,7 @@ _OPEN = ("/api/v1/health", "/api/v1/openapi.json")
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' "
-        "blob:; connect-src 'self'; form-action 'none'; base-uri 'none'; "
+        "blob: data:; connect-src 'self'; form-action 'none'; base-uri 'none'; "
         "frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",

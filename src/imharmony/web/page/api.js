@@ -1,12 +1,14 @@
 // The server's API: requests with progress, errors as sentences.
 
+import { PageError } from "./picture.js";
+
 let token = sessionStorage.getItem("token");
 
 export function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (!given) return;
   setToken(given);
-  history.replaceState(null, "", location.pathname);
+  window.history.replaceState(null, "", location.pathname);
 }
 
 export function setToken(value) {
@@ -14,12 +16,7 @@ export function setToken(value) {
   sessionStorage.setItem("token", value);
 }
 
-export class ApiError extends Error {
-  constructor(code, message) {
-    super(message);
-    this.code = code;
-  }
-}
+export const ApiError = PageError;
 
 // Files and texts in, {blob, headers} out. Waits and tries again while the server is busy.
 export async function post(action, parts, { onProgress, onBusy, signal } = {}) {
@@ -51,7 +48,7 @@ function form(parts) {
 function send(method, action, body, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open(method, `/api/v1/${action}`);
+    request.open(method, new URL(`api/v1/${action}`, document.baseURI));
     if (token) request.setRequestHeader("Authorization", `Bearer ${token}`);
     request.responseType = "blob";
     request.upload.onprogress = (event) => onProgress?.((100 * event.loaded) / event.total);

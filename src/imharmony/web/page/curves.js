@@ -12,12 +12,13 @@ export function fromRecord(record) {
   });
 }
 
-export function toRecord(look, { model = null, label = null } = {}) {
+export function toRecord(look, { model = null, label = null, strength = 1 } = {}) {
   const curves = {};
   look.forEach(({ x, y }, i) => { curves[CHANNELS[i]] = x.map((at, k) => [at, y[k]]); });
-  return { format: "imharmony-curves", version: 1, encoding: "sRGB", model, label, curves };
+  return { format: "imharmony-curves", version: 1, encoding: "sRGB", model, label, strength, curves };
 }
 
+export const isIdentity = (look) => look.every(({ x, y }) => x.every((at, k) => at === y[k]));
 export const identity = () => CHANNELS.map(() => ({ x: [0, 1], y: [0, 1] }));
 
 export function evaluate({ x, y }, at) {
@@ -56,15 +57,11 @@ export function blend({ x, y }, strength) {
   return isRising(y) ? { x: mixed.x, y: putInOrder(mixed.y) } : mixed;
 }
 
-// Add a hand edit: offsets at evenly spaced places, joined by straight lines.
-export function edit(curve, offsets) {
-  if (offsets.every((offset) => offset === 0)) return curve;
-  const places = offsets.map((_, k) => k / (offsets.length - 1));
-  const x = [...new Set([...curve.x, ...places])].sort((a, b) => a - b)
-    .filter((at, k, all) => k === 0 || at - all[k - 1] >= MIN_KNOT_GAP);
-  const change = { x: places, y: offsets };
-  const y = x.map((at) => Math.min(Math.max(evaluate(curve, at) + evaluate(change, at), 0), 1));
-  return { x, y: isRising(curve.y) ? putInOrder(y) : y };
+// These curves first, then others: exact, and rising where both are.
+export function then(first, second) {
+  const { x, y } = withCrossings(first, second.x);
+  const heights = y.map((height) => evaluate(second, height));
+  return { x, y: isRising(first.y) && isRising(second.y) ? putInOrder(heights) : heights };
 }
 
 function withCrossings({ x, y }, levels) {

@@ -1,48 +1,77 @@
-// Where the cut-out is: by numbers and buttons, and for the tools.
+// Where a cut-out lies on the photo: center, scale, rotation, mirrored or not.
 
-import { $, base, onUndo, remember, say, stage, state, way } from "./page.js";
-import { placed } from "./stage.js";
+import { $, amendObject, changeObject, doc, history, selected } from "./state.js";
 
-export function showPlacement() {
-  const { placement, pictures: { cutout } } = state;
-  if (!placement || !cutout || !base()) return;
-  stage.placeCutout(cutout, placement);
-  const { left, top } = placed(placement, cutout);
+// A cut-out's corner and size in whole pixels of the photo, before it is turned.
+export function placed({ x, y, scale }, { width, height }) {
+  const w = Math.max(1, Math.round(width * scale));
+  const h = Math.max(1, Math.round((height * w) / width));
+  return { left: Math.round(x - w / 2), top: Math.round(y - h / 2), width: w, height: h };
+}
+
+// In the middle, as large as is comfortable.
+export function firstPlace(cutout, photo) {
+  const scale = Math.min(1, (0.6 * photo.width) / cutout.width, (0.6 * photo.height) / cutout.height);
+  return { x: Math.round(photo.width / 2), y: Math.round(photo.height / 2), scale, rotation: 0, flip: false };
+}
+
+// The smallest upright box around a placed cut-out.
+export function boxOf(placement, cutout) {
+  const { left, top, width, height } = placed(placement, cutout);
+  const angle = (placement.rotation * Math.PI) / 180;
+  const w = Math.abs(width * Math.cos(angle)) + Math.abs(height * Math.sin(angle));
+  const h = Math.abs(width * Math.sin(angle)) + Math.abs(height * Math.cos(angle));
+  return { left: left + (width - w) / 2 - 1, top: top + (height - h) / 2 - 1, width: w + 2, height: h + 2 };
+}
+
+function sensible(placement) {
+  const { photo } = doc();
+  return {
+    ...placement,
+    scale: Math.min(Math.max(placement.scale, 0.01), 10),
+    rotation: ((((placement.rotation + 180) % 360) + 360) % 360) - 180,
+    x: Math.min(Math.max(placement.x, 0), photo.width - 1), // its center stays on the photo
+    y: Math.min(Math.max(placement.y, 0), photo.height - 1),
+  };
+}
+
+// While a pointer drags, only the first change is a step.
+export function drag(object, changes, isFirst) {
+  const placement = sensible({ ...object.placement, ...changes });
+  if (isFirst) {
+    history.close();
+    changeObject(object.id, { placement });
+  } else amendObject(object.id, { placement });
+}
+
+export function change(changes, key = "place") {
+  const object = selected();
+  if (!object?.placement) return;
+  changeObject(object.id, { placement: sensible({ ...object.placement, ...changes }) }, `${key} ${object.id}`);
+}
+
+export function nudge(x, y) {
+  const { placement } = selected();
+  change({ x: placement.x + x, y: placement.y + y }, "nudge");
+}
+
+export function showPlace(object) {
+  $("place").hidden = !object?.placement;
+  if (!object?.placement) return;
+  const { left, top } = placed(object.placement, object.picture);
   $("left").value = left;
   $("top").value = top;
-  $("size").value = Math.round(100 * placement.scale);
-  $("rotation").value = Math.round(placement.rotation);
-  if (state.look) say("Moved. Harmonize again to fit the new place.");
-}
-
-export function change(changes) {
-  if (!state.placement) return;
-  Object.assign(state.placement, changes);
-  const { placement } = state;
-  placement.scale = Math.min(Math.max(placement.scale, 0.01), 10);
-  placement.rotation = ((((placement.rotation + 180) % 360) + 360) % 360) - 180;
-  const { width, height } = base(); // its center stays on the photo
-  placement.x = Math.min(Math.max(placement.x, 0), width - 1);
-  placement.y = Math.min(Math.max(placement.y, 0), height - 1);
-  showPlacement();
-}
-
-export function changeOnce(changes) {
-  remember("place");
-  change(changes);
+  $("size").value = Math.round(100 * object.placement.scale);
+  $("rotation").value = Math.round(object.placement.rotation);
 }
 
 for (const [id, axis, side] of [["left", "x", "width"], ["top", "y", "height"]]) {
   $(id).addEventListener("change", () => {
-    if ($(id).value === "") return showPlacement();
-    const box = placed(state.placement, state.pictures.cutout);
-    changeOnce({ [axis]: Number($(id).value) + box[side] / 2 });
+    const object = selected();
+    if ($(id).value === "") return showPlace(object);
+    change({ [axis]: Number($(id).value) + placed(object.placement, object.picture)[side] / 2 }, id);
   });
 }
-$("size").addEventListener("change", () => Number($("size").value) > 0 ? changeOnce({ scale: $("size").value / 100 }) : showPlacement());
-$("rotation").addEventListener("change", () => changeOnce({ rotation: Number($("rotation").value) }));
-$("flip").addEventListener("click", () => changeOnce({ flip: !state.placement.flip }));
-
-onUndo((kind) => {
-  if (kind === "place" && way() === "cutout") showPlacement();
-});
+$("size").addEventListener("change", () => (Number($("size").value) > 0 ? change({ scale: $("size").value / 100 }, "size") : showPlace(selected())));
+$("rotation").addEventListener("change", () => change({ rotation: Number($("rotation").value) }, "rotation"));
+$("flip").addEventListener("click", () => change({ flip: !selected().placement.flip }, null));

@@ -1,0 +1,19 @@
+// What does the work behind the page: a server, or the browser itself. Both have
+//
+//   privacy                            one sentence on where the pictures go
+//   photoFormats, curveFormats         [value, name] of what can be downloaded
+//   models()                           → [{name, labels, guesses_label}], the first is the default
+//   check(about)                       refuses, in words, a file it cannot work on
+//   remarks(photo, format)             → what a photo will lose, in a sentence, or ""
+//   decode(file, about, how)           → a blob the browser can show
+//   predict(document, object, how)     → {record, notes, sameScene}
+//   render(document, format, how)      → {blob, suffix}
+//   writeCurves(object, choice, how)   → {blob, suffix}
+//
+// `how` is {signal, onProgress, onBusy, model}. Errors are PageError, with a sentence.
+
+export async function openEngine() {
+  const kind = document.querySelector("meta[name=imharmony-engine]").content;
+  const { engine } = await import(kind === "browser" ? "./browser/engine.js" : "./server-engine.js");
+  return engine;
+}

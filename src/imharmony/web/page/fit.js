@@ -1,0 +1,105 @@
+// Harmonizing: by itself whenever an object or its photo is other than it was, or when asked.
+
+import * as curves from "./curves.js";
+import { matchAnyway } from "./anyway.js";
+import { $, amendObject, changeObject, doc, history, isEmpty, isReady } from "./state.js";
+import { busy, complain, say } from "./status.js";
+import { LABELS, note } from "./words.js";
+
+const CALM_MS = 250; // after the last change
+
+let engine = null;
+let measure = null; // histograms of an object and its photo
+let running = null; // {controller, key}
+let timer = 0;
+let onFirst = () => {}; // what an object's first look is told to
+let isHeld = false; // while a pointer drags
+const failed = new Set(); // not tried again before something changes
+
+export function startFitting(opened, histograms, first) {
+  engine = opened;
+  onFirst = first;
+  measure = histograms;
+  history.onChange(() => schedule());
+  $("harmonize").addEventListener("click", harmonize);
+  $("auto").addEventListener("change", () => schedule());
+  $("model").addEventListener("change", () => schedule());
+}
+
+// What a look depends on. If it is another than when the object was fitted, the look is old.
+export function keyOf(object, { photo, reference } = doc()) {
+  const { placement: p } = object;
+  const where = p ? [p.x, p.y, p.scale, p.rotation, p.flip].join() : `${object.mask?.id}.${object.version}`;
+  return [photo?.id, object.picture?.id, where, object.label, object.seam, reference?.id, $("model").value].join("|");
+}
+
+export const isFitted = (object) => object.fitted === keyOf(object);
+const stale = () => doc().objects.filter((object) => isReady(object) && !isFitted(object));
+export const isWaiting = () => Boolean(running) || (stale().length > 0 && $("auto").checked);
+
+export function hold(isDragging) {
+  isHeld = isDragging;
+  if (!isHeld) schedule();
+}
+
+function schedule() {
+  clearTimeout(timer);
+  if (isHeld || !$("auto").checked) return;
+  timer = setTimeout(fitNext, CALM_MS);
+}
+
+// Asked for by hand: also what is fitted already, since the user wants to see something happen.
+export async function harmonize() {
+  failed.clear();
+  if (!stale().length) for (const object of doc().objects) if (isReady(object)) amendObject(object.id, { fitted: null });
+  clearTimeout(timer);
+  await fitNext(null, true);
+}
+
+async function fitNext(_, isAsked = false) {
+  const object = stale().find((one) => !failed.has(keyOf(one)));
+  if (!object || isHeld) return;
+  const key = keyOf(object);
+  if (running?.key === key) return;
+  running?.controller.abort();
+  const mine = { controller: new AbortController(), key };
+  running = mine;
+  const answer = await busy("Looking at the picture …", (how) => engine.predict(doc(), object, { ...how, model: $("model").value }), mine.controller);
+  if (running !== mine) return; // something newer is on its way
+  running = null;
+  if (answer) take(object.id, key, answer);
+  else if (!mine.controller.signal.aborted) failed.add(key);
+  if (answer && (isAsked || $("auto").checked)) await fitNext(null, isAsked);
+}
+
+function take(id, key, { record, notes, sameScene }) {
+  const now = doc().objects.find((object) => object.id === id);
+  if (!now || keyOf(now) !== key) return;
+  complain(null);
+  const look = curves.fromRecord(record);
+  amendObject(id, { look, record, fitted: key, notes, sameScene, isForced: false });
+  if (!now.look) onFirst(now);
+  tell(doc().objects.find((object) => object.id === id));
+}
+
+// What came of it, and what can be done about it.
+export function tell(object) {
+  if (isEmpty() || !object?.look) return say("");
+  const notes = object.notes.map(note).join(" ");
+  if (notes && curves.isIdentity(object.look)) return say(notes);
+  if (curves.isIdentity(object.look)) {
+    return say("Nothing changed: the object seems to fit already.", { text: "Change it anyway", run: () => forceObject(object.id) });
+  }
+  const label = object.record?.label;
+  const isGuess = !object.label && label && label !== "others";
+  const guess = isGuess ? ` It looks like ${LABELS[label] ?? label}?` : "";
+  return say(`Harmonized.${guess} ${notes}`.trim());
+}
+
+function forceObject(id) {
+  const object = doc().objects.find((one) => one.id === id);
+  const counts = object && measure(object);
+  if (!counts) return;
+  changeObject(id, { look: matchAnyway(counts), isForced: true });
+  say("Brought half way to the photo’s brightness and color. Strength does more or less of it.");
+}

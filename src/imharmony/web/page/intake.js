@@ -1,0 +1,202 @@
+// Pictures coming in: dropped, pasted, chosen. What each is, its transparency and its colors say.
+
+import { ask } from "./dialogs.js";
+import { Mask } from "./mask.js";
+import { PageError, Picture } from "./picture.js";
+import { firstPlace } from "./place.js";
+import { $, NO_LOOK, doc, history, newObject, noHand, selected } from "./state.js";
+import { busy, complain, say } from "./status.js";
+import { pixels } from "./words.js";
+
+let engine = null;
+const reading = new Set(); // of {role, controller}
+let turn = Promise.resolve(); // pictures are put in in the order in which they came
+let photoJob = null; // which put the present photo in
+
+export function startIntake(opened) {
+  engine = opened;
+  for (const role of ["any", "photo", "cutout", "mask", "reference"]) watch(role);
+  let depth = 0; // of elements dragged into
+  document.addEventListener("dragenter", (event) => {
+    event.preventDefault();
+    depth += 1;
+    $("drop-hint").hidden = false;
+  });
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("dragleave", () => {
+    depth -= 1;
+    if (depth <= 0) { depth = 0; $("drop-hint").hidden = true; }
+  });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    depth = 0;
+    $("drop-hint").hidden = true;
+    takeFiles([...event.dataTransfer.files]);
+  });
+  document.addEventListener("paste", (event) => {
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (!files.length) return;
+    event.preventDefault();
+    takeFiles(files);
+  });
+}
+
+// File inputs may be drawn anew; what is chosen bubbles up to the document.
+function watch(role) {
+  document.addEventListener("change", (event) => {
+    if (event.target.id !== `file-${role}`) return;
+    const files = [...event.target.files];
+    event.target.value = "";
+    takeFiles(files, role === "any" ? null : role);
+  });
+}
+
+export const isReading = () => reading.size > 0;
+
+export function takeFiles(files, role = null) {
+  const before = new Set(reading);
+  return Promise.all(files.map((file) => takeFile(file, role, before)));
+}
+
+// before: what was being read when this file came; a second photo then takes the first one's place.
+async function takeFile(file, role, before) {
+  const job = { role, controller: new AbortController(), before };
+  for (const other of reading) if (role && other.role === role && role !== "cutout") other.controller.abort();
+  reading.add(job);
+  complain(null);
+  const name = file.name || "the pasted picture";
+  const wait = turn;
+  const picture = busy(`Reading ${name} …`, (how) => Picture.read(file, engine, how), job.controller);
+  turn = picture.then(() => wait).then(async () => {
+    const read = await picture;
+    if (read && !job.controller.signal.aborted) await busy(`Putting in ${name} …`, () => put(read, role, job));
+    reading.delete(job);
+  });
+  return turn;
+}
+
+// Where a picture goes
+
+async function put(picture, role, job) {
+  const place = role ?? (await judge(picture, job));
+  if (place === "photo") await putPhoto(picture, job);
+  else if (place === "cutout") putCutout(picture);
+  else if (place?.startsWith("replace ")) replaceCutout(Number(place.slice(8)), picture);
+  else if (place === "mask") await putMask(picture);
+  else if (place === "reference") {
+    history.commit({ reference: picture });
+    $("more").open = true;
+  }
+}
+
+async function judge(picture, job) {
+  const { photo, objects, pendingMask } = doc();
+  if (picture.hasAlpha) {
+    const cutouts = objects.filter(({ kind }) => kind === "cutout");
+    const full = cutouts.find(({ id }) => id === doc().selected) ?? cutouts.at(-1);
+    if (!full || !photo) return "cutout";
+    return ask("What is this cut-out for?", picture.file.name, [
+      ["cutout", "One more object"],
+      [`replace ${full.id}`, `Replace ${full.name}`],
+      ["photo", "It is the new photo"],
+      ["reference", "Only take its colors: fit the objects to it"],
+    ]);
+  }
+  if (picture.looksLikeMask && !pendingMask) return "mask";
+  if (!photo || job.before.has(photoJob)) return "photo";
+  return ask("What is this picture for?", picture.file.name, [
+    ["photo", "Replace the photo"],
+    ["reference", "Only take its colors: fit the objects to it"],
+    ["mask", "It is a mask: white is the object"],
+  ]);
+}
+
+async function putPhoto(picture, job) {
+  const { photo: old, objects, pendingMask } = doc();
+  let kept = objects.map((object) => ({ ...move(object, old, picture), ...NO_LOOK }));
+  const isChanged = old && kept.some(({ strength, hand, label }) => strength !== 1 || label || Object.values(hand).some((points) => points.length));
+  if (old) kept = kept.map((object) => ({ ...object, strength: 1, hand: noHand(), label: "", seam: "auto" }));
+  const added = [];
+  if (picture.hasAlpha) added.push(maskObject(Mask.fromPicture(picture, picture), "its transparency", "alpha"));
+  photoJob = job;
+  history.commit({ photo: picture, objects: [...kept, ...added], selected: added[0]?.id ?? doc().selected, pendingMask: null });
+  if (pendingMask) await putMask(pendingMask, true);
+  if (isChanged) say("A new photo: strength, kind and curves start anew. Undo brings the old photo and them back.");
+}
+
+// An object on another photo: at the same place of it.
+function move(object, old, photo) {
+  if (object.kind === "cutout") {
+    const { placement: p } = object;
+    if (!old || !p) return { ...object, placement: firstPlace(object.picture, photo) };
+    const [x, y] = [photo.width / old.width, photo.height / old.height];
+    return { ...object, placement: { ...p, x: p.x * x, y: p.y * y, scale: p.scale * Math.min(x, y) } };
+  }
+  const { mask } = object;
+  if (mask.width === photo.width && mask.height === photo.height) return object;
+  const all = { left: 0, top: 0, width: mask.width, height: mask.height };
+  const fitted = new Mask(photo.width, photo.height, photo.ratio, mask.sample(all, photo.width, photo.height));
+  return { ...object, mask: fitted, version: 0, maskFile: null };
+}
+
+function putCutout(picture) {
+  const { photo, objects } = doc();
+  if (!picture.hasAlpha) {
+    throw new PageError("bad_picture", "This cut-out has no transparency, so its shape is unknown. Drop it as the photo and paint the object, or cut it out first.");
+  }
+  const object = newObject("cutout", picture.file.name, { picture, placement: photo && firstPlace(picture, photo) });
+  history.commit({ objects: [...objects, object], selected: object.id });
+}
+
+function replaceCutout(id, picture) {
+  const objects = doc().objects.map((object) => {
+    if (object.id !== id) return object;
+    const { placement: p } = object;
+    const scale = p && (p.scale * object.picture.width) / picture.width; // as wide as the old one
+    return { ...object, ...NO_LOOK, picture, name: picture.file.name, placement: p && { ...p, scale }, label: "", strength: 1, hand: noHand() };
+  });
+  history.commit({ objects, selected: id });
+}
+
+async function putMask(picture, isLater = false) {
+  const { photo } = doc();
+  if (!photo) {
+    history.commit({ pendingMask: picture });
+    return;
+  }
+  if (picture.width !== photo.width || picture.height !== photo.height) {
+    const answer = await ask("Fit the mask to the photo?", `The mask has ${pixels(picture)} pixels, the photo ${pixels(photo)}.`, [
+      ["fit", "Fit it to the photo"],
+      ["no", "Leave it out"],
+    ]);
+    if (answer !== "fit") return;
+  }
+  const mask = Mask.fromPicture(picture, photo);
+  if (mask.isEmpty()) throw new PageError("bad_picture", "This mask is black everywhere: there is no object in it. White is the object.");
+  const object = maskObject(mask, picture.file.name, picture.file);
+  const empty = doc().objects.find((one) => one.kind === "mask" && one.mask.isEmpty());
+  const objects = [...doc().objects.filter((one) => one !== empty), object];
+  if (isLater) history.amend({ objects, selected: object.id });
+  else history.commit({ objects, selected: object.id });
+}
+
+const maskObject = (mask, name, maskFile) => newObject("mask", name, { mask, maskFile });
+
+// An object to be painted.
+export function paintNew() {
+  const { photo, objects } = doc();
+  if (!photo) return;
+  const count = objects.filter(({ kind }) => kind === "mask").length;
+  const object = maskObject(new Mask(photo.width, photo.height, photo.ratio), count ? `Painted object ${count + 1}` : "Painted object", null);
+  history.commit({ objects: [...objects, object], selected: object.id });
+}
+
+// A picture taken for a cut-out may be a whole photo that brings its mask along.
+export async function useAsPhoto() {
+  const object = selected() ?? doc().objects[0];
+  const objects = doc().objects.filter((one) => one !== object);
+  history.commit({ objects });
+  const { picture } = object;
+  const mask = maskObject(Mask.fromPicture(picture, picture), "its transparency", "alpha");
+  history.amend({ photo: picture, objects: [...objects, mask], selected: mask.id });
+}

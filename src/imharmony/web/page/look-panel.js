@@ -1,0 +1,78 @@
+// What the chosen object looks like: strength, what it is, its edge, curves by hand.
+
+import { CurveEditor } from "./curve-editor.js";
+import { hasHand } from "./looks.js";
+import { showPlace } from "./place.js";
+import { $, amendObject, changeObject, chosen, doc, history, noHand, selected } from "./state.js";
+import { LABELS, capital, percent, sameScene } from "./words.js";
+
+let models = [];
+let counts = { key: null, histograms: null };
+
+export function startLookPanel(composer) {
+  const editor = new CurveEditor($("plot"), (points, isFirst, how) => {
+    const object = selected();
+    const hand = { ...object.hand, [chosen("channel")]: points };
+    if (how === "keys") changeObject(object.id, { hand }, `curve ${object.id}`);
+    else if (isFirst) { history.close(); changeObject(object.id, { hand }); } else amendObject(object.id, { hand });
+  });
+  const draw = () => {
+    const object = selected();
+    if (!object || !$("by-hand").open || !composer.before) return;
+    const key = [doc().photo.id, object.id, object.version, JSON.stringify(object.placement)].join();
+    if (counts.key !== key) counts = { key, histograms: composer.histograms(object) };
+    editor.draw(object, chosen("channel"), counts.histograms);
+  };
+  $("channels").addEventListener("change", draw);
+  $("by-hand").addEventListener("toggle", () => {
+    draw();
+    if ($("by-hand").open) $("by-hand").scrollIntoView({ block: "end" });
+  });
+  $("strength").addEventListener("input", () => changeObject(selected().id, { strength: $("strength").value / 100 }, `strength ${selected().id}`));
+  $("strength").addEventListener("change", () => history.close());
+  $("label").addEventListener("change", () => changeObject(selected().id, { label: $("label").value }));
+  $("seam").addEventListener("change", () => changeObject(selected().id, { seam: $("seam").value }));
+  $("reset").addEventListener("click", () => changeObject(selected().id, { hand: noHand() }));
+  return draw;
+}
+
+export function takeModels(described) {
+  models = described;
+  $("model").replaceChildren(...models.map(({ name }) => new Option(name, name)));
+  $("model-row").hidden = models.length < 2;
+  $("model").addEventListener("change", showLook);
+}
+
+export function showLook() {
+  const object = selected();
+  $("look").hidden = !object || !doc().photo;
+  showPlace(doc().photo ? object : null);
+  if ($("look").hidden) return;
+  $("look-name").textContent = object.name;
+  $("strength").value = Math.round(100 * object.strength);
+  $("strength-value").textContent = percent(object.strength);
+  $("strength").setAttribute("aria-valuetext", percent(object.strength));
+  showLabels(object);
+  $("seam-row").hidden = object.sameScene === null || object.sameScene === undefined;
+  if (!$("seam-row").hidden) $("same-scene").textContent = sameScene(object.sameScene);
+  $("seam").value = object.seam;
+  $("reset").disabled = !hasHand(object);
+}
+
+// What the network guessed is said as a guess, where it can be corrected.
+function showLabels(object) {
+  const model = models.find(({ name }) => name === $("model").value);
+  const labels = model?.labels ?? [];
+  const guess = object.record?.label;
+  const first = guess && !object.label ? `${capital(LABELS[guess] ?? guess)}?` : "Let it guess";
+  const signature = [first, ...labels].join();
+  if ($("label").dataset.shown !== signature) {
+    $("label").replaceChildren(new Option(first, ""), ...labels.map((name) => new Option(capital(LABELS[name] ?? name), name)));
+    $("label").dataset.shown = signature;
+  }
+  $("label").value = object.label;
+  $("label").disabled = !labels.length;
+  const isGuess = !object.label && Boolean(guess);
+  $("label").classList.toggle("guess", isGuess);
+  $("label").title = isGuess ? "This is a guess. Choose what it is if it is wrong" : "What the object is";
+}

@@ -1,0 +1,50 @@
+// What the page says, in one place.
+
+export const LABELS = { person: "a person", animal: "an animal", food: "food", vehicle: "a vehicle", others: "something else" };
+export const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
+export const KEYS = {
+  mask: "This object lies in the photo itself: brush, eraser and lasso change its mask. Delete removes it.",
+  move: "Arrow keys move the object, [ and ] turn it, comma and period scale it, F flips it, Delete removes it.",
+  brush: "[ and ] change the size, with Shift the hardness. Without a mouse: arrow keys and space.",
+  eraser: "[ and ] change the size, with Shift the hardness. Without a mouse: arrow keys and space.",
+  lasso: "Draw around the object. With Alt the area is taken away.",
+  hand: "Drag or use the arrow keys to move the picture. + and − zoom, 0 fits, 1 is 100 %.",
+};
+
+// Kinds of files that look like pictures and cannot be read, by their first bytes.
+export const UNREADABLE = {
+  gif: "This is a GIF. It holds too few colors to work with. Save the picture as PNG or JPEG and drop that.",
+  heic: "This is a HEIC picture, as iPhones take them. Export it as JPEG (on the phone: Settings, Camera, Formats, Most Compatible) and drop that.",
+  cmyk: "This JPEG is in the colors of a printing press (CMYK). Save it in RGB and drop that.",
+  psd: "This is a Photoshop file. Export the layer as PNG, with transparency if it is a cut-out, and drop that.",
+  svg: "This is a drawing (SVG). Save it as PNG and drop that.",
+  pdf: "This is a PDF. Save the page as PNG or JPEG and drop that.",
+  raw: "This is a camera's raw file. Develop it, save it as JPEG or TIFF, and drop that.",
+  video: "This is a video. The page works on single pictures; the command line has “imharmony video”.",
+  bmp: "This is a BMP. Save the picture as PNG or JPEG and drop that.",
+  text: "This file is not a picture.",
+  empty: "This file is empty.",
+};
+
+export const pixels = ({ width, height }) => `${width} × ${height}`;
+
+// Of notes that come with a result, by how they begin.
+const NOTES = [
+  ["the mask is empty", "The mask is empty: there is no object yet. Paint it, or add a mask."],
+  ["the mask covers everything", "The mask covers the whole photo: there is nothing left to fit the object to."],
+  ["the mask looks inverted", "The mask looks inverted: it covers most of the photo. White is the object."],
+  ["these weights know no labels", "This network knows no kinds of objects; the choice is passed over."],
+];
+
+export function note(text) {
+  const known = NOTES.find(([start]) => text.startsWith(start));
+  return known ? known[1] : `${capital(text)}.`;
+}
+
+export function percent(share) { return `${Math.round(100 * share)} %`; }
+
+export function sameScene(share) {
+  const sure = share >= 0.5 ? "" : " The object seems to come from another photo.";
+  return `Same scene ${percent(share)}.${sure}`;
+}
