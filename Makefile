@@ -3,7 +3,7 @@
 PYTHON ?= python3
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: demo test check clean
+.PHONY: demo test check page clean
 
 demo: .venv/ready
 	mkdir -p demo
@@ -20,8 +20,16 @@ check: .venv-test/ready
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports --no-logo
 
+# The page as static files, with the network in the browser. The one thing that needs Node.
+page: site/node_modules/ready
+	node site/build.mjs
+
+site/node_modules/ready: site/package.json site/package-lock.json
+	cd site && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
 clean:
-	rm -rf .venv .venv-test demo
+	rm -rf .venv .venv-test demo dist site/node_modules
 
 # The base install: what a user gets, without torch.
 .venv/ready: pyproject.toml

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -16,8 +17,9 @@ NEEDS = {
     "interop": ("ffmpeg", "convert"),
     "browser": ("chromium",),
     "trace": ("strace",),
+    "static": ("chromium", "node", "site/node_modules/onnxruntime-web"),
 }
-"""Programs that the tests of a marker need."""
+"""Programs, and folders of the project, that the tests of a marker need."""
 
 SYSTEMS = {
     "linux": sys.platform == "linux",
@@ -38,7 +40,7 @@ def pytest_collection_modifyitems(
     """Leave out, and say so, what needs other programs or another system."""
     told = []
     reasons = {
-        marker: " and ".join(name for name in programs if not shutil.which(name))
+        marker: " and ".join(name for name in programs if not _is_there(name))
         for marker, programs in NEEDS.items()
     }
     missing = {
@@ -54,6 +56,12 @@ def pytest_collection_modifyitems(
             items[:] = [item for item in items if item not in left_out]
             config.hook.pytest_deselected(items=left_out)
     config.stash[_LEFT_OUT] = told
+
+
+def _is_there(name: str) -> bool:
+    if "/" in name:
+        return (Path(__file__).parents[1] / name).exists()
+    return shutil.which(name) is not None
 
 
 def pytest_terminal_summary(

@@ -38,7 +38,9 @@ export class Picture {
       bitmap = await createImageBitmap(await engine.decode(file, about, options));
     }
     options.signal?.throwIfAborted();
-    return new Picture(file, bitmap, about);
+    const picture = new Picture(file, bitmap, about);
+    if (!picture.looksLikeMask) engine.prepare?.(file);
+    return picture;
   }
 
   constructor(file, bitmap, about) {
