@@ -29,7 +29,7 @@ Pixels = npt.NDArray[Any]
 
 def open_page(browser: Browser, address: str, **options: Any) -> Page:
     page = browser.new_context(**{"viewport": DESK, **options}).new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(30_000)
     page.goto(address)
     expect(page.locator("body[data-ready]")).to_be_attached()
     return page
