@@ -105,11 +105,14 @@ function cubic(x) {
   return t < 2 ? -0.5 * t ** 3 + 2.5 * t ** 2 - 4 * t + 2 : 0;
 }
 
+// libvips knows its filters at 64 places between two pixels.
+const quantize = (center) => Math.floor(center) + ((Math.floor((center - Math.floor(center)) * 128) + 1) >> 1) / 64;
+
 // For each new pixel from `first` on: which old ones, and how much of each.
 function filter(length, newLength, first, count) {
   const scale = length / newLength, reach = Math.max(1, scale);
   return Array.from({ length: count }, (_, k) => {
-    const center = (first + k + 0.5) * scale - 0.5;
+    const center = quantize((first + k + 0.5) * scale - 0.5);
     const begin = Math.floor(center - 2 * reach) + 1, end = Math.ceil(center + 2 * reach);
     const start = Math.min(Math.max(begin, 0), length - 1), stop = Math.min(Math.max(end, start + 1), length);
     const weights = new Float64Array(stop - start);
