@@ -1,16 +1,20 @@
 """The error tree that errors.py shows is the one that it defines."""
 
+import pickle
 import re
 
 import pytest
 
-from imharmony import errors
+from imharmony import cli, errors
 from imharmony.errors import (
     CurveError,
     HarmonizeError,
     HarmonizeWarning,
+    Hint,
     ShapeError,
+    UsageError,
 )
+from imharmony.web.errors import to_api_error
 
 LINE = re.compile(r" {4}([│├└─ ]*)(\w+)(?: {2,}(.*))?")
 INDENT = 4  # characters per level of the drawing
@@ -46,7 +50,7 @@ def test_docstring_shows_the_tree() -> None:
 
 def test_every_class_is_exported() -> None:
     names = {kind.__name__ for kind in classes()}
-    names |= {"HarmonizeWarning", "WarningCode"}
+    names |= {"HarmonizeWarning", "Hint", "WarningCode"}
     assert (sorted(names), len(set(errors.__all__))) == (errors.__all__, len(names))
 
 
@@ -58,6 +62,21 @@ def test_every_class_says_what_it_means() -> None:
 def test_wrong_values_are_also_value_errors(kind: type[Exception]) -> None:
     with pytest.raises(ValueError, match="expected three"):
         raise kind("expected three")
+
+
+def test_hint_is_beside_the_message_and_survives_pickling() -> None:
+    error = UsageError("out.png: exists already", hint=Hint.OVERWRITE)
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.hint) == ("out.png: exists already", Hint.OVERWRITE)
+    assert again.__notes__ == ["overwrite=True replaces it"]
+
+
+@pytest.mark.parametrize("hint", Hint)
+def test_every_surface_has_words_for_every_hint(hint: Hint) -> None:
+    (argument,) = UsageError("no", hint=hint).__notes__
+    assert "--" not in argument
+    assert cli._HINTS[hint].startswith("--")
+    assert "--" not in to_api_error(UsageError("no", hint=hint)).message
 
 
 def test_warning_is_no_error() -> None:

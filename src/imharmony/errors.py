@@ -10,7 +10,10 @@
     ├── WeightsError      absent, corrupt, or for another model
     └── UsageError        options that contradict each other
 
-A message says what was expected, what arrived, and which input it was. Results
+A message says what was expected, what arrived, and which input it was. Where an option
+would help, the error carries a `Hint`, which each surface says in its own words: the
+command line names a flag, the web API a part of the request, and a Python traceback the
+argument. Results
 that are valid but may surprise are announced once with `HarmonizeWarning`, whose code
 says which of the known surprises it is.
 """
@@ -22,6 +25,7 @@ __all__ = [
     "DecodeError",
     "HarmonizeError",
     "HarmonizeWarning",
+    "Hint",
     "ImageError",
     "ShapeError",
     "UsageError",
@@ -30,8 +34,50 @@ __all__ = [
 ]
 
 
+class Hint(StrEnum):
+    """An option that would help."""
+
+    OVERWRITE = "overwrite"
+    """Existing files may be replaced."""
+    RESUME = "resume"
+    """Likewise, or what they hold may be kept and gone on with."""
+    RESIZE_MASK = "resize_mask"
+    """A mask of another size may be stretched."""
+    MAX_PIXELS = "max_pixels"
+    """Larger pictures may be read."""
+
+
+_ARGUMENTS = {
+    Hint.OVERWRITE: "overwrite=True replaces it",
+    Hint.RESUME: "overwrite=True replaces it, resume=True goes on with it",
+    Hint.RESIZE_MASK: "resize_mask=True stretches it",
+    Hint.MAX_PIXELS: "a larger max_pixels raises the limit",
+}
+
+
 class HarmonizeError(Exception):
-    """Base of every error raised on purpose."""
+    """Base of every error raised on purpose.
+
+    Parameters
+    ----------
+    message : str
+        Lower case, no full stop.
+    hint : Hint or None
+        An option that would help. Not part of the message; a traceback shows it as a
+        note below.
+
+    Examples
+    --------
+    >>> error = UsageError("out.png: exists already", hint=Hint.OVERWRITE)
+    >>> str(error), error.hint.value, error.__notes__
+    ('out.png: exists already', 'overwrite', ['overwrite=True replaces it'])
+    """
+
+    def __init__(self, message: str, *, hint: Hint | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+        if hint is not None:
+            self.add_note(_ARGUMENTS[hint])
 
 
 class ImageError(HarmonizeError):

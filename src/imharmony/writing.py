@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from imharmony.errors import ImageError, UsageError
+from imharmony.errors import Hint, ImageError, UsageError
 
 __all__ = ["check_suffix", "check_target", "draft", "replace_whole"]
 
@@ -174,4 +174,4 @@ def _link(file: BinaryIO, path: Path | None, name: Path) -> None:
 
 
 def _exists_error(target: Path) -> UsageError:
-    return UsageError(f"{target}: exists already; --overwrite replaces it")
+    return UsageError(f"{target}: exists already", hint=Hint.OVERWRITE)

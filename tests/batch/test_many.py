@@ -157,7 +157,7 @@ def test_existing_output_is_kept(tmp_path: Path) -> None:
     output = tmp_path / "out.png"
     output.write_bytes(b"mine")
     (outcome,) = harmonize_many([Job(composite(), disc(), output=output)])
-    assert outcome.error == f"{output}: exists already; --overwrite replaces it"
+    assert outcome.error == f"{output}: exists already"
     assert output.read_bytes() == b"mine"
 
 

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from imharmony.harmonizer import Harmonizer
@@ -72,6 +73,21 @@ def test_neither_mask_nor_alpha(inputs: Inputs, refused: Refused) -> None:
     message = refused(1, "harmonize", inputs.composite, "-o", "out.png")
     expected = f"{inputs.composite}: no mask given and no alpha channel to use as one"
     assert message == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "output"), [("harmonize", "out.png"), ("curves", "out.cube")]
+)
+def test_opaque_alpha_is_no_mask(
+    command: str, output: str, folder: Path, refused: Refused
+) -> None:
+    opaque = np.full((40, 60, 4), 255, np.uint8)
+    save(folder / "opaque.png", opaque)
+    message = refused(1, command, "opaque.png", "-o", output)
+    assert message == (
+        "opaque.png: no mask given, and the alpha channel is opaque everywhere, so it "
+        "cuts no foreground out"
+    )
 
 
 @pytest.mark.unix

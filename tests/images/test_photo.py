@@ -346,7 +346,7 @@ def test_truncated_files_do_not_become_gray_rows(suffix: str, share: float) -> N
 
 def test_too_many_pixels_are_refused_unless_allowed() -> None:
     encoded = encode_photo(from_array(pixels()), ".png")
-    message = r"at most 34 pixels, got 5x7 \(height x width\), 35; --max-pixels raises"
+    message = r"at most 34 pixels, got 5x7 \(height x width\), 35$"
     with pytest.raises(ImageError, match=message):
         read_photo(encoded, max_pixels=H * W - 1)
     assert read_photo(encoded, max_pixels=H * W).width == W
@@ -945,7 +945,7 @@ def test_output_folder_without_permission(
 def test_existing_output_is_kept(tmp_path: Path) -> None:
     target = tmp_path / "out.png"
     target.write_bytes(b"old")
-    with pytest.raises(UsageError, match=r"out\.png: exists already; --overwrite repl"):
+    with pytest.raises(UsageError, match=r"out\.png: exists already$"):
         write_photo(from_array(pixels()), target)
     assert target.read_bytes() == b"old"
 
@@ -1036,7 +1036,7 @@ def test_file_that_appears_meanwhile_is_kept(
     monkeypatch.setattr(os, "fsync", lambda _: target.write_bytes(b"theirs"))
     if not has_links:
         monkeypatch.setattr(Path, "hardlink_to", refuse_links)
-    with pytest.raises(UsageError, match="exists already; --overwrite replaces it"):
+    with pytest.raises(UsageError, match="exists already"):
         write_photo(from_array(pixels()), target)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"theirs"]
 

@@ -111,7 +111,7 @@ def job_from_row(
         mask, reference = _read_text(row, "mask"), _read_text(row, "reference")
         target = _read_text(row, "output")
         if target is None and output is None:
-            raise ValueError("expected an output, got none; --output names a folder")
+            raise ValueError("expected an output, got none, and no folder for all")
         if target is None and output is not None:
             target_path = naming.target(composite, output, Path(str(name)).parent)
         else:

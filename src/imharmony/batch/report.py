@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from imharmony.batch.jobs import Outcome
-from imharmony.errors import ImageError, UsageError
+from imharmony.errors import Hint, ImageError, UsageError
 from imharmony.writing import replace_whole
 
 __all__ = ["Report", "read_report"]
@@ -44,8 +44,7 @@ class Report:
             if resume:
                 kept = [row for row in read_report(path) if row["status"] != "failed"]
             elif not overwrite:
-                msg = f"{path}: exists already; --overwrite replaces it"
-                raise UsageError(f"{msg}, --resume goes on with it")
+                raise UsageError(f"{path}: exists already", hint=Hint.RESUME)
         self.sizes = {str(row["output"]): row.get("bytes") for row in kept}
         """Bytes of each output that an earlier run has reported."""
         with replace_whole(path, overwrite=True) as file:

@@ -154,11 +154,8 @@ def _open(job: Job, settings: Settings) -> tuple[pyvips.Image, pyvips.Image]:
     """Open composite and mask; without a mask, the composite's alpha is one."""
     image = _read(job.composite, "composite", settings)
     if job.mask is None:
-        image, alpha = photo.split_alpha(photo.straighten(image))
-        if alpha is None:
-            msg = f"{job.name}: no mask given and no alpha channel to use as one"
-            raise ImageError(msg)
-        return image, photo.alpha_mask(alpha)
+        has_reference = job.reference is not None
+        return photo.split_mask(image, name=str(job.name), may_be_full=has_reference)
     size = (image.height, image.width)
     if isinstance(job.mask, Path):
         limit = _limit(settings)

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from imharmony.cli import benchmark, curves, data, evaluation, pictures, training, web
-from imharmony.errors import HarmonizeError, UsageError, WeightsError
+from imharmony.errors import HarmonizeError, Hint, UsageError, WeightsError
 
 __all__ = ["app", "main"]
 
@@ -68,6 +68,15 @@ def options(
     """Make a pasted object look as if it had been photographed in the scene."""
 
 
+_HINTS = {
+    Hint.OVERWRITE: "--overwrite replaces it",
+    Hint.RESUME: "--overwrite replaces it, --resume goes on with it",
+    Hint.RESIZE_MASK: "--resize-mask stretches it",
+    Hint.MAX_PIXELS: "--max-pixels raises the limit",
+}
+"""What the command line says of an option that would help."""
+
+
 def main() -> None:
     """Run the command line; the entry point of `imharmony`.
 
@@ -78,7 +87,8 @@ def main() -> None:
     try:
         app()
     except HarmonizeError as error:
-        typer.echo(f"error: {error}", err=True)
+        hint = "" if error.hint is None else f"; {_HINTS[error.hint]}"
+        typer.echo(f"error: {error}{hint}", err=True)
         sys.exit(2 if isinstance(error, UsageError | WeightsError) else 1)
 
 

@@ -214,10 +214,10 @@ def read_composite(
     mask: Path | None,
     *,
     resize_mask: bool,
+    has_reference: bool = False,
     max_pixels: int | None = None,
 ) -> tuple["pyvips.Image", "pyvips.Image"]:
     """Open a composite and its mask; without one, split off the composite's alpha."""
-    from imharmony.errors import ImageError
     from imharmony.images import files, photo
 
     if mask is not None:
@@ -231,11 +231,7 @@ def read_composite(
                 progress=advance,
             )
     image, name = read_photo(composite, max_pixels=max_pixels)
-    image, alpha = photo.split_alpha(photo.straighten(image))
-    if alpha is None:
-        msg = f"{name}: no mask given and no alpha channel to use as one"
-        raise ImageError(msg)
-    return image, photo.alpha_mask(alpha)
+    return photo.split_mask(image, name=name, may_be_full=has_reference)
 
 
 def read_mask(

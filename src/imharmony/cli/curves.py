@@ -113,7 +113,11 @@ def curves(
         msg = "only one of composite, mask and reference can be standard input"
         raise UsageError(msg)
     image, mask_image = read_composite(
-        composite, mask, resize_mask=resize_mask, max_pixels=max_pixels
+        composite,
+        mask,
+        resize_mask=resize_mask,
+        has_reference=reference is not None,
+        max_pixels=max_pixels,
     )
     other = None
     if reference is not None:

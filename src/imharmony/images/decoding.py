@@ -9,7 +9,7 @@ from typing import Any
 
 import pyvips
 
-from imharmony.errors import DecodeError, ImageError
+from imharmony.errors import DecodeError, Hint, ImageError
 from imharmony.images.formats import HEAD_BYTES, describe, sniff
 from imharmony.images.photo import FULL_SCALE, GRAY_NAMES, RGB_NAMES, from_array
 from imharmony.images.pixels import STREAM_BYTES, PixelArray
@@ -203,7 +203,8 @@ def _check_header(image: pyvips.Image, name: str, max_pixels: int) -> None:
     if image.height * image.width > max_pixels:
         raise ImageError(
             f"{name}: expected at most {max_pixels} pixels, got {size} (height x "
-            f"width), {image.height * image.width}; --max-pixels raises the limit"
+            f"width), {image.height * image.width}",
+            hint=Hint.MAX_PIXELS,
         )
     if image.interpretation not in {*GRAY_NAMES.values(), *RGB_NAMES.values()}:
         raise ImageError(

@@ -9,7 +9,13 @@ from typing import BinaryIO
 import pyvips
 
 from imharmony.colors import BT709_LUMA
-from imharmony.errors import DecodeError, HarmonizeWarning, ImageError, ShapeError
+from imharmony.errors import (
+    DecodeError,
+    HarmonizeWarning,
+    Hint,
+    ImageError,
+    ShapeError,
+)
 from imharmony.images import jpeg_coefficients
 from imharmony.images.decoding import (
     Progress,
@@ -276,8 +282,8 @@ def _as_mask(
     if not resize:
         raise ShapeError(
             f"{name}: expected a mask of the photo's size, {size[0]}x{size[1]} "
-            f"(height x width), got {mask.height}x{mask.width}; "
-            "--resize-mask stretches it"
+            f"(height x width), got {mask.height}x{mask.width}",
+            hint=Hint.RESIZE_MASK,
         )
     return stretch(mask, size).copy_memory()
 

@@ -38,6 +38,7 @@ __all__ = [
     "mask_from_array",
     "scale_mask",
     "split_alpha",
+    "split_mask",
     "straighten",
     "stretch",
     "tag",
@@ -67,6 +68,49 @@ def alpha_mask(alpha: pyvips.Image) -> pyvips.Image:
     [[0, 255]]
     """
     return scale_mask(alpha, FULL_SCALE[alpha.format], "alpha channel")
+
+
+def split_mask(
+    photo: pyvips.Image, *, name: str, may_be_full: bool = False
+) -> tuple[pyvips.Image, pyvips.Image]:
+    """Take the alpha channel of a photo as its mask.
+
+    Parameters
+    ----------
+    photo : pyvips.Image
+        1 to 4 channels.
+    name : str
+        What error messages call it.
+    may_be_full : bool
+        Whether the alpha channel may be opaque everywhere: so that the foreground is
+        everything, and must be fitted to another photo.
+
+    Returns
+    -------
+    photo, mask : pyvips.Image
+        The photo without alpha, its colors straight; a mask of 8 bit.
+
+    Raises
+    ------
+    ImageError
+        If there is no alpha channel, or one that cuts nothing out.
+
+    Examples
+    --------
+    >>> pixels = np.array([[[9, 9, 9, 0], [5, 5, 5, 255]]], np.uint8)
+    >>> photo, mask = split_mask(from_array(pixels), name="cat.png")
+    >>> photo.bands, to_array(mask).ravel().tolist()
+    (3, [0, 255])
+    """
+    color, alpha = split_alpha(straighten(photo))
+    if alpha is None:
+        msg = f"{name}: no mask given and no alpha channel to use as one"
+        raise ImageError(msg)
+    mask = alpha_mask(alpha)
+    if not may_be_full and mask.min() == 255:
+        msg = f"{name}: no mask given, and the alpha channel is opaque everywhere"
+        raise ImageError(f"{msg}, so it cuts no foreground out")
+    return color, mask
 
 
 def mask_from_array(mask: PixelArray, *, size: tuple[int, int]) -> pyvips.Image:

@@ -32,6 +32,10 @@ _CODES: tuple[tuple[type[errors.HarmonizeError], str], ...] = (
 )
 
 
+_HINTS = {errors.Hint.RESIZE_MASK: "resize_mask stretches it"}
+"""What a client can do about it. Limits are the server's to set."""
+
+
 class ApiError(Exception):
     """A request that cannot be answered.
 
@@ -66,19 +70,21 @@ def to_api_error(error: errors.HarmonizeError) -> ApiError:
     >>> to_api_error(errors.CurveError("red channel: expected finite knots")).code
     'bad_curves'
     """
+    hint = _HINTS.get(error.hint) if error.hint is not None else None
+    message = str(error) if hint is None else f"{error}; {hint}"
     for kind, code in _CODES:
         if isinstance(error, kind):
-            return ApiError(code, str(error))
-    return ApiError("failed", str(error))
+            return ApiError(code, message)
+    return ApiError("failed", message)
 
 
 def sentence(message: str) -> str:
-    """Write a message as a sentence, without hints at command line options.
+    """Write a message as a sentence.
 
     Examples
     --------
-    >>> sentence("mask: expected 2 pixels, got 3; --resize-mask stretches it")
+    >>> sentence("mask: expected 2 pixels, got 3")
     'Mask: expected 2 pixels, got 3.'
     """
-    text = message.partition("; --")[0].rstrip(".")
+    text = message.rstrip(".")
     return f"{text[:1].upper()}{text[1:]}."

@@ -170,10 +170,9 @@ def _open(job: Job, *, is_mask_needed: bool) -> tuple[pyvips.Image, pyvips.Image
             max_pixels=job.max_pixels,
         )
     elif is_mask_needed:
-        image, alpha = photo.split_alpha(photo.straighten(image))
-        if alpha is None:
-            raise ImageError("expected a mask, or a composite with an alpha channel")
-        mask = photo.alpha_mask(alpha)
+        image, mask = photo.split_mask(
+            image, name="composite", may_be_full="reference" in job.files
+        )
     else:
         mask = photo.mask_from_array(np.ones(size, np.bool_), size=size)
     return image, mask, "composite"
@@ -242,7 +241,8 @@ def _write(job: Job, image: pyvips.Image, name: str) -> Path:
         files.write_photo(image, path, quality=job.options["quality"])
     except (UsageError, ImageError) as error:
         # The path of a temporary file means nothing to the client.
-        raise type(error)(str(error).replace(f"{path}: ", "")) from error
+        msg = str(error).replace(f"{path}: ", "")
+        raise type(error)(msg, hint=error.hint) from error
     return path
 
 
