@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,16 +51,21 @@ class Server:
 
 @contextmanager
 def running(
-    temporary: Path, *options: str, under: Sequence[str] = ()
+    temporary: Path, *options: str, under: Sequence[str] = (), log: Path | None = None
 ) -> Iterator[Server]:
-    """Run a server of its own on a free port, maybe under another program."""
+    """Run a server of its own on a free port, maybe under another program.
+
+    What it logs goes to a file, if one is named.
+    """
     serve = ["-m", "imharmony.cli", "serve", "--port", "0", *options]
-    process = subprocess.Popen(
-        [*under, sys.executable, *serve],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": SOURCES, "TMPDIR": str(temporary)},
-    )
+    with nullcontext() if log is None else log.open("w") as stderr:
+        process = subprocess.Popen(
+            [*under, sys.executable, *serve],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=os.environ | {"PYTHONPATH": SOURCES, "TMPDIR": str(temporary)},
+        )
     if process.stdout is None:
         raise RuntimeError("no pipe")
     with process.stdout:

@@ -1,10 +1,19 @@
 """The command that serves the page and the HTTP API."""
 
+import sys
 from typing import Annotated
 
 import typer
 
 from imharmony.cli.arguments import Weights, needs_extra
+from imharmony.cli.hosts import (
+    describe_address,
+    is_local,
+    name_hosts,
+    parse_origin,
+    parse_root_path,
+)
+from imharmony.errors import UsageError
 
 __all__ = ["serve"]
 
@@ -36,6 +45,29 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another site whose scripts may use the API, such as "
+            "https://photos.example.org; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    root_path: Annotated[
+        str,
+        typer.Option(
+            help="Prefix under which a proxy serves this, such as /harmonize.",
+            show_default=False,
+        ),
+    ] = "",
+    log: Annotated[
+        str | None,
+        typer.Option(
+            help="Line for each request on standard error: json, text or none. "
+            "Default: text on a terminal, else json.",
+            show_default=False,
+        ),
+    ] = None,
     weights: Weights = None,
     max_megabytes: Annotated[
         int, typer.Option(min=1, help="Refuse requests of more than this many MiB.")
@@ -59,14 +91,20 @@ def serve(
 ) -> None:
     """Serve a page to harmonize on, and an HTTP API."""
     with needs_extra("web"):
+        from imharmony.web.app import create_app
         from imharmony.web.jobs import check_has_curves
-        from imharmony.web.server import listen
+        from imharmony.web.server import LOGS, end_cleanly_on_signals, listen
         from imharmony.web.server import serve as run
         from imharmony.web.settings import Settings
-    names = dict.fromkeys((*Settings.hosts, host, *(allow_host or ())))
+    end_cleanly_on_signals()
+    log = log or ("text" if sys.stderr.isatty() else "json")
+    if log not in LOGS:
+        raise UsageError(f"--log: expected {', '.join(LOGS)}, got {log!r}")
     settings = Settings(
         weights=weights,
-        hosts=tuple(f"[{n}]" if ":" in n and n[0] != "[" else n for n in names),
+        hosts=name_hosts(host, allow_host),
+        origins=tuple(parse_origin(text) for text in allow_origin or ()),
+        root_path=parse_root_path(root_path),
         token=token or None,
         max_bytes=max_megabytes * 2**20,
         max_pixels=max_pixels,
@@ -80,15 +118,12 @@ def serve(
         # To refuse a wrong file here.
         check_has_curves(Harmonizer(weights=weights), str(weights))
     listener = listen(host, port)
-    is_local = host in ("127.0.0.1", "::1", "localhost")
-    if not is_local and settings.token is None:
+    if not is_local(host) and settings.token is None:
         typer.echo("warning: others on the network can use this server", err=True)
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-    shown = f"[{shown}]" if ":" in shown else shown
-    address = f"http://{shown}:{listener.getsockname()[1]}/"
+    address = f"{describe_address(host, listener.getsockname()[1])}/"
     if settings.token is not None:
         address += f"#token={settings.token}"
     typer.echo(address)
     if open_page:
         typer.launch(address)
-    run(settings, listener)
+    run(create_app(settings), listener, log=log)

@@ -2,24 +2,26 @@
 
 import asyncio
 import json
-import logging
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, Response
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
-from imharmony.web import schemas
+from imharmony.web import metrics, schemas
+from imharmony.web.answers import add_error_answers
 from imharmony.web.errors import STATUS, ApiError
 from imharmony.web.guard import Guard
 from imharmony.web.messages import Answer, Job
+from imharmony.web.metrics import Metrics
 from imharmony.web.pool import Pool
+from imharmony.web.record import REQUEST_ID, Record
 from imharmony.web.settings import Settings
 from imharmony.web.uploads import Upload, receive
 
@@ -49,7 +51,8 @@ _CURVES = {
     ".png": "image/png",
 }
 
-_log = logging.getLogger(__name__)
+_ANSWER_HEADERS = ("Imharmony-Label", "Imharmony-Warnings")
+
 F = TypeVar("F", bound=schemas.Form)
 
 
@@ -86,12 +89,28 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    numbers = Metrics(app.version)
+    numbers.add_gauge("workers", "Worker processes.", lambda: settings.num_workers)
+    numbers.add_gauge("workers_busy", "Workers at work.", lambda: pool.num_busy)
+    numbers.add_gauge("jobs_waiting", "Jobs in line.", lambda: pool.num_waiting)
     app.add_middleware(Guard, settings=settings)
-    app.add_exception_handler(ApiError, _answer_error)
-    app.add_exception_handler(HTTPException, _answer_http_error)
-    app.add_exception_handler(Exception, _answer_bug)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("Authorization", REQUEST_ID),
+            expose_headers=(*_ANSWER_HEADERS, "Content-Disposition", REQUEST_ID),
+        )
+    app.add_middleware(Record, metrics=numbers, root_path=settings.root_path)
+    add_error_answers(app)
     _add_page(app)
     _add_api(app, settings, pool)
+
+    @app.get("/metrics", include_in_schema=False)
+    async def read_metrics() -> Response:
+        return Response(numbers.write(), media_type=metrics.CONTENT_TYPE)
+
     return app
 
 
@@ -202,7 +221,7 @@ class _Sent(FileResponse):
             self._folder.cleanup()
 
 
-def _validate(kind: type[F], fields: dict[str, str | Upload]) -> F:
+def _validate(kind: type[F], fields: Mapping[str, Any]) -> F:
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
@@ -275,28 +294,3 @@ def _describe(form: type[schemas.Form], media_types: dict[str, str]) -> dict[str
         "responses": _errors(*codes) | {200: {"content": content}},
         "openapi_extra": {"requestBody": {"required": True, "content": body}},
     }
-
-
-async def _answer_error(_: Request, error: Exception) -> Response:
-    if not isinstance(error, ApiError):
-        raise error
-    return JSONResponse(error.to_json(), error.status)
-
-
-async def _answer_http_error(request: Request, error: Exception) -> Response:
-    """Answer for a path or a method that does not exist."""
-    if not isinstance(error, HTTPException):
-        raise error
-    is_method = error.status_code == STATUS["not_allowed"]
-    told = (
-        ApiError("not_allowed", "that method cannot be used here")
-        if is_method
-        else ApiError("not_found", "there is nothing under that address")
-    )
-    return JSONResponse(told.to_json(), told.status, headers=error.headers)
-
-
-async def _answer_bug(_: Request, __: Exception) -> Response:
-    """Answer for a bug; Starlette raises it again, for the log."""
-    told = ApiError("failed", "something went wrong here; the server's log says what")
-    return JSONResponse(told.to_json(), told.status)

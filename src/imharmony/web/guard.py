@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from imharmony.web.errors import ApiError
 from imharmony.web.settings import Settings
 
-__all__ = ["Guard"]
+__all__ = ["HEADERS", "Guard", "route_path"]
 
 RETRY_AFTER_S = 2
 LINGER_S = 5.0
@@ -19,16 +19,20 @@ LINGER_S = 5.0
 _OPEN = ("/api/v1/health", "/api/v1/openapi.json")
 """Under `/api/`, what needs no token."""
 
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' "
-        "blob: data:; connect-src 'self'; form-action 'none'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    ),
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' "
+    "blob: data:; connect-src 'self'; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+"""What a browser may load for the page, and from where."""
+
+HEADERS = {
+    "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "no-referrer",
+    # With no-referrer, a browser hides the origin of a form too: it sends null.
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
@@ -44,11 +48,16 @@ class Guard:
     ----------
     app : ASGI application
     settings : Settings
+    policy : str
+        The content security policy of its pages.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, *, policy: str = POLICY
+    ) -> None:
         self._app = app
         self._settings = settings
+        self._headers = HEADERS | {"Content-Security-Policy": policy}
         self._taken = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,9 +65,9 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(receive, send, self._settings.max_bytes)
+        exchange = _Exchange(receive, send, self._settings.max_bytes, self._headers)
         try:
-            self._check(Headers(scope=scope), scope["path"])
+            self._check(Headers(scope=scope), route_path(scope))
         except ApiError as error:
             await _refuse(error, scope, exchange)
             return
@@ -79,16 +88,17 @@ class Guard:
         host = headers.get("host", "")
         if len(headers.getlist("host")) != 1 or not self._is_ours(host):
             raise ApiError("wrong_host", "this server does not go by that name")
-        for origin in headers.getlist("origin"):
-            if urlsplit(origin).netloc.lower() != host.lower():
+        origins = [origin.lower() for origin in headers.getlist("origin")]
+        invited = [origin for origin in origins if origin in self._settings.origins]
+        for origin in origins:
+            if urlsplit(origin).netloc != host.lower() and origin not in invited:
                 raise ApiError("wrong_origin", "other sites may not use this server")
-        if path.startswith("/api/") and headers.get("sec-fetch-site") in (
-            "cross-site",
-            "same-site",
-        ):
+        is_closed = path.startswith("/api/") or path == "/metrics"
+        is_from_elsewhere = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if is_closed and is_from_elsewhere and not invited:
             raise ApiError("wrong_origin", "other sites may not use this server")
         token = self._settings.token
-        if token is None or not path.startswith("/api/") or path in _OPEN:
+        if token is None or not is_closed or path in _OPEN:
             return
         given = headers.get("authorization", "")
         if not secrets.compare_digest(given.encode(), f"Bearer {token}".encode()):
@@ -101,8 +111,21 @@ class Guard:
         return name.lower() in (known.lower() for known in self._settings.hosts)
 
 
+def route_path(scope: Scope) -> str:
+    """Return a request's path without the prefix of a proxy.
+
+    Examples
+    --------
+    >>> route_path({"path": "/prefix/api/v1/health", "root_path": "/prefix"})
+    '/api/v1/health'
+    """
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
 async def _refuse(error: ApiError, scope: Scope, exchange: "_Exchange") -> None:
     response = JSONResponse(error.to_json(), error.status)
+    scope.setdefault("state", {})["code"] = error.code
     if error.code == "no_token":
         response.headers["WWW-Authenticate"] = "Bearer"
     if error.code == "busy":
@@ -117,10 +140,13 @@ class _Exchange:
     a connection closed at once is reset, and the client may never see the answer.
     """
 
-    def __init__(self, receive: Receive, send: Send, max_bytes: int) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, max_bytes: int, headers: dict[str, str]
+    ) -> None:
         self._receive = receive
         self._send = send
         self._bytes_left = max_bytes
+        self._headers = headers
         self._has_more = True
         self._is_error = False
 
@@ -134,7 +160,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(raw=message["headers"])
-            for name, value in _HEADERS.items():
+            for name, value in self._headers.items():
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-store")
             self._is_error = message["status"] >= 400

@@ -30,6 +30,13 @@ class Pool:
         self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
         self.models: list[dict[str, Any]] = []
         """What can be asked for; known after `start`."""
+        self.num_waiting = 0
+        """Jobs that wait for a worker."""
+
+    @property
+    def num_busy(self) -> int:
+        """Workers that are at a job."""
+        return len(self._workers) - self._idle.qsize()
 
     async def start(self) -> None:
         """Start the processes and wait until they are ready.
@@ -65,7 +72,11 @@ class Pool:
             If something is wrong with the request, the job takes longer than
             `work_s`, or its process dies.
         """
-        worker = await self._idle.get()
+        self.num_waiting += 1
+        try:
+            worker = await self._idle.get()
+        finally:
+            self.num_waiting -= 1
         is_done = False
         try:
             async with asyncio.timeout(self._settings.work_s):
@@ -105,6 +116,7 @@ class _Worker:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 env=self._environment | {"TMPDIR": self._folder.name},
+                start_new_session=True,  # a terminal's Ctrl-C is for the server alone
             )
         process = self._process
         if process.stdin is None or process.stdout is None:

@@ -27,15 +27,27 @@ __all__ = [
 ]
 
 
-def _to_bool(text: Any) -> Any:
-    return {"true": True, "false": False}.get(text, text)
+_FORMATS = {"jpeg": "jpg", "jfif": "jpg", "tiff": "tif"}
+
+
+def _to_format(text: Any) -> Any:
+    """Accept a format's other names: JPEG, .jpg, tiff."""
+    if not isinstance(text, str):
+        return text
+    name = text.strip().lower().removeprefix(".")
+    return _FORMATS.get(name, name)
+
+
+def _to_label(text: Any) -> Any:
+    return text.strip().lower() if isinstance(text, str) else text
 
 
 File = Annotated[
     InstanceOf[Upload], WithJsonSchema({"type": "string", "format": "binary"})
 ]
 OptionalFile = File | SkipJsonSchema[None]
-Flag = Annotated[bool, BeforeValidator(_to_bool), Field(strict=True)]
+Flag = bool
+"""From true, yes, on, 1, and their opposites, in any case: what pydantic takes."""
 Strength = Annotated[
     float,
     Field(
@@ -110,7 +122,7 @@ class _Look(_Pictures):
     """What the network is asked."""
 
     strength: Strength = 1.0
-    label: Label | SkipJsonSchema[None] = Field(
+    label: Annotated[Label, BeforeValidator(_to_label)] | SkipJsonSchema[None] = Field(
         None, description="What the foreground is. Guessed by default."
     )
     model: str | SkipJsonSchema[None] = Field(
@@ -126,9 +138,12 @@ class _Look(_Pictures):
 class _Written(Form):
     """How the answer is written."""
 
-    format: Literal["png", "jpg", "webp", "tif", "avif"] | SkipJsonSchema[None] = Field(
-        None, description="Format of the answer; the photo's own by default."
-    )
+    format: (
+        Annotated[
+            Literal["png", "jpg", "webp", "tif", "avif"], BeforeValidator(_to_format)
+        ]
+        | SkipJsonSchema[None]
+    ) = Field(None, description="Format of the answer; the photo's own by default.")
     quality: int | SkipJsonSchema[None] = Field(
         None, ge=1, le=100, description="Of JPEG, WebP or AVIF."
     )
@@ -154,7 +169,9 @@ class CurvesForm(_Look):
     curves: OptionalFile = Field(
         None, description="Curves to convert, instead of pictures to look at."
     )
-    format: Literal["json", "cube", "acv", "hald"] = "json"
+    format: Annotated[
+        Literal["json", "cube", "acv", "hald"], BeforeValidator(_to_format)
+    ] = "json"
     size: int | SkipJsonSchema[None] = Field(
         None,
         ge=2,

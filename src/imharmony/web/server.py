@@ -1,19 +1,23 @@
 """uvicorn, told not to wait for those who never finish a request's head."""
 
 import asyncio
+import logging
+import signal
 import socket
-from contextlib import suppress
+import sys
 from typing import Any
 
 import h11
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from imharmony.errors import UsageError
-from imharmony.web.app import create_app
-from imharmony.web.settings import Settings
+from imharmony.web.record import JsonFormatter, TextFormatter
 
-__all__ = ["listen", "serve"]
+__all__ = ["LOGS", "end_cleanly_on_signals", "listen", "serve"]
+
+LOGS = ("json", "text", "none")
 
 HEAD_S = 10.0
 HEAD_BYTES = 2**14
@@ -41,17 +45,22 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(settings: Settings, listener: socket.socket) -> None:
-    """Serve until stopped by Ctrl-C or SIGTERM.
+def serve(app: ASGIApp, listener: socket.socket, *, log: str = "none") -> None:
+    """Serve until stopped by Ctrl-C or SIGTERM; both are a clean end.
 
     Parameters
     ----------
-    settings : Settings
+    app : ASGI application
     listener : socket
         From `listen`.
+    log : str
+        One of `LOGS`: how to write a line for each request to standard error; "none"
+        leaves errors only.
     """
+    _set_up_log(log)
+    end_cleanly_on_signals()
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         http=_Protocol,
         ws="none",
         h11_max_incomplete_event_size=HEAD_BYTES,
@@ -59,12 +68,33 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         timeout_keep_alive=5,
         timeout_graceful_shutdown=5,
         access_log=False,
-        log_level="warning",
+        log_config=None,
         server_header=False,
         proxy_headers=False,
     )
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def end_cleanly_on_signals() -> None:
+    """Make Ctrl-C and SIGTERM an ordinary end with exit code 0, at any time.
+
+    uvicorn handles them while it runs, and then raises them again.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
+
+
+def _set_up_log(log: str) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if log == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("imharmony").setLevel(
+        logging.WARNING if log == "none" else logging.INFO
+    )
+    # What it says of bodies is said in the answer.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 
 class _Protocol(H11Protocol):

@@ -14,6 +14,10 @@ class Settings:
     """A weights file to offer instead of the bundled models."""
     hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
     """Names under which the server may be asked for, without the port."""
+    origins: tuple[str, ...] = ()
+    """Other sites whose scripts may use the API, such as `https://photos.example`."""
+    root_path: str = ""
+    """Prefix under which a proxy serves this, such as `/harmonize`."""
     token: str | None = None
     """What clients must send as `Authorization: Bearer`; None asks for nothing."""
     max_bytes: int = 2**28
