@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from imharmony.cli.arguments import show_progress
+from imharmony.cli.arguments import needs_extra, show_progress
+from imharmony.cli.hosts import (
+    describe_address,
+    is_local,
+    name_hosts,
+    parse_root_path,
+)
+from imharmony.errors import UsageError
 from imharmony.inference.models import DEFAULT_MODEL
 
 __all__ = ["compare", "evaluate", "study"]
@@ -187,29 +194,74 @@ def study(
             show_default=False,
         ),
     ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than yours need --raters.")
+    ] = "127.0.0.1",
     port: Annotated[
-        int,
-        typer.Option(
-            min=0, max=65535, help="Port to listen on at 127.0.0.1; 0 takes any."
-        ),
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any.")
     ] = 8765,
+    raters: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=10_000,
+            help="Invite this many people: print a link of their own for each, and let "
+            "nobody else vote. The links stay the same.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another name under which browsers reach this, such as "
+            "study.example.org behind a proxy; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    root_path: Annotated[
+        str,
+        typer.Option(
+            help="Prefix under which a proxy serves this, such as /study.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
-    """Ask people on a local page which of two methods' pictures looks more real.
+    """Ask people on a page which of two methods' pictures looks more real.
 
     Methods are not named, order and sides are random. Ctrl-C ends it.
     """
     from imharmony.evaluation.reports.tables import to_markdown
     from imharmony.evaluation.study.preference import preference_tables
     from imharmony.evaluation.study.study import VOTES_FILE, Study, Votes
-    from imharmony.evaluation.study.study_server import StudyServer
 
     if results:
         choices = Votes(votes or folder / VOTES_FILE).read()
         typer.echo(to_markdown(preference_tables(choices)))
         return
-    with StudyServer(Study.of_folder(folder, votes=votes), port=port) as server:
-        typer.echo(server.address)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            typer.echo("ended; --results prints the preferences", err=True)
+    with needs_extra("web"):
+        from imharmony.web.server import end_cleanly_on_signals, listen, serve
+        from imharmony.web.study.app import create_study_app
+    end_cleanly_on_signals()
+    if raters is None and (allow_host or not is_local(host)):
+        msg = "others can reach the study: expected --raters, the number of people"
+        raise UsageError(f"{msg} to invite")
+    shown = Study.of_folder(folder, votes=votes)
+    invited = None if raters is None else shown.votes.invite(raters)
+    prefix = parse_root_path(root_path)
+    app = create_study_app(
+        shown, hosts=name_hosts(host, allow_host), root_path=prefix, raters=invited
+    )
+    listener = listen(host, port)
+    address = f"{describe_address(host, listener.getsockname()[1])}/"
+    if allow_host:
+        address = f"https://{allow_host[0]}{prefix}/"
+    for line in (
+        [address]
+        if invited is None
+        else [f"{name}: {address}join/{token}" for token, name in invited.items()]
+    ):
+        typer.echo(line)
+    try:
+        serve(app, listener)
+    finally:
+        typer.echo("ended; --results prints the preferences", err=True)

@@ -38,7 +38,8 @@ CREATE TABLE IF NOT EXISTS vote (
     left_method TEXT NOT NULL,
     right_method TEXT NOT NULL,
     winner TEXT NOT NULL CHECK (winner IN (left_method, right_method))
-)
+);
+CREATE TABLE IF NOT EXISTS rater (number INTEGER PRIMARY KEY, token TEXT NOT NULL)
 """
 
 
@@ -91,6 +92,26 @@ class Votes:
                 (now, voter, trial.image, *trial.methods, winner),
             )
 
+    def invite(self, num_raters: int) -> dict[str, str]:
+        """Name raters by tokens, which stay the same whenever they are asked for.
+
+        Returns
+        -------
+        dict of str to str
+            "rater 1" and so on, by token.
+        """
+        with self._opened() as database:
+            for number in range(1, num_raters + 1):
+                database.execute(
+                    "INSERT OR IGNORE INTO rater VALUES (?, ?)",
+                    (number, secrets.token_urlsafe(16)),
+                )
+            rows = database.execute(
+                "SELECT token, number FROM rater WHERE number <= ? ORDER BY number",
+                (num_raters,),
+            ).fetchall()
+        return {token: f"rater {number}" for token, number in rows}
+
     def read(self) -> list[Choice]:
         """Return all choices, oldest first; none where there is no file."""
         if not self.path.exists():
@@ -106,7 +127,7 @@ class Votes:
     def _opened(self) -> Iterator[sqlite3.Connection]:
         try:
             with closing(sqlite3.connect(self.path)) as database, database:
-                database.execute(_SCHEMA)
+                database.executescript(_SCHEMA)
                 yield database
         except sqlite3.Error as error:
             msg = f"{self.path}: cannot be used for votes ({error})"
