@@ -416,6 +416,7 @@ def test_stranger_has_no_vote(invited: StudyServer, folder: Path) -> None:
 # In Chromium
 
 
+expect.set_options(timeout=60_000)  # machines may be busy
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -433,7 +434,7 @@ def chromium() -> Iterator[Chromium]:
 def page(chromium: Chromium, server: StudyServer) -> Iterator[Page]:
     context = chromium.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(90_000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
