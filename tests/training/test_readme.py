@@ -47,6 +47,9 @@ def workplace(
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=examples)
     shutil.copytree(pool_folder, tmp_path / "POOL")
     shutil.copytree(pool_folder, tmp_path / "PHOTOS")
+    for folder, name in (("photos", "composite"), ("masks", "mask")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(ROOT / "examples" / f"{name}.png", tmp_path / folder / "a.png")
     (tmp_path / "short.toml").write_text(SHORT_CONFIG, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -65,10 +68,11 @@ def test_the_commands_of_the_readme_do_their_work(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ours = [c for c in commands(README) if c.startswith("imharmony ")]
-    assert len(ours) == 9
+    assert len(ours) == 10
     for command in ours:
         run(command, monkeypatch)
     assert (workplace / "harmonized.png").is_file()
+    assert (workplace / "done" / "a.png").is_file()
     assert (workplace / "pasted.png").is_file()
     assert "| reinhard |" in capsys.readouterr().out
 
