@@ -42,5 +42,5 @@ clean:
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/python $(PIP) "pip>=25.1"
 	.venv-test/bin/python $(PIP) --constraint tests/constraints.txt \
-		--editable ".[plot,evaluate,train,labels,web]" --group test --group lint
+		--editable ".[plot,evaluate,train,labels,web,video,cluster]" --group test --group lint
 	touch $@

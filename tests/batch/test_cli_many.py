@@ -38,7 +38,7 @@ def start(*args: object) -> "subprocess.Popen[bytes]":
     )  # fmt: skip
 
 
-def wait_for(is_true: Callable[[], bool], limit_s: float = 30) -> None:
+def wait_for(is_true: Callable[[], bool], limit_s: float = 60) -> None:
     end = time.monotonic() + limit_s
     while not is_true():
         assert time.monotonic() < end, "waited in vain"

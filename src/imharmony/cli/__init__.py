@@ -12,7 +12,16 @@ from typing import Annotated
 
 import typer
 
-from imharmony.cli import benchmark, curves, data, evaluation, pictures, training, web
+from imharmony.cli import (
+    benchmark,
+    curves,
+    data,
+    evaluation,
+    pictures,
+    training,
+    video,
+    web,
+)
 from imharmony.errors import HarmonizeError, Hint, UsageError, WeightsError
 
 __all__ = ["app", "main"]
@@ -25,7 +34,7 @@ app = typer.Typer(
 )
 
 PANELS = {
-    "Pictures": (pictures.harmonize, pictures.paste, web.serve),
+    "Pictures": (pictures.harmonize, pictures.paste, video.video, web.serve),
     "Curves": (curves.curves, curves.apply),
     "Research": (
         data.synthesize,

@@ -42,6 +42,7 @@ from imharmony.writing import check_target, draft, replace_whole
 
 __all__ = [
     "MAX_PIXELS",
+    "as_mask",
     "encode_photo",
     "read_mask",
     "read_pair",
@@ -199,7 +200,7 @@ def read_mask(
     if name is None:
         name = str(source) if isinstance(source, Path) else "mask data"
     picture = read_photo(source, name=name, max_pixels=max_pixels)
-    return _as_mask(picture, size, resize=resize, name=name)
+    return as_mask(picture, size, resize=resize, name=name)
 
 
 def read_pair(
@@ -256,13 +257,13 @@ def read_pair(
         )
         picture = reading.result()
     size = (image.height, image.width)
-    return image, _as_mask(picture, size, resize=resize, name=name)
+    return image, as_mask(picture, size, resize=resize, name=name)
 
 
-def _as_mask(
+def as_mask(
     picture: pyvips.Image, size: tuple[int, int], *, resize: bool, name: str
 ) -> pyvips.Image:
-    """Turn any picture into a mask; see `read_mask`."""
+    """Turn any picture into a mask, as `read_mask` does with a file's."""
     color, alpha = split_alpha(picture)
     if (
         picture.get_typeof("vips-loader")

@@ -1,0 +1,171 @@
+"""Clips written in segments, so that an interrupted one goes on where it was.
+
+A folder beside the output, `OUTPUT.parts`, takes the segments, each whole or not at
+all. When all are there, their packets are put one after another into the output, as
+they are, and the folder goes.
+"""
+
+import itertools
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+
+from imharmony.errors import UsageError
+from imharmony.video.clips import Clip, Source, say_what_failed
+from imharmony.video.encoding import (
+    Encoding,
+    Packet,
+    copy_packets,
+    encode,
+    mux,
+    open_output,
+)
+from imharmony.video.frames import Frame
+from imharmony.writing import replace_whole
+
+__all__ = ["SEGMENT_FRAMES", "count_done", "write_in_segments"]
+
+SEGMENT_FRAMES = 240
+"""Frames of a segment: ten seconds of film."""
+
+_OFFSET_S = 3600
+"""Added to all times in a segment: times below 0 would move all of them."""
+
+
+def write_in_segments(
+    frames: Iterator[Frame],
+    source: Source,
+    target: Path,
+    encoding: Encoding,
+    *,
+    key: str,
+    overwrite: bool,
+    segment_frames: int = SEGMENT_FRAMES,
+) -> list[str]:
+    """Write a clip segment by segment; those that are there are not encoded again.
+
+    Parameters
+    ----------
+    frames : iterator of Frame
+        All frames, also those of segments that are there.
+    source : Source
+        The input.
+    target : Path
+        The clip to write.
+    encoding : Encoding
+    key : str
+        What the segments were made with: inputs and options. Those made with others
+        are refused.
+    overwrite : bool
+        Whether an existing clip may be replaced.
+    segment_frames : int
+        Frames of a segment.
+
+    Returns
+    -------
+    list of str
+        What of the input could not be copied.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds segments that were made otherwise.
+    """
+    folder = folder_of(target)
+    _open_folder(folder, key)
+    paths: list[Path] = []
+    for number in itertools.count():
+        segment = itertools.islice(frames, segment_frames)
+        path = folder / f"{number:06d}.nut"
+        first = next(segment, None)
+        if first is None:
+            break
+        whole = itertools.chain([first], segment)
+        if path.exists():
+            for _ in whole:  # they have been encoded
+                pass
+        else:
+            with open_output(path, overwrite=False) as container:
+                for packet in encode(container, whole, source, encoding):
+                    offset = int(_OFFSET_S / packet.time_base)
+                    packet.pts += offset
+                    packet.dts += offset
+                    container.mux(packet)
+        paths.append(path)
+    notes = _join(paths, source, target, overwrite=overwrite)
+    shutil.rmtree(folder)
+    return notes
+
+
+def folder_of(target: Path) -> Path:
+    """Return the folder that takes the segments of a clip."""
+    return target.with_name(target.name + ".parts")
+
+
+def count_done(target: Path, *, segment_frames: int = SEGMENT_FRAMES) -> int:
+    """Count the frames in the segments that are there, from the first on."""
+    numbers = itertools.count()
+    paths = (folder_of(target) / f"{number:06d}.nut" for number in numbers)
+    return segment_frames * sum(
+        1 for _ in itertools.takewhile(lambda path: path.exists(), paths)
+    )
+
+
+def _open_folder(folder: Path, key: str) -> None:
+    record = folder / "made-with.json"
+    folder.mkdir(exist_ok=True)
+    if not record.exists():
+        with replace_whole(record) as file:
+            file.write(json.dumps(key).encode())
+        return
+    if json.loads(record.read_bytes()) != key:
+        msg = f"{folder}: holds segments that were made with other options"
+        raise UsageError(f"{msg}; remove it to begin anew")
+
+
+def _join(
+    paths: list[Path], source: Source, target: Path, *, overwrite: bool
+) -> list[str]:
+    """Put the packets of all segments into one clip, with the rest of the input."""
+    with open_output(target, overwrite=overwrite) as container:
+        with av.open(str(paths[0])) as first:
+            stream = container.add_stream_from_template(first.streams.video[0])
+        others: Iterator[Packet] = iter(())
+        notes: list[str] = []
+        if isinstance(source, Clip):
+            others, notes = copy_packets(container, source.path)
+
+        delay = max(map(_find_delay, map(_read_packets, paths)))
+
+        def video() -> Iterator[Packet]:
+            for path in paths:
+                packets = _read_packets(path)
+                times = sorted(packet.pts for packet in packets)
+                for packet, shown in zip(packets, times, strict=True):
+                    offset = int(_OFFSET_S / packet.time_base)
+                    packet.pts -= offset
+                    packet.dts = shown - offset - delay
+                    packet.stream = stream
+                    yield packet
+
+        mux(container, video(), others)
+    return notes
+
+
+def _read_packets(path: Path) -> list[Packet]:
+    """Read the packets of a segment, in the order in which they are decoded."""
+    with say_what_failed(str(path)), av.open(str(path)) as segment:
+        return [packet for packet in segment.demux(video=0) if packet.pts is not None]
+
+
+def _find_delay(packets: list[Packet]) -> int:
+    """Find how much sooner frames are decoded than shown, so that none is too late.
+
+    The format of segments keeps only when they are shown.
+    """
+    times = sorted(packet.pts for packet in packets)
+    pairs = zip(times, packets, strict=True)
+    return max(int(shown - packet.pts) for shown, packet in pairs)
