@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyvips
 
 from imharmony.curves.knots import check_strength
+from imharmony.curves.smoothing import STREAM_WIDTH_S
 from imharmony.errors import HarmonizeWarning, ImageError, ShapeError, UsageError
 from imharmony.images import photo
 from imharmony.inference.contract import Contract
@@ -18,6 +19,7 @@ from imharmony.inference.models import DEFAULT_MODEL, load_network, weights_of
 from imharmony.inference.request import Request
 from imharmony.rendering.render import render_into
 from imharmony.results import FittedCurves, ImageArray, Predicted, Result
+from imharmony.streams import Stream
 
 __all__ = ["Harmonizer", "harmonize"]
 
@@ -189,6 +191,59 @@ class Harmonizer:
             As for calling the harmonizer.
         """
         return _announce(self._predict(image, mask, label, strength, reference))
+
+    def stream(
+        self,
+        *,
+        label: str | None = None,
+        strength: float = 1.0,
+        reference: ImageArray | None = None,
+        rate: float = 30.0,
+        every: int = 1,
+        width_s: float = STREAM_WIDTH_S,
+    ) -> Stream:
+        """Begin a stream of frames, as from a camera, that is not to flicker.
+
+        Parameters
+        ----------
+        label, strength, reference
+            As for calling the harmonizer, for all frames.
+        rate : float
+            Frames a second, where the times of the frames are not told.
+        every : int
+            The network is asked about every so many frames, and at each new scene.
+        width_s : float
+            Seconds after which two thirds of older curves are forgotten; 0 takes the
+            newest alone, which flickers.
+
+        Returns
+        -------
+        Stream
+            To be called with each frame and its mask.
+
+        Raises
+        ------
+        UsageError
+            If a number is out of range.
+
+        Examples
+        --------
+        >>> stream = Harmonizer().stream(rate=24)
+        >>> frame = np.full((48, 64, 3), 90, dtype=np.uint8)
+        >>> mask = np.zeros((48, 64), dtype=np.uint8)
+        >>> mask[12:36, 16:40] = 255
+        >>> [stream(frame, mask).image.shape for _ in range(2)]
+        [(48, 64, 3), (48, 64, 3)]
+        """
+        check_strength(strength)
+        other = None
+        if reference is not None:
+            other = photo.from_array(reference, name="reference")
+
+        def predict(image: pyvips.Image, mask: pyvips.Image) -> Predicted:
+            return _announce(self._predict(image, mask, label, strength, other))
+
+        return Stream(predict, rate=rate, every=every, width_s=width_s)
 
     def fit_curves(
         self,

@@ -7,7 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from imharmony.curves.smoothing import WIDTH_S, RunningMean, from_heights, to_heights
+from imharmony.curves.smoothing import (
+    STREAM_WIDTH_S,
+    RunningMean,
+    from_heights,
+    to_heights,
+)
 from imharmony.errors import UsageError
 from imharmony.images import photo
 from imharmony.rendering.render import render_into
@@ -47,7 +52,7 @@ class Stream:
         *,
         rate: float = 30.0,
         every: int = 1,
-        width_s: float = WIDTH_S,
+        width_s: float = STREAM_WIDTH_S,
     ) -> None:
         if not rate > 0:
             raise UsageError(f"expected a rate above 0, got {rate}")

@@ -14,13 +14,24 @@ import numpy as np
 from imharmony.curves.curves import Curves
 from imharmony.curves.knots import FloatArray
 
-__all__ = ["Look", "RunningMean", "from_heights", "smooth_looks", "to_heights"]
+__all__ = [
+    "STREAM_WIDTH_S",
+    "WIDTH_S",
+    "Look",
+    "RunningMean",
+    "from_heights",
+    "smooth_looks",
+    "to_heights",
+]
 
 _VALUES = np.linspace(0, 1, 256)
 
 WIDTH_S = 0.5
 """Standard deviation of the bell curve that weighs moments around a frame, in
-seconds; also the time after which a running mean has forgotten two thirds."""
+seconds."""
+STREAM_WIDTH_S = 1.0
+"""Seconds after which a running mean has forgotten two thirds. Longer, since it knows
+only what was before."""
 _NO_WIDTH_S = 1e-6
 _REACH = 3.0  # standard deviations at which the bell curve is cut off
 
@@ -155,7 +166,7 @@ class RunningMean:
     0.5
     """
 
-    def __init__(self, width_s: float = WIDTH_S) -> None:
+    def __init__(self, width_s: float = STREAM_WIDTH_S) -> None:
         self._width_s = width_s
         self.forget()
 
