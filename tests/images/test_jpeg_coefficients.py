@@ -108,8 +108,10 @@ def assert_law_holds(
 def test_blocks_outside_the_mask_keep_their_coefficients(
     sampling: str, optimize: bool, tmp_path: Any
 ) -> None:
-    data = imagecodecs.jpeg8_encode(
-        scene(), level=90, subsampling=sampling, optimize=optimize
+    data = bytes(
+        imagecodecs.jpeg8_encode(
+            scene(), level=90, subsampling=sampling, optimize=optimize
+        )
     )
     after = recolored(data, mask())
     assert_law_holds(data, after, mask(), tmp_path)
@@ -324,7 +326,7 @@ def test_without_jpeglib_chroma_is_not_coarser_than_before(
     monkeypatch.setattr(
         "imharmony.images.jpeg_coefficients.is_installed", lambda: False
     )
-    data = imagecodecs.jpeg8_encode(scene(), level=90, subsampling=sampling)
+    data = bytes(imagecodecs.jpeg8_encode(scene(), level=90, subsampling=sampling))
     with pytest.warns(HarmonizeWarning, match="jpeglib is not installed"):
         after = recolored(data, mask())
     expected = (2, 2) if sampling == "420" else (1, 1)

@@ -272,7 +272,7 @@ def _touched(
     v, h = component.down, component.across
     count, height, width = differs.shape
     parts = differs.reshape(count, v, height // v, h, width // h)
-    touched: npt.NDArray[np.bool_] = parts.any(axis=(2, 4))
+    touched: npt.NDArray[np.bool_] = np.asarray(parts.any(axis=(2, 4)))
     return touched
 
 

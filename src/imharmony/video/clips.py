@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pyvips
 
-from imharmony.errors import DecodeError, ImageError, ShapeError, UsageError
+from imharmony.errors import DecodeError, Hint, ImageError, ShapeError, UsageError
 from imharmony.images import files, photo
 from imharmony.images.formats import SUFFIXES
 from imharmony.video.frames import (
@@ -341,7 +341,8 @@ def read_mask(
     if not resize:
         raise ShapeError(
             f"{name}: expected masks of the clip's size, {size[0]}x{size[1]} (height "
-            f"x width), got {mask.height}x{mask.width}; --resize-mask stretches them"
+            f"x width), got {mask.height}x{mask.width}",
+            hint=Hint.RESIZE_MASK,
         )
     return photo.stretch(mask, size).copy_memory()
 

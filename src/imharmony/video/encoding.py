@@ -120,7 +120,7 @@ def choose_encoding(
     chosen = _nearest_format(wanted, known_formats)
     all_options = dict(options or {})
     if crf is not None and codec not in _CRF:
-        msg = f"codec {codec} has no constant quality; expected no --crf"
+        msg = f"codec {codec} has no constant quality; expected no crf"
         raise UsageError(f"{msg}, or one of {', '.join(_CRF)}")
     if codec in _CRF:
         all_options.setdefault("crf", f"{_CRF[codec] if crf is None else crf:g}")
@@ -142,7 +142,7 @@ def _choose_codec(source: Source, suffix: str) -> str:
         except UsageError:
             continue
         return name
-    raise UsageError("this FFmpeg has no encoder that is known; --codec names one")
+    raise UsageError("this FFmpeg has no encoder that is known; name one")
 
 
 def _find_encoder(name: str) -> av.Codec:

@@ -20,7 +20,7 @@ import pyvips
 
 from imharmony.curves import Curves
 from imharmony.curves.smoothing import WIDTH_S, Look, smooth_looks, to_heights
-from imharmony.errors import ImageError, ShapeError, UsageError
+from imharmony.errors import Hint, ImageError, ShapeError, UsageError
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import compositing, files, photo
 from imharmony.images.pixels import to_array
@@ -165,7 +165,7 @@ def harmonize_video(
             pixel_format=pixel_format, options=options,
         )  # fmt: skip
         if output.exists() and not overwrite:
-            raise UsageError(f"{output}: exists already; --overwrite replaces it")
+            raise UsageError(f"{output}: exists already", hint=Hint.OVERWRITE)
         if not output.parent.is_dir():
             raise UsageError(f"{output}: the folder {output.parent} does not exist")
     counts = _Counts()
@@ -220,15 +220,15 @@ def _check_sources(
     """Refuse before any work what does not fit together."""
     height, width = source.size
     if masks is not None and behind is not None:
-        raise UsageError("masks and --over: expected one of them, got both")
+        raise UsageError("masks and over: expected one of them, got both")
     for other, what in ((masks, "masks"), (behind, "frames")):
         if other is None:
             continue
         if other.size != source.size and not (resize_mask and other is masks):
-            more = "; --resize-mask stretches them" if other is masks else ""
             raise ShapeError(
                 f"{other.name}: expected {what} of the clip's size, {height}x{width} "
-                f"(height x width), got {other.size[0]}x{other.size[1]}{more}"
+                f"(height x width), got {other.size[0]}x{other.size[1]}",
+                hint=Hint.RESIZE_MASK if other is masks else None,
             )
         counts = other.num_frames, source.num_frames
         if other is masks and None not in counts and counts[0] != counts[1]:

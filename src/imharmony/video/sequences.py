@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from imharmony.errors import UsageError
+from imharmony.errors import Hint, UsageError
 from imharmony.images import files
 from imharmony.images.formats import SUFFIXES
 from imharmony.video import exr
@@ -44,8 +44,7 @@ def check_sequence(
     for number in range(count):
         target = target_of(output, source, number)
         if target.exists():
-            msg = f"{target}: exists already; --overwrite replaces the frames"
-            raise UsageError(f"{msg}, --resume goes on with them")
+            raise UsageError(f"{target}: exists already", hint=Hint.RESUME)
 
 
 def target_of(output: Path, source: Source, number: int) -> Path:
