@@ -83,6 +83,10 @@ async function put(picture, role, job) {
   else if (place === "cutout") putCutout(picture);
   else if (place?.startsWith("replace ")) replaceCutout(Number(place.slice(8)), picture);
   else if (place === "mask") await putMask(picture);
+  else if (place === "under the mask") {
+    history.amend({ photo: null, pendingMask: doc().photo }); // what came first was the mask
+    await putPhoto(picture, job);
+  }
   else if (place === "reference") {
     history.commit({ reference: picture });
     $("more").open = true;
@@ -104,6 +108,9 @@ async function judge(picture, job) {
   }
   if (picture.looksLikeMask && !pendingMask) return "mask";
   if (!photo || job.before.has(photoJob)) return "photo";
+  const isOfItsSize = photo.width === picture.width && photo.height === picture.height;
+  if (isOfItsSize && picture.isGray && !photo.isGray) return "mask"; // a soft one
+  if (isOfItsSize && photo.isGray && !picture.isGray && !objects.length) return "under the mask";
   return ask("What is this picture for?", picture.file.name, [
     ["photo", "Replace the photo"],
     ["reference", "Only take its colors: fit the objects to it"],

@@ -75,8 +75,8 @@ function judge(data) {
     if (g > 231) bright++;
     count++;
   }
-  const isMask = !hasAlpha && colorful < 0.002 * count && extreme > 0.9 * count && bright > 0 && bright < count;
-  return { hasAlpha, looksLikeMask: isMask };
+  const isGray = !hasAlpha && colorful < 0.002 * count;
+  return { hasAlpha, isGray, looksLikeMask: isGray && extreme > 0.9 * count && bright > 0 && bright < count };
 }
 
 export function thumbOf(canvas) {

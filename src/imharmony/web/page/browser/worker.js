@@ -49,9 +49,11 @@ const actions = {
     if (note?.isFinal) return { curves: null, label: null, notes: [note.text], sameScene: null };
     const thumbnails = makeThumbnails(scene.photo, scene.mask, scene.box, { size: contract.thumbnail_size, contexts: contract.contexts ?? [0], reference: other });
     const feeds = feedsOf(thumbnails, contract, label);
-    if (contract.seam) Object.assign(feeds, seamFeeds(other ? null : scene, contract, seam));
+    const sampled = contract.seam && !other ? sampleSeam(scene.photo, scene.mask, scene.box) : null;
+    if (contract.seam) Object.assign(feeds, seamFeeds(sampled, contract, seam));
     const outputs = await session.run(Object.fromEntries(session.inputNames.map((name) => [name, feeds[name]])));
     const answer = curvesOf(outputs, contract, label);
+    if (!sampled?.count) answer.sameScene = null; // there is no edge to judge by
     return { ...answer, notes: note ? [note.text] : [] };
   },
 
@@ -156,8 +158,8 @@ function feedsOf(thumbnails, contract, label) {
   };
 }
 
-function seamFeeds(scene, { seam: { pairs: count, gaps } }, choice) {
-  const { pairs, weights } = scene ? sampleSeam(scene.photo, scene.mask, scene.box) : { pairs: new Float32Array(gaps * count * 6), weights: new Float32Array(gaps * count) };
+function seamFeeds(sampled, { seam: { pairs: count, gaps } }, choice) {
+  const { pairs, weights } = sampled ?? { pairs: new Float32Array(gaps * count * 6), weights: new Float32Array(gaps * count) };
   return {
     seam: new ort.Tensor("float32", pairs, [1, gaps, count, 6]),
     seam_weight: new ort.Tensor("float32", weights, [1, gaps, count]),
