@@ -28,6 +28,9 @@ export class Composer {
       this.photo = document.photo;
       this.before = this.photo && newCanvas(this.photo.proxy.width, this.photo.proxy.height);
       this.after = this.photo && newCanvas(this.photo.proxy.width, this.photo.proxy.height);
+      this.pixels = this.photo && pixelsOf(this.photo.proxy).data;
+      this.photo && this.before.getContext("2d").drawImage(this.photo.proxy, 0, 0);
+      this.hadCutout = false;
       dirty = this.photo && whole(this.photo);
     } else if (this.photo) {
       const count = Math.max(layers.length, this.layers.length);
@@ -36,6 +39,7 @@ export class Composer {
         dirty = unite(dirty, unite(layers[k]?.box ?? null, this.layers[k]?.box ?? null));
       }
     }
+    this.hadCutout ||= layers.some(({ object }) => object.kind === "cutout");
     this.layers = layers;
     if (dirty && this.photo) this.renew(dirty);
     return Boolean(dirty);
@@ -56,6 +60,7 @@ export class Composer {
     const bottom = Math.min(height, Math.ceil((box.top + box.height) * stepY) + 1);
     if (right <= left || bottom <= top) return;
     const part = { left, top, width: right - left, height: bottom - top };
+    if (this.recolorOnly(part)) return;
     this.draw(this.before, this.after, part, { left: 0, top: 0, scaleX: stepX, scaleY: stepY, isProxy: true });
   }
 
@@ -68,6 +73,31 @@ export class Composer {
     return { box, before, after };
   }
 
+  // Where masks alone change the photo, as under the brush, nothing needs to be drawn or read.
+  recolorOnly(part) {
+    const touched = this.layers.map((layer) => [layer, this.reach(layer, part)]).filter(([, inside]) => inside);
+    if (this.hadCutout || touched.some(([{ object }]) => object.kind === "cutout")) return false;
+    const { width } = this.before;
+    const image = new ImageData(part.width, part.height);
+    for (let y = 0; y < part.height; y++) {
+      const start = 4 * ((part.top + y) * width + part.left);
+      image.data.set(this.pixels.subarray(start, start + 4 * part.width), 4 * y * part.width);
+    }
+    for (const [{ object, tables }] of touched) {
+      if (tables) recolorPixels(image.data, object.mask.fromProxy(part), tables);
+    }
+    this.after.getContext("2d").putImageData(image, part.left, part.top);
+    return true;
+  }
+
+  // What of a part of the small copy a layer covers.
+  reach({ box }, part, { left = 0, top = 0, scaleX = this.before.width / this.photo.width, scaleY = this.before.height / this.photo.height } = {}) {
+    return overlap(part, {
+      left: Math.floor((box.left - left) * scaleX), top: Math.floor((box.top - top) * scaleY),
+      width: Math.ceil(box.width * scaleX) + 2, height: Math.ceil(box.height * scaleY) + 2,
+    });
+  }
+
   draw(before, after, part, place) {
     const { left, top, scaleX, scaleY } = place;
     for (const canvas of [before, after]) {
@@ -77,16 +107,19 @@ export class Composer {
       context.rect(part.left, part.top, part.width, part.height);
       context.clip();
       context.clearRect(part.left, part.top, part.width, part.height);
-      context.setTransform(scaleX, 0, 0, scaleY, -left * scaleX, -top * scaleY);
-      context.imageSmoothingQuality = "high";
-      context.drawImage(this.photo.source(scaleX), 0, 0, this.photo.width, this.photo.height);
+      if (place.isProxy) { // pixel for pixel
+        const { left: x, top: y, width, height } = part;
+        context.imageSmoothingEnabled = false;
+        context.drawImage(this.photo.proxy, x, y, width, height, x, y, width, height);
+      } else {
+        context.setTransform(scaleX, 0, 0, scaleY, -left * scaleX, -top * scaleY);
+        context.imageSmoothingQuality = "high";
+        context.drawImage(this.photo.source(scaleX), 0, 0, this.photo.width, this.photo.height);
+      }
       context.restore();
     }
     for (const layer of this.layers) {
-      const inside = overlap(part, {
-        left: Math.floor((layer.box.left - left) * scaleX), top: Math.floor((layer.box.top - top) * scaleY),
-        width: Math.ceil(layer.box.width * scaleX) + 2, height: Math.ceil(layer.box.height * scaleY) + 2,
-      });
+      const inside = this.reach(layer, part, place);
       if (!inside) continue;
       const weights = layer.object.kind === "cutout"
         ? paste(layer.object, [before, after], inside, place)
@@ -171,11 +204,14 @@ function maskOf(mask, box, { left, top, scaleX, scaleY, isProxy }) {
   return mask.sample(region, box.width, box.height);
 }
 
-// M f(I) + (1 - M) I, rounded as libvips does.
 function recolor(canvas, box, weights, tables) {
   const image = pixelsOf(canvas, box);
-  const { data } = image;
-  const [red, green, blue] = tables;
+  recolorPixels(image.data, weights, tables);
+  canvas.getContext("2d").putImageData(image, box.left, box.top);
+}
+
+// M f(I) + (1 - M) I, rounded as libvips does.
+function recolorPixels(data, weights, [red, green, blue]) {
   for (let i = 0, k = 0; i < data.length; i += 4, k++) {
     const m = weights[k];
     if (!m) continue;
@@ -184,5 +220,4 @@ function recolor(canvas, box, weights, tables) {
     data[i + 1] = ((m * green[data[i + 1]] + rest * data[i + 1] + 128) / 255) | 0;
     data[i + 2] = ((m * blue[data[i + 2]] + rest * data[i + 2] + 128) / 255) | 0;
   }
-  canvas.getContext("2d").putImageData(image, box.left, box.top);
 }

@@ -45,7 +45,8 @@ export function hold(isDragging) {
 function schedule() {
   clearTimeout(timer);
   if (isHeld || !$("auto").checked) return;
-  timer = setTimeout(fitNext, CALM_MS);
+  const isNew = stale().some(({ look }) => !look); // nothing to see yet: at once
+  timer = setTimeout(fitNext, isNew ? 0 : CALM_MS);
 }
 
 // Asked for by hand: also what is fitted already, since the user wants to see something happen.

@@ -33,8 +33,12 @@ export class Mask {
       const share = picture.height / height;
       context.drawImage(picture.bitmap, 0, top * share, picture.width, count * share, 0, 0, width, count);
       const pixels = context.getImageData(0, 0, width, count).data;
+      if (picture.hasAlpha || (picture.isGray && !isJpeg)) {
+        const channel = picture.hasAlpha ? 3 : 1;
+        for (let i = channel, to = top * width; i < pixels.length; i += 4, to++) data[to] = pixels[i];
+        continue;
+      }
       for (let i = 0, to = top * width; i < pixels.length; i += 4, to++) {
-        if (picture.hasAlpha) { data[to] = pixels[i + 3]; continue; }
         const gray = 0.2126 * pixels[i] + 0.7152 * pixels[i + 1] + 0.0722 * pixels[i + 2]; // ITU-R BT.709
         data[to] = Math.round(isJpeg ? Math.min(Math.max((gray - 16) * (255 / 223), 0), 255) : gray);
       }

@@ -4,7 +4,7 @@ import { sniff } from "./sniff.js";
 import { newId } from "./state.js";
 import { UNREADABLE } from "./words.js";
 
-export const PROXY_PIXELS = 1.5 * 2 ** 20; // about what a window shows
+export const PROXY_PIXELS = 2 ** 20; // about what a window shows
 const THUMB = 96;
 
 export class PageError extends Error {
@@ -30,6 +30,7 @@ export class Picture {
     const about = await sniff(file);
     if (UNREADABLE[about.kind]) throw new PageError("bad_picture", UNREADABLE[about.kind]);
     engine.check?.(about);
+    if (about.kind !== "png") engine.prepare?.(file); // masks are PNG; those need no pixels there
     let bitmap;
     try {
       bitmap = await createImageBitmap(file);
@@ -39,7 +40,7 @@ export class Picture {
     }
     options.signal?.throwIfAborted();
     const picture = new Picture(file, bitmap, about);
-    if (!picture.looksLikeMask) engine.prepare?.(file);
+    if (!picture.isGray) engine.prepare?.(file);
     return picture;
   }
 

@@ -115,7 +115,8 @@ export class View {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
     if (!photo) return;
-    context.imageSmoothingQuality = "high";
+    // A filter for large steps takes long, and shows nothing in small ones.
+    context.imageSmoothingQuality = this.scale < 0.5 * composer.ratio ? "high" : "low";
     this.paintPicture(this.mode === "before" ? "before" : "after");
     if (this.mode === "split") {
       context.save();
@@ -166,10 +167,13 @@ export class View {
     const part = mask.toProxy(box);
     if (!part.width || !part.height) return;
     const image = new ImageData(part.width, part.height);
-    mask.fromProxy(part).forEach((value, k) => {
-      image.data.set(TINT, 4 * k);
-      image.data[4 * k + 3] = TINT_SHARE * value;
-    });
+    const { data } = image, values = mask.fromProxy(part), [red, green, blue] = TINT;
+    for (let k = 0, i = 0; k < values.length; k++, i += 4) {
+      data[i] = red;
+      data[i + 1] = green;
+      data[i + 2] = blue;
+      data[i + 3] = TINT_SHARE * values[k];
+    }
     this.tintCanvas.getContext("2d").putImageData(image, part.left, part.top);
   }
 
