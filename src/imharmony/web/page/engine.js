@@ -5,6 +5,7 @@
 //   models()                           → [{name, labels, guesses_label}], the first is the default
 //   check(about)                       refuses, in words, a file it cannot work on
 //   remarks(photo, format)             → what a photo will lose, in a sentence, or ""
+//   prepare(picture)                   if there: a picture that will be needed soon
 //   decode(file, about, how)           → a blob the browser can show
 //   predict(document, object, how)     → {record, notes, sameScene}
 //   render(document, format, how)      → {blob, suffix}

@@ -26,7 +26,7 @@ export function startLookPanel(composer) {
   $("channels").addEventListener("change", draw);
   $("by-hand").addEventListener("toggle", () => {
     draw();
-    if ($("by-hand").open) $("by-hand").scrollIntoView({ block: "end" });
+    if ($("by-hand").open) $("by-hand").scrollIntoView({ block: "start" });
   });
   $("strength").addEventListener("input", () => changeObject(selected().id, { strength: $("strength").value / 100 }, `strength ${selected().id}`));
   $("strength").addEventListener("change", () => history.close());

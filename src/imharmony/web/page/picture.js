@@ -30,7 +30,6 @@ export class Picture {
     const about = await sniff(file);
     if (UNREADABLE[about.kind]) throw new PageError("bad_picture", UNREADABLE[about.kind]);
     engine.check?.(about);
-    if (about.kind !== "png") engine.prepare?.(file); // masks are PNG; those need no pixels there
     let bitmap;
     try {
       bitmap = await createImageBitmap(file);
@@ -40,7 +39,7 @@ export class Picture {
     }
     options.signal?.throwIfAborted();
     const picture = new Picture(file, bitmap, about);
-    if (!picture.isGray) engine.prepare?.(file);
+    if (!picture.isGray) engine.prepare?.(picture); // masks go as values
     return picture;
   }
 

@@ -43,10 +43,12 @@ function ask(action, options = {}, signal = null) {
 const opened = new WeakMap(); // files the worker knows
 let nextFile = 1;
 
-function open(file) {
+// Its pixels go along as they are: decoding them once more would take longer.
+function open(picture) {
+  const { file, bitmap, hasAlpha } = picture;
   if (!opened.has(file)) {
     opened.set(file, nextFile++);
-    ask("open", { id: opened.get(file), file });
+    ask("open", { id: opened.get(file), file, bitmap, isOpaque: !hasAlpha });
   }
   return opened.get(file);
 }
@@ -55,7 +57,7 @@ function open(file) {
 function describe(object) {
   if (object.kind === "cutout") {
     const { rotation, flip } = object.placement;
-    return { cutout: open(object.picture.file), place: { ...placed(object.placement, object.picture), rotation, flip } };
+    return { cutout: open(object.picture), place: { ...placed(object.placement, object.picture), rotation, flip } };
   }
   const { mask } = object;
   const box = mask.box();
@@ -80,7 +82,7 @@ export const engine = {
     if (kind === "tiff") throw new PageError("bad_picture", "A browser cannot read TIFF. Save the picture as PNG or JPEG, or run imharmony on a computer, which keeps all 16 bits.");
   },
 
-  prepare(file) { open(file); },
+  prepare(picture) { open(picture); },
 
   remarks({ about }, format) {
     const lost = [];
@@ -93,7 +95,7 @@ export const engine = {
   decode() { throw new PageError("bad_picture", "This browser cannot read the picture: it is damaged, or of an unknown kind. Save it as PNG or JPEG and drop that."); },
 
   async predict({ photo, reference }, object, { signal }) {
-    const options = { photo: open(photo.file), reference: reference ? open(reference.file) : null, object: describe(object), label: object.label, seam: object.seam };
+    const options = { photo: open(photo), reference: reference ? open(reference) : null, object: describe(object), label: object.label, seam: object.seam };
     const { curves: look, label, notes, sameScene } = await ask("predict", options, signal);
     return { record: curves.toRecord(look ?? curves.identity(), { model: "s2crnet-cs", label }), notes, sameScene };
   },
@@ -104,7 +106,7 @@ export const engine = {
       return { object: describe(object), tables: isChanged ? tables : null };
     });
     const kind = format || ownFormat(document.photo);
-    const blob = await ask("render", { photo: open(document.photo.file), layers, format: kind, quality: QUALITY }, signal);
+    const blob = await ask("render", { photo: open(document.photo), layers, format: kind, quality: QUALITY }, signal);
     return { blob, suffix: TYPES[blob.type.slice(6)] ?? ".png" };
   },
 

@@ -5,8 +5,10 @@ const ROWS = 512; // at a time: memory for a strip, not for the picture once mor
 export const WHOLE = ({ width, height }) => ({ left: 0, top: 0, width, height });
 
 // {width, height, data}. Decoded without a color profile's own numbers: sRGB, as it is shown.
-export async function decode(file) {
-  const bitmap = await createImageBitmap(file);
+export async function decode(file) { return read(await createImageBitmap(file), file, false); }
+
+// Of a picture that the page has decoded, whose pixels need only be read.
+export async function read(bitmap, file, isOpaque) {
   const { width, height } = bitmap;
   const data = new Uint8ClampedArray(4 * width * height);
   const canvas = new OffscreenCanvas(width, Math.min(ROWS, height));
@@ -18,7 +20,7 @@ export async function decode(file) {
     data.set(context.getImageData(0, 0, width, rows).data, 4 * top * width);
   }
   bitmap.close();
-  const straight = hasAlpha(data) ? await decodeStraight(file, width, height) : null;
+  const straight = !isOpaque && hasAlpha(data) ? await decodeStraight(file, width, height) : null;
   return { width, height, data: straight ?? data };
 }
 

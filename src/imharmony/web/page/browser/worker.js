@@ -2,7 +2,7 @@
 
 import * as ort from "../ort/ort.wasm.min.mjs";
 import { encodePng } from "../png.js";
-import { decode, hasAlpha, insert, over, recolor, scaleCutout } from "./pixels.js";
+import { decode, hasAlpha, insert, over, read, recolor, scaleCutout } from "./pixels.js";
 import { curvesOf } from "./prediction.js";
 import { sampleSeam } from "./seam.js";
 import { makeThumbnails } from "./thumbnails.js";
@@ -36,9 +36,10 @@ const actions = {
     return { name: MODEL, labels: contract.has_semantic_label ? contract.labels : [], guesses_label: contract.guesses_label };
   },
 
-  open({ id, file }) {
+  open({ id, file, bitmap, isOpaque }) {
     files.set(id, file);
-    picture(id).catch(() => {});
+    pictures.set(id, read(bitmap, file, isOpaque));
+    pictures.get(id).catch(() => pictures.delete(id)); // tried again by whoever needs it
   },
 
   async predict({ photo, reference, object, label, seam }) {
