@@ -1,8 +1,8 @@
 """Measure the page without a server in Debian's chromium.
 
 `make page`, then `python benchmarks/page_speed.py`. Photographs are made from the
-example: enlarged, with noise, as JPEG. Beside the time it takes, the table says how much
-processor time Chromium took, which says more on a machine that has other work.
+example: enlarged, with noise, as JPEG. Beside the time it takes, the table says how
+much processor time Chromium took, which says more on a machine that has other work.
 """
 
 import functools
@@ -80,6 +80,7 @@ def memory_mb(root: int) -> float:
 
 
 def wait(page: Page, text: str) -> None:
+    """Wait until an expression of the page's is true."""
     while not page.evaluate(text):
         time.sleep(0.05)
 
@@ -113,6 +114,7 @@ def paint(page: Page, tool: str) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Print one line for each thing that is measured."""
     handler = functools.partial(_Quiet, directory=str(SITE))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -44,6 +44,7 @@ export function hold(isDragging) {
 
 function schedule() {
   clearTimeout(timer);
+  if (!running && stale().length && /^(Harmonized|Nothing changed)/.test($("status").textContent)) say(""); // of before
   if (isHeld || !$("auto").checked) return;
   const isNew = stale().some(({ look }) => !look); // nothing to see yet: at once
   timer = setTimeout(fitNext, isNew ? 0 : CALM_MS);

@@ -12,6 +12,7 @@ let engine = null;
 const reading = new Set(); // of {role, controller}
 let turn = Promise.resolve(); // pictures are put in in the order in which they came
 let photoJob = null; // which put the present photo in
+const arrivals = new Map(); // by cut-out: what it came together with
 
 export function startIntake(opened) {
   engine = opened;
@@ -20,7 +21,7 @@ export function startIntake(opened) {
   document.addEventListener("dragenter", (event) => {
     event.preventDefault();
     depth += 1;
-    $("drop-hint").hidden = false;
+    $("drop-hint").hidden = !event.dataTransfer.types.includes("Files");
   });
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("dragleave", () => {
@@ -31,7 +32,7 @@ export function startIntake(opened) {
     event.preventDefault();
     depth = 0;
     $("drop-hint").hidden = true;
-    takeFiles([...event.dataTransfer.files]);
+    takeFiles([...event.dataTransfer.files], roleOf(event.target));
   });
   document.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
@@ -49,6 +50,14 @@ function watch(role) {
     event.target.value = "";
     takeFiles(files, role === "any" ? null : role);
   });
+}
+
+// A box that was dropped on says what the picture is for; all the rest of the window does not.
+function roleOf(element) {
+  if (element.closest?.("#photo-box")) return "photo";
+  if (element.closest?.("#reference-box")) return "reference";
+  const input = element.closest?.("label")?.querySelector("input[type=file]");
+  return input && input.id !== "file-any" ? input.id.slice(5) : null;
 }
 
 export const isReading = () => reading.size > 0;
@@ -80,7 +89,7 @@ async function takeFile(file, role, before) {
 async function put(picture, role, job) {
   const place = role ?? (await judge(picture, job));
   if (place === "photo") await putPhoto(picture, job);
-  else if (place === "cutout") putCutout(picture);
+  else if (place === "cutout") arrivals.set(putCutout(picture).id, job.before);
   else if (place?.startsWith("replace ")) replaceCutout(Number(place.slice(8)), picture);
   else if (place === "mask") await putMask(picture);
   else if (place === "under the mask") {
@@ -98,7 +107,7 @@ async function judge(picture, job) {
   if (picture.hasAlpha) {
     const cutouts = objects.filter(({ kind }) => kind === "cutout");
     const full = cutouts.find(({ id }) => id === doc().selected) ?? cutouts.at(-1);
-    if (!full || !photo) return "cutout";
+    if (!full || !photo || arrivals.get(full.id) === job.before) return "cutout";
     return ask("What is this cut-out for?", picture.file.name, [
       ["cutout", "One more object"],
       [`replace ${full.id}`, `Replace ${full.name}`],
@@ -153,6 +162,7 @@ function putCutout(picture) {
   }
   const object = newObject("cutout", picture.file.name, { picture, placement: photo && firstPlace(picture, photo) });
   history.commit({ objects: [...objects, object], selected: object.id });
+  return object;
 }
 
 function replaceCutout(id, picture) {
