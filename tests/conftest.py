@@ -18,6 +18,7 @@ NEEDS = {
     "browser": ("chromium",),
     "trace": ("strace",),
     "static": ("chromium", "node", "site/node_modules/onnxruntime-web"),
+    "metadata": ("exiftool",),
 }
 """Programs, and folders of the project, that the tests of a marker need."""
 

@@ -9,14 +9,9 @@ from typing import BinaryIO
 import pyvips
 
 from imharmony.colors import BT709_LUMA
-from imharmony.errors import (
-    DecodeError,
-    HarmonizeWarning,
-    Hint,
-    ImageError,
-    ShapeError,
-)
-from imharmony.images import jpeg_coefficients
+from imharmony.errors import HarmonizeWarning, Hint, ImageError, ShapeError
+from imharmony.images import avif_boxes, exif_block, jpeg_coefficients, png_chunks
+from imharmony.images.color_tags import make_profile
 from imharmony.images.decoding import (
     Progress,
     damage_error,
@@ -27,13 +22,14 @@ from imharmony.images.decoding import (
     open_source,
     run_stoppable,
 )
+from imharmony.images.encoding import keep_blocks, prepare
 from imharmony.images.formats import QUALITY_FIELD, SUFFIXES, jpeg_quality, saver
 from imharmony.images.photo import (
     FULL_SCALE,
+    PREMULTIPLIED,
     check_finite,
     scale_mask,
     split_alpha,
-    straighten,
     stretch,
     tag,
 )
@@ -52,8 +48,6 @@ __all__ = [
 
 MAX_PIXELS = 2**28
 """16,384 x 16,384: what is refused before it is decoded, unless asked for."""
-
-_TIFF = (".tif", ".tiff")
 
 
 def read_photo(
@@ -135,6 +129,7 @@ def read_photo(
         tiff_info=None if tags is None else tags.info,
         progress=progress,
     )
+    exif = bytes(image.get("exif-data")) if image.get_typeof("exif-data") else b""
     orientation = image.get("orientation") if image.get_typeof("orientation") else 1
     if orientation != 1:
         is_small = decoded_bytes(image) <= STREAM_BYTES
@@ -143,11 +138,60 @@ def read_photo(
     image = tag(image)
     image.remove("jpeg-thumbnail-data")
     check_finite(image, name)
+    if tags is not None:
+        return tags.remember(image)
+    if block := exif_block.without_head(exif):
+        exif_block.remember(image, block)
     if isinstance(source, bytes) and kind == "jpeg":
         image = jpeg_coefficients.remember(image, source, orientation)
         if (estimated := jpeg_quality(source)) is not None:
             image.set_type(pyvips.GValue.gint_type, QUALITY_FIELD, estimated)
-    return image if tags is None else tags.remember(image)
+    elif kind == "png":
+        image = _remember_png(image, source, name)
+    elif kind == "heif":
+        _remember_avif(image, source, name)
+    return image
+
+
+def _remember_png(image: pyvips.Image, source: Path | bytes, name: str) -> pyvips.Image:
+    """Note what a PNG says beside its pixels; let its color count."""
+    chunks = png_chunks.read_chunks(source)
+    if not any(kind == b"pHYs" for kind, _ in chunks):
+        image = image.copy(xres=1, yres=1)  # libvips takes 72 per inch instead
+    if png_chunks.is_animated(chunks):
+        _warn_of_frames(name)
+    color = png_chunks.color_of(chunks, name)
+    if color is not None:
+        _set_profile(image, make_profile(color, is_gray=image.bands < 3))
+    elif any(kind == b"cICP" for kind, _ in chunks):  # goes before a profile
+        image.remove("icc-profile-data")
+    stored = png_chunks.pack(chunks)
+    image.set_type(pyvips.GValue.blob_type, png_chunks.FIELD, stored)
+    return image
+
+
+def _remember_avif(image: pyvips.Image, source: Path | bytes, name: str) -> None:
+    """Note what an AVIF says of its color and alpha; let its color count."""
+    words = avif_boxes.read_words(source)
+    if words is None:
+        return
+    if words.is_animated:
+        _warn_of_frames(name)
+    color = words.color(name)
+    if color is not None:
+        _set_profile(image, make_profile(color, is_gray=image.bands < 3))
+        avif_boxes.remember(image, words)
+    if words.is_premultiplied and image.hasalpha():
+        image.set_type(pyvips.GValue.gint_type, PREMULTIPLIED, 1)
+
+
+def _set_profile(image: pyvips.Image, profile: bytes) -> None:
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+
+
+def _warn_of_frames(name: str) -> None:
+    msg = f"{name}: an animation; only the first frame is used"
+    warnings.warn(msg, HarmonizeWarning, stacklevel=4)
 
 
 def read_mask(
@@ -337,10 +381,8 @@ def write_photo(
     3
     """
     check_target(target, tuple(SUFFIXES), overwrite=overwrite)
-    if target.suffix.lower() not in _TIFF:
-        image = straighten(image)
     name, options = saver(image, target.suffix, quality, str(target))
-    blocks_kept = _with_blocks_kept(image, target.suffix, quality, str(target))
+    blocks_kept = keep_blocks(image, target.suffix, quality, str(target))
     if blocks_kept is not None:
         with replace_whole(target, overwrite=overwrite) as file:
             file.write(blocks_kept)
@@ -348,24 +390,23 @@ def write_photo(
             progress(100)
         return
 
-    def save(file: BinaryIO) -> None:
+    def save(photo: pyvips.Image, file: BinaryIO, more: dict[str, int]) -> None:
         stored = pyvips.Target.new_to_descriptor(file.fileno())
 
         def work(it: pyvips.Image) -> None:
-            getattr(it, name)(stored, **options)
+            getattr(it, name)(stored, **options, **more)
 
-        run_stoppable(image, work, progress)
+        run_stoppable(photo, work, progress)
 
     try:
         with replace_whole(target, overwrite=overwrite) as file:
-            if not _needs_finish(image, target.suffix):
-                save(file)
+            photo, more, finish = prepare(image, target.suffix)
+            if finish is None:
+                save(photo, file, more)
             else:
-                from imharmony.images import tiff_tags
-
                 with draft(target) as (plain, _):
-                    save(plain)
-                    tiff_tags.finish(image, plain, file)
+                    save(photo, plain, more)
+                    finish(image, plain, file)
     except pyvips.Error as error:
         msg = f"{target}: cannot be written ({detail_of(error)})"
         raise ImageError(msg) from error
@@ -396,60 +437,21 @@ def encode_photo(
     >>> encode_photo(photo, ".png")[1:4]
     b'PNG'
     """
-    if suffix.lower() not in _TIFF:
-        image = straighten(image)
     operation, options = saver(image, suffix, quality, "output")
-    blocks_kept = _with_blocks_kept(image, suffix, quality, "output")
+    blocks_kept = keep_blocks(image, suffix, quality, "output")
     if blocks_kept is not None:
         return blocks_kept
+    photo, more, finish = prepare(image, suffix)
     stored = pyvips.Target.new_to_memory()
     try:
-        run_stoppable(image, lambda it: getattr(it, operation)(stored, **options))
+        run_stoppable(
+            photo, lambda it: getattr(it, operation)(stored, **options, **more)
+        )
     except pyvips.Error as error:
         raise ImageError(f"output: cannot be encoded ({detail_of(error)})") from error
     encoded: bytes = stored.get("blob")
-    if not _needs_finish(image, suffix):
+    if finish is None:
         return encoded
-    from imharmony.images import tiff_tags
-
     finished = io.BytesIO()
-    tiff_tags.finish(image, io.BytesIO(encoded), finished)
+    finish(image, io.BytesIO(encoded), finished)
     return finished.getvalue()
-
-
-def _needs_finish(image: pyvips.Image, suffix: str) -> bool:
-    if suffix.lower() not in _TIFF:
-        return False
-    from imharmony.images import tiff_tags  # and tifftools: only where there is a TIFF
-
-    return tiff_tags.needs_finish(image)
-
-
-def _with_blocks_kept(
-    image: pyvips.Image, suffix: str, quality: int | None, name: str
-) -> bytes | None:
-    """Encode a recolored JPEG file so that unchanged blocks stay; None if it cannot be.
-
-    Warns
-    -----
-    HarmonizeWarning
-        If all of a JPEG file is encoded again.
-    """
-    if SUFFIXES.get(suffix.lower()) != "jpeg":
-        return None
-    original = jpeg_coefficients.original_of(image)
-    if original is None:
-        return None
-    try:
-        if quality is not None:
-            raise DecodeError(f"a quality of {quality} is asked for")
-        if not jpeg_coefficients.is_installed():
-            raise DecodeError("jpeglib is not installed")
-        return jpeg_coefficients.replace_blocks(original, image)
-    except DecodeError as error:
-        msg = f"{name}: all of the JPEG is encoded again, background included: {error}"
-        warnings.warn(msg, HarmonizeWarning, stacklevel=3)
-    except pyvips.Error as error:
-        msg = f"{name}: cannot be written ({detail_of(error)})"
-        raise ImageError(msg) from error
-    return None

@@ -72,15 +72,21 @@ def remember(photo: pyvips.Image, data: bytes, orientation: int) -> pyvips.Image
     orientation : int
         EXIF orientation, 1 to 8.
     """
-    noted = photo.copy()
+    try:
+        file = parse_jpeg(data)
+    except DecodeError:  # an unusual file, which libvips reads nevertheless
+        file = None
+    if file is None or file.has_resolution:
+        noted = photo.copy()
+    else:
+        noted = photo.copy(xres=1, yres=1)  # libvips takes 72 per inch instead
     noted.set_type(pyvips.GValue.blob_type, FIELD, data)
     noted.set_type(pyvips.GValue.image_type, _PIXELS, photo)
     noted.set_type(pyvips.GValue.gint_type, _ORIENTATION, orientation)
-    try:
-        down, across = parse_jpeg(data).sampling
-    except DecodeError:  # an unusual file, which libvips reads nevertheless
-        return noted
-    noted.set_type(pyvips.GValue.gstr_type, SAMPLING_FIELD, f"{across}x{down}")
+    if file is not None:
+        down, across = file.sampling
+        sampling = f"{across}x{down}"
+        noted.set_type(pyvips.GValue.gstr_type, SAMPLING_FIELD, sampling)
     return noted
 
 

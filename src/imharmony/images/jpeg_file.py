@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imharmony.errors import DecodeError
+from imharmony.images.exif_block import HEAD, has_resolution, made_true
 
 __all__ = ["Component", "JpegFile", "parse_jpeg"]
 
@@ -20,7 +21,6 @@ _FRAMES = set(range(0xC0, 0xD0)) - {DHT, 0xC8, DAC}
 # What ends a scan: a marker that is neither a stuffed zero, a restart nor a fill.
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _MPF_HEAD = b"MPF\0"
-_EXIF_HEAD = b"Exif\0\0"
 
 # T.81, figure A.6: natural order of the coefficients in the file.
 ZIGZAG = np.array(
@@ -103,6 +103,16 @@ class JpegFile:
             max(c.across for c in self.components),
         )
 
+    @property
+    def has_resolution(self) -> bool:
+        """Whether JFIF (T.871, 10.1) or EXIF says one."""
+        said = [s.data for s in self.of(APP0) if s.data.startswith(b"JFIF\0")]
+        return any(data[7:8] not in (b"", b"\0") for data in said) or any(
+            has_resolution(segment.data[len(HEAD) :])
+            for segment in self.of(APP1)
+            if segment.data.startswith(HEAD)
+        )
+
     def grid(self, component: Component) -> tuple[int, int]:
         """Count a component's blocks: rows, columns; T.81, A.1.1 and A.2.4."""
         down, across = self.sampling
@@ -140,8 +150,10 @@ class JpegFile:
         All else in EXIF stays where it is.
         """
         segments = tuple(
-            replace(segment, data=_unlink_preview(segment.data))
-            if segment.marker == APP1 and segment.data.startswith(_EXIF_HEAD)
+            replace(
+                segment, data=HEAD + made_true(segment.data[6:], keep_orientation=True)
+            )
+            if segment.marker == APP1 and segment.data.startswith(HEAD)
             else segment
             for segment in self.segments
         )
@@ -258,35 +270,3 @@ def _move_entries(data: bytes, distance: int) -> bytes:
             else:
                 struct.pack_into(order + "I", moved, at + 8, offset + distance)
     return bytes(moved)
-
-
-def _unlink_preview(data: bytes) -> bytes:
-    """Cut the link to the second directory of EXIF, and blank its picture.
-
-    Exif 2.3, 4.5.4 and 4.6.4: the second directory describes the preview.
-    """
-    start = len(_EXIF_HEAD)
-    order = ">" if data[start : start + 2] == b"MM" else "<"
-    changed = bytearray(data)
-    try:
-        (directory,) = struct.unpack_from(order + "I", data, start + 4)
-        (count,) = struct.unpack_from(order + "H", data, start + directory)
-        link = start + directory + 2 + 12 * count
-        (preview,) = struct.unpack_from(order + "I", data, link)
-        if preview == 0:
-            return data
-        struct.pack_into(order + "I", changed, link, 0)
-        (count,) = struct.unpack_from(order + "H", data, start + preview)
-        values = {}
-        for i in range(count):
-            entry = start + preview + 2 + 12 * i
-            tag, _, _, value = struct.unpack_from(order + "HHII", data, entry)
-            values[tag] = value
-        if {0x0201, 0x0202} <= values.keys():  # JPEGInterchangeFormat and its length
-            first = start + values[0x0201]
-            last = min(len(data), first + values[0x0202])
-            if data[first : first + 2] == b"\xff\xd8":
-                changed[first:last] = bytes(last - first)
-    except struct.error:  # a damaged directory shows no preview
-        return bytes(changed)
-    return bytes(changed)

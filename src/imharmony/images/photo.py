@@ -295,6 +295,7 @@ def to_rgb(photo: pyvips.Image) -> pyvips.Image:
     if color.bands == 3:
         return photo
     rgb = tag(color.bandjoin([color, color] + ([] if alpha is None else [alpha])))
+    rgb.remove("imharmony-png-chunks")  # they are of a gray picture
     if rgb.remove("icc-profile-data"):
         msg = "the color profile of a gray picture is dropped, since it becomes RGB"
         warnings.warn(msg, HarmonizeWarning, stacklevel=2)

@@ -10,6 +10,7 @@ libvips reads a quarter of it from a TIFF.
 import io
 import struct
 import warnings
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,18 +19,36 @@ import pyvips
 import tifftools
 
 from imharmony.errors import HarmonizeWarning
+from imharmony.images import exif_block
 from imharmony.images.formats import BIGTIFF_FIELD, COMPRESSION_FIELD, TIFF_COMPRESSIONS
 from imharmony.images.photo import PREMULTIPLIED, is_premultiplied
 
-__all__ = ["Tags", "finish", "needs_finish", "read_tags"]
+__all__ = ["UNSPECIFIED", "Tags", "finish", "read_tags"]
 
 # TIFF 6.0, section 8, and Exif 2.3, 4.6: what says where, when and by whom a photo was
 # taken. Whatever describes the pixels or their layout is libvips's.
 # ImageDescription, Make, Model, Software, DateTime, Artist, HostComputer, Copyright,
-# and the EXIF and GPS directories.
-_CARRIED = {270, 271, 272, 305, 306, 315, 316, 33432, 34665, 34853}
+# Rating, RatingPercent, the EXIF and GPS directories, and Windows' title, comment,
+# author, keywords and subject.
+_CARRIED = {
+    *(270, 271, 272, 305, 306, 315, 316, 18246, 18249, 33432, 34665, 34853),
+    *(40091, 40092, 40093, 40094, 40095),
+}
+# How samples are stored, which libvips says of what it writes; TIFF 6.0, section 8, and
+# the layout of further pages, previews and private data at a place in the old file.
+_LAYOUT = {
+    *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279),
+    *(284, 288, 289, 292, 293, 301, 317, 318, 319, 320, 322, 323, 324, 325, 330, 338),
+    *(339, 340, 341, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521),
+    *(529, 530, 531, 532, 33723, 34675, 700, 50674),
+}
+_RESOLUTION = (282, 283, 296)
+_SAMPLE_FORMAT = 339
 _COMPRESSION, _EXTRA_SAMPLES, _IPTC = 259, 338, 33723
-_ASSOCIATED, _UNASSOCIATED = 1, 2  # premultiplied and straight alpha; section 18
+_UNSPECIFIED, _ASSOCIATED, _UNASSOCIATED = 0, 1, 2  # section 18: alpha or not
+_OTHERS = "imharmony-tiff-tags"
+UNSPECIFIED = "imharmony-extra-channel"
+"""Field of a photo whose last channel is not said to be alpha, a saved selection."""
 _APP1_HEAD = b"Exif\0\0"
 # Adobe Photoshop File Formats, image resource blocks: mark, number, an empty name.
 _RESOURCE_HEAD = b"8BIM\x04\x04\0\0"
@@ -51,6 +70,10 @@ class Tags:
     """Where alpha is premultiplied: the file, made to say that it is straight."""
     iptc: bytes | None
     """As in the file, without any wrapping."""
+    others: bytes
+    """All tags that do not say how samples are stored, as a TIFF without a picture."""
+    meaning: int | None
+    """What the last channel is, if there is more than color: ExtraSamples."""
 
     def remember(self, photo: pyvips.Image) -> pyvips.Image:
         """Note the tags on a copy of the photo that was read from the file."""
@@ -62,8 +85,12 @@ class Tags:
             photo.set_type(number, PREMULTIPLIED, 1)
         if self.compression is not None:
             photo.set_type(pyvips.GValue.gstr_type, COMPRESSION_FIELD, self.compression)
+        photo.set_type(pyvips.GValue.blob_type, _OTHERS, self.others)
+        if self.meaning == _UNSPECIFIED and photo.hasalpha():
+            photo.set_type(number, UNSPECIFIED, 1)
         if self.exif is not None:
             _set_exif(photo, self.exif)
+            exif_block.remember(photo, self.exif)
         if self.iptc is not None:
             size = struct.pack(">I", len(self.iptc))
             wrapped = _APP13_HEAD + _RESOURCE_HEAD + size + self.iptc
@@ -90,7 +117,9 @@ def read_tags(source: Path | bytes, name: str) -> Tags | None:
     try:
         info = tifftools.read_tiff(opened)
         tags = info["ifds"][0]["tags"]
-        exif = _exif_block(tags, info)
+        exif = _small_tiff(tags, info, _CARRIED)
+        told = (tags.keys() - _LAYOUT) | {_SAMPLE_FORMAT}
+        others = _small_tiff(tags, info, told) or b"\0"
         extra = tags.get(_EXTRA_SAMPLES, {"data": [0]})
         compression = tags.get(_COMPRESSION, {"data": [1]})["data"][0]
         iptc = _raw_bytes(tags[_IPTC], info) if _IPTC in tags else None
@@ -114,6 +143,8 @@ def read_tags(source: Path | bytes, name: str) -> Tags | None:
         exif=exif,
         straight_file=straight_file,
         iptc=iptc,
+        others=others,
+        meaning=extra["data"][-1] if _EXTRA_SAMPLES in tags else None,
     )
 
 
@@ -132,11 +163,19 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
     written.seek(0)
     info = tifftools.read_tiff(written)
     tags = info["ifds"][0]["tags"]
-    exif = _exif_of(photo)
-    if exif is not None:
-        added = tifftools.read_tiff(io.BytesIO(exif))["ifds"][0]["tags"]
-        for number in _CARRIED & added.keys():
-            tags.setdefault(number, added[number])
+    if not photo.get_typeof(_OTHERS):
+        exif = _exif_of(photo)
+        added = {} if exif is None else _tags_of(exif)
+        tags |= {number: added[number] for number in _CARRIED & added.keys()}
+        has_resolution = (photo.xres, photo.yres) != (1.0, 1.0)
+    else:
+        added = _tags_of(bytes(photo.get(_OTHERS)))
+        tags |= {number: added[number] for number in added.keys() - _LAYOUT}
+        has_resolution = not added.keys().isdisjoint(_RESOLUTION)
+    for number in () if has_resolution else _RESOLUTION:
+        tags.pop(number, None)
+    if _SAMPLE_FORMAT not in added and set(tags[_SAMPLE_FORMAT]["data"]) == {1}:
+        tags.pop(_SAMPLE_FORMAT)  # whole numbers, which is what its absence means
     iptc = _iptc_of(photo)
     if iptc is not None:
         tags[_IPTC] = {"datatype": tifftools.Datatype.UNDEFINED, "data": iptc}
@@ -144,21 +183,29 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
         tags.pop(_IPTC, None)
     if is_premultiplied(photo):
         tags[_EXTRA_SAMPLES]["data"] = [_ASSOCIATED]
+    elif photo.get_typeof(UNSPECIFIED) and _EXTRA_SAMPLES in tags:
+        tags[_EXTRA_SAMPLES]["data"] = [_UNSPECIFIED]
     tifftools.write_tiff(info, output)
 
 
-def needs_finish(photo: pyvips.Image) -> bool:
-    """Whether libvips alone would lose something of a photo in a TIFF."""
-    has_metadata = photo.get_typeof("iptc-data") or _exif_of(photo) is not None
-    return bool(is_premultiplied(photo) or has_metadata)
+def _tags_of(block: bytes) -> dict[int, Any]:
+    """Read the tags of a small TIFF; none where it is damaged."""
+    try:
+        tags: dict[int, Any] = tifftools.read_tiff(io.BytesIO(block))["ifds"][0]["tags"]
+    except (tifftools.TifftoolsError, struct.error, LookupError, ValueError):
+        return {}
+    return tags
 
 
 def _exif_of(photo: pyvips.Image) -> bytes | None:
     """Return a photo's EXIF as a small TIFF; None if it has none.
 
-    Libvips brings the block up to date with the photo's fields while it writes, so
-    a picture of one pixel is written.
+    Where the fields of a photo were set by a program, libvips brings the block up to
+    date with them while it writes, so a picture of one pixel is written.
     """
+    remembered = exif_block.block_of(photo)
+    if remembered is not None:
+        return remembered
     if not photo.get_typeof("exif-data"):
         return None
     pixel = pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb")
@@ -196,9 +243,11 @@ def _raw_bytes(tag: dict[str, Any], info: dict[str, Any]) -> bytes:
     return struct.pack(order + code * len(data), *data)
 
 
-def _exif_block(tags: dict[int, Any], info: dict[str, Any]) -> bytes | None:
-    """Write the carried tags alone, as a TIFF without a picture."""
-    carried = {number: tags[number] for number in _CARRIED & tags.keys()}
+def _small_tiff(
+    tags: dict[int, Any], info: dict[str, Any], numbers: Set[int]
+) -> bytes | None:
+    """Write some tags alone, as a TIFF without a picture; None without any."""
+    carried = {number: tags[number] for number in numbers & tags.keys()}
     if not carried:
         return None
     ifd = {**info["ifds"][0], "tags": carried}

@@ -1,0 +1,278 @@
+"""What an AVIF file says beside its pixels: how colors and alpha are meant, and EXIF.
+
+ISO/IEC 14496-12 (boxes) and 23008-12 (items). Libvips reads the pixels and writes the
+file; here the words that it does not pass on are read, and put into what it wrote.
+"""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import pyvips
+
+from imharmony.errors import ImageError
+from imharmony.images import exif_block
+from imharmony.images.color_tags import ColorTags, from_cicp
+from imharmony.images.photo import is_premultiplied
+
+__all__ = ["AvifWords", "finish", "read_words", "remember"]
+
+_CICP_FIELD = "imharmony-avif-cicp"
+_MAX_META = 2**24
+_COVER = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"iref": 4}
+"""Boxes that hold boxes, and how many bytes stand before those."""
+
+
+@dataclass(frozen=True)
+class AvifWords:
+    """What a file says of its first picture."""
+
+    cicp: tuple[int, int] | None
+    """Primaries and transfer of ITU-T H.273."""
+    has_profile: bool
+    is_premultiplied: bool
+    is_animated: bool
+
+    def color(self, name: str) -> ColorTags | None:
+        """Say what the colors are; None for sRGB, and where a profile says it.
+
+        Raises
+        ------
+        ImageError
+            If they are something that we cannot honour.
+        """
+        if self.cicp is None:
+            return None
+        tags = from_cicp(*self.cicp, name)
+        return None if tags.is_srgb or self.has_profile else tags
+
+
+@dataclass(frozen=True)
+class _Box:
+    kind: bytes
+    start: int
+    """Of the box, with its head."""
+    body: int
+    end: int
+
+
+def read_words(source: Path | bytes) -> AvifWords | None:
+    """Read them; None if the boxes are not understood."""
+    try:
+        data = source if isinstance(source, bytes) else _front(source)
+        boxes = list(_walk(data, 0, len(data)))
+    except (struct.error, OSError):
+        return None
+    if not boxes:
+        return None
+    cicp, has_profile = None, False
+    for box in boxes:
+        if box.kind == b"colr":
+            kind = data[box.body : box.body + 4]
+            if kind == b"nclx" and cicp is None:  # the first is the picture's
+                cicp = struct.unpack_from(">HH", data, box.body + 4)
+            has_profile = has_profile or kind in (b"prof", b"rICC")
+    kinds = {box.kind for box in boxes}
+    brand = data[boxes[0].body : boxes[0].body + 4]
+    return AvifWords(
+        cicp=cicp,
+        has_profile=has_profile,
+        is_premultiplied=b"prem" in kinds,
+        is_animated=brand == b"avis" or b"moov" in kinds,
+    )
+
+
+def remember(photo: pyvips.Image, words: AvifWords) -> None:
+    """Note on a photo what its file says of color, to be written back."""
+    if words.cicp is not None:
+        stored = list(words.cicp)
+        photo.set_type(pyvips.GValue.array_int_type, _CICP_FIELD, stored)
+
+
+def cicp_of(photo: pyvips.Image) -> tuple[int, int] | None:
+    """Return what `remember` has noted."""
+    if not photo.get_typeof(_CICP_FIELD):
+        return None
+    primaries, transfer = photo.get(_CICP_FIELD)
+    return primaries, transfer
+
+
+def _front(path: Path) -> bytes:
+    """Read a file up to the end of its meta box; skip the pixels before it."""
+    found = b""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        at = 0
+        while at < size:
+            file.seek(at)
+            length, kind = struct.unpack(">I4s", file.read(8))
+            if length == 1:
+                (length,) = struct.unpack(">Q", file.read(8))
+            length = length or size - at
+            if kind in (b"ftyp", b"meta", b"moov") and length < _MAX_META:
+                file.seek(at)
+                found += file.read(length)
+            at += max(length, 8)
+    return found
+
+
+def _walk(data: bytes, start: int, end: int) -> "list[_Box]":
+    """List boxes, and those inside, in order."""
+    boxes = []
+    at = start
+    while at + 8 <= end:
+        length, kind = struct.unpack_from(">I4s", data, at)
+        body = at + 8
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, body)
+            body += 8
+        length = length or end - at
+        if length < 8 or at + length > end:
+            break
+        box = _Box(kind, at, body, at + length)
+        boxes.append(box)
+        if kind in _COVER:
+            boxes += _walk(data, body + _COVER[kind], box.end)
+        at += length
+    return boxes
+
+
+def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
+    """Copy an AVIF that libvips wrote, with the photo's color and EXIF as they were.
+
+    Parameters
+    ----------
+    photo : pyvips.Image
+        What was written.
+    written : binary file
+        The AVIF; read from its start.
+    output : binary file
+        Where the copy goes.
+
+    Raises
+    ------
+    ImageError
+        If libvips wrote it in another way than is known.
+    """
+    written.seek(0)
+    data = bytearray(written.read())
+    cicp = cicp_of(photo)
+    if cicp is not None:
+        places = [
+            box.body + 4
+            for box in _boxes(data, b"colr")
+            if data[box.body : box.body + 4] == b"nclx"
+        ]
+        if not places:
+            raise ImageError("libvips wrote an AVIF that says nothing of color")
+        for place in places:
+            struct.pack_into(">HH", data, place, *cicp)
+    exif = exif_block.block_of(photo)
+    if exif is not None:
+        _replace_exif(data, exif)
+    if is_premultiplied(photo):
+        _insert_premultiplied(data)
+    output.write(bytes(data))
+
+
+def _boxes(data: bytearray, kind: bytes) -> list[_Box]:
+    return [box for box in _walk(bytes(data), 0, len(data)) if box.kind == kind]
+
+
+def _one(data: bytearray, kind: bytes) -> _Box:
+    found = _boxes(data, kind)
+    if len(found) != 1:
+        raise ImageError(
+            f"expected one box {kind.decode()} in what libvips wrote, got {len(found)}"
+        )
+    return found[0]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the place of an item stands; 14496-12, 8.11.3, as libheif writes it."""
+
+    base: slice
+    """Bytes of the base that is added to all offsets; none or 4."""
+    first: int
+    """Where offset and length of the first extent stand, of 4 bytes each."""
+    num_extents: int
+
+
+def _places(data: bytearray) -> dict[int, _Place]:
+    """Find where the places of items in the file, not in the meta box, stand."""
+    box = _one(data, b"iloc")
+    version = data[box.body]
+    at = box.body + 4
+    offset_size, length_size = data[at] >> 4, data[at] & 15
+    base_size = data[at + 1] >> 4
+    index_size = data[at + 1] & 15 if version else 0
+    (count,) = struct.unpack_from(">H", data, at + 2)
+    at += 4
+    known = (offset_size, length_size, index_size) == (4, 4, 0)
+    if version > 1 or not known or base_size not in (0, 4):
+        raise ImageError("libvips wrote an AVIF with places of another kind")
+    places = {}
+    for _ in range(count):
+        (item,) = struct.unpack_from(">H", data, at)
+        at += 4 if version == 0 else 6
+        method = data[at - 3] & 15 if version else 0
+        base = slice(at, at + base_size)
+        (extents,) = struct.unpack_from(">H", data, at + base_size)
+        at += base_size + 2
+        if method == 0:
+            places[item] = _Place(base, at, extents)
+        at += 8 * extents
+    return places
+
+
+def _replace_exif(data: bytearray, exif: bytes) -> None:
+    """Put EXIF behind all else, and let its item point there."""
+    items = _boxes(data, b"iinf")
+    if not items:
+        return
+    box = items[0]
+    at = box.body + 6
+    for _ in range(struct.unpack_from(">H", data, box.body + 4)[0]):
+        (length,) = struct.unpack_from(">I", data, at)
+        # infe, 8.11.6, version 2: item, protection, type
+        item, _, kind = struct.unpack_from(">HH4s", data, at + 12)
+        if kind == b"Exif":
+            place = _places(data)[item]
+            if place.num_extents != 1:
+                raise ImageError("libvips wrote EXIF in more than one piece")
+            start, size = struct.unpack_from(">II", data, place.first)
+            start += int.from_bytes(data[place.base], "big")
+            data[start : start + size] = bytes(size)
+            data[place.base] = bytes(place.base.stop - place.base.start)
+            payload = bytes(4) + exif  # 23008-12, A.2.1: no distance to the TIFF head
+            struct.pack_into(">II", data, place.first, len(data) + 8, len(payload))
+            data += struct.pack(">I4s", len(payload) + 8, b"mdat") + payload
+        at += length
+
+
+def _insert_premultiplied(data: bytearray) -> None:
+    """Say that colors are multiplied by alpha; 23008-12, 6.10.1.2.2: prem."""
+    references = _one(data, b"iref")
+    meta = _one(data, b"meta")
+    if data[references.body] != 0:
+        raise ImageError("libvips wrote an AVIF with references of another kind")
+    at = references.body + 4
+    while data[at + 4 : at + 8] != b"auxl":
+        at += struct.unpack_from(">I", data, at)[0]
+        if at >= references.end:
+            raise ImageError("libvips wrote an AVIF without its alpha")
+    alpha, _, color = struct.unpack_from(">HHH", data, at + 8)
+    added = struct.pack(">I4sHHH", 14, b"prem", color, 1, alpha)
+    for place in _places(data).values():
+        base = int.from_bytes(data[place.base], "big")
+        spots = [place.first + 8 * i for i in range(place.num_extents)]
+        for spot in spots if base == 0 else [place.base.start]:
+            (start,) = struct.unpack_from(">I", data, spot)
+            if start >= meta.end:
+                struct.pack_into(">I", data, spot, start + len(added))
+    for box in (references, meta):
+        (length,) = struct.unpack_from(">I", data, box.start)
+        struct.pack_into(">I", data, box.start, length + len(added))
+    data[references.end : references.end] = added

@@ -1,0 +1,168 @@
+"""From pixels to a file that says what the photo's own file said, and no more."""
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from typing import BinaryIO
+
+import pyvips
+
+from imharmony.errors import DecodeError, HarmonizeWarning, ImageError
+from imharmony.images import (
+    avif_boxes,
+    exif_block,
+    jpeg_coefficients,
+    png_chunks,
+    webp_chunks,
+)
+from imharmony.images.decoding import detail_of
+from imharmony.images.formats import SUFFIXES
+from imharmony.images.jpeg_file import APP0, APP1, Segment, parse_jpeg
+from imharmony.images.photo import straighten
+
+__all__ = ["Finish", "keep_blocks", "prepare"]
+
+Finish = Callable[[pyvips.Image, BinaryIO, BinaryIO], None]
+"""Copies a file that libvips wrote of a photo, and puts in what libvips left out."""
+
+
+# VipsForeignKeep: XMP, IPTC, ICC and others; libvips adds tags of its own to EXIF, and
+# makes some where there is none.
+_NO_EXIF = {"keep": 2 | 4 | 8 | 16}
+
+
+def prepare(
+    image: pyvips.Image, suffix: str
+) -> tuple[pyvips.Image, dict[str, int], Finish | None]:
+    """Make a photo ready for libvips to write.
+
+    Parameters
+    ----------
+    image : pyvips.Image
+    suffix : str
+        A known extension.
+
+    Returns
+    -------
+    photo : pyvips.Image
+        For the saver.
+    options : dict
+        For the saver, beside those that `formats.saver` gives.
+    finish : callable or None
+        What is to be done with the file that libvips writes; None if nothing.
+    """
+    kind = SUFFIXES[suffix.lower()]
+    if kind not in ("tiff", "heif"):
+        image = straighten(image)
+    if kind == "tiff":
+        from imharmony.images import tiff_tags  # and tifftools: only for a TIFF
+
+        return image, {}, tiff_tags.finish
+    image = image.copy()
+    if kind == "png" and image.get_typeof(png_chunks.FIELD):
+        image.remove("icc-profile-data")  # a chunk says it, in its own words
+        return image, _NO_EXIF, png_chunks.finish
+    if kind == "heif":
+        if avif_boxes.cicp_of(image) is not None:
+            image.remove("icc-profile-data")  # a box says it, in its own words
+        has_exif = exif_block.block_of(image) is not None
+        is_plain = not has_exif and exif_block.is_remembered(image)
+        # Where there is EXIF, libvips makes a place for it.
+        return image, _NO_EXIF if is_plain else {}, avif_boxes.finish
+    if not exif_block.is_remembered(image):
+        return image, {}, None
+    finish = {"png": _finish_png, "webp": webp_chunks.finish, "jpeg": _finish_jpeg}
+    return image, _NO_EXIF, finish[kind]
+
+
+def _has_resolution(image: pyvips.Image) -> bool:
+    """Whether it is known; libvips takes one pixel per millimeter for unknown."""
+    return (image.xres, image.yres) != (1.0, 1.0)
+
+
+def _density(photo: pyvips.Image) -> bytes:
+    """Say the resolution as JFIF does; T.871, 10.1. Unit 0 says that there is none."""
+    if not _has_resolution(photo):
+        return struct.pack(">BHH", 0, 1, 1)
+    is_cm = photo.get_typeof("resolution-unit") and photo.get("resolution-unit") == "cm"
+    factor = 10 if is_cm else 25.4
+    dots = (min(65535, max(1, round(x * factor))) for x in (photo.xres, photo.yres))
+    return struct.pack(">BHH", 2 if is_cm else 1, *dots)
+
+
+def _finish_jpeg(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
+    """Put EXIF in as it was; take out a resolution that nobody gave."""
+    written.seek(0)
+    file = parse_jpeg(written.read())
+    segments = list(file.segments)
+    segments = [
+        Segment(APP0, s.data[:7] + _density(photo) + s.data[12:])
+        if s.marker == APP0 and s.data.startswith(b"JFIF\0")
+        else s
+        for s in segments
+    ]
+    exif = exif_block.block_of(photo)
+    if exif is not None:
+        at = 1 if segments and segments[0].marker == APP0 else 0
+        data = exif_block.HEAD + exif
+        if len(data) + 2 <= 0xFFFF:
+            segments.insert(at, Segment(APP1, data))
+        else:
+            msg = "EXIF of more than 64 KB fits no JPEG, and is not kept"
+            warnings.warn(msg, HarmonizeWarning, stacklevel=4)
+    head = b"\xff\xd8" + b"".join(segment.encode() for segment in segments)
+    output.write(head + file.scans + b"\xff\xd9")
+
+
+def _finish_png(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
+    """Put EXIF in as it was; take out a resolution that nobody gave."""
+    written.seek(0)
+    output.write(written.read(8 + 25))  # signature and IHDR
+    exif = exif_block.block_of(photo)
+    if exif is not None:
+        output.write(struct.pack(">I4s", len(exif), b"eXIf") + exif)
+        output.write(struct.pack(">I", zlib.crc32(b"eXIf" + exif)))
+    while len(head := written.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"pHYs" and not _has_resolution(photo):
+            written.seek(length + 4, io.SEEK_CUR)
+        else:
+            output.write(head)
+            output.write(written.read(length + 4))
+
+
+def keep_blocks(
+    image: pyvips.Image, suffix: str, quality: int | None, name: str
+) -> bytes | None:
+    """Encode a recolored JPEG file so that unchanged blocks stay; None if it cannot be.
+
+    Raises
+    ------
+    ImageError
+        If the photo cannot be computed.
+
+    Warns
+    -----
+    HarmonizeWarning
+        If all of a JPEG file is encoded again.
+    """
+    if SUFFIXES.get(suffix.lower()) != "jpeg":
+        return None
+    original = jpeg_coefficients.original_of(image)
+    if original is None:
+        return None
+    try:
+        if quality is not None:
+            raise DecodeError(f"a quality of {quality} is asked for")
+        if not jpeg_coefficients.is_installed():
+            raise DecodeError("jpeglib is not installed")
+        return jpeg_coefficients.replace_blocks(original, image)
+    except DecodeError as error:
+        msg = f"{name}: all of the JPEG is encoded again, background included: {error}"
+        warnings.warn(msg, HarmonizeWarning, stacklevel=3)
+    except pyvips.Error as error:
+        msg = f"{name}: cannot be written ({detail_of(error)})"
+        raise ImageError(msg) from error
+    return None

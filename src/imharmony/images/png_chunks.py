@@ -1,0 +1,186 @@
+"""What a PNG file says beside its pixels: read, understood, written back.
+
+PNG, third edition (W3C, 2025). Libvips writes its own choice of chunks; here all of the
+file's own are put in their place, as they were.
+"""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import pyvips
+
+from imharmony.errors import ImageError
+from imharmony.images import exif_block
+from imharmony.images.color_tags import ColorTags, from_cicp, from_gamma
+
+__all__ = ["FIELD", "color_of", "finish", "is_animated", "read_chunks"]
+
+FIELD = "imharmony-png-chunks"
+"""Field of a photo: the chunks of its file, without those of its pixels."""
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEADER = 8 + 25  # signature and IHDR
+_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"hIST"}
+_ANIMATION = {b"acTL", b"fcTL", b"fdAT"}
+_OF_DEPTH = {b"sBIT", b"bKGD"}
+# They depend on the pixels' colors, and so on nothing that we change.
+_KNOWN = {
+    *(b"cICP", b"mDCV", b"cLLI", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"sBIT", b"bKGD"),
+    *(b"pHYs", b"sPLT", b"tIME", b"tEXt", b"zTXt", b"iTXt", b"eXIf"),
+}
+_BEFORE_PIXELS = b"\0before"
+_MAX_BYTES = 2**26  # of all chunks together
+
+
+Chunk = tuple[bytes, bytes]
+"""Type and data."""
+
+
+def read_chunks(source: Path | bytes) -> list[Chunk]:
+    """List a file's chunks, but without the data of the pixels.
+
+    Unlike libvips, which has read the file, we check nothing.
+    """
+    opened: BinaryIO
+    opened = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    with opened as file:
+        file.seek(len(_SIGNATURE))
+        chunks, total = [], 0
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind in (b"IDAT", b"fdAT") or total + length > _MAX_BYTES:
+                file.seek(length + 4, io.SEEK_CUR)
+                data = b""
+            else:
+                data = file.read(length)
+                file.seek(4, io.SEEK_CUR)
+                total += length
+            if not (kind == b"IDAT" and chunks and chunks[-1][0] == b"IDAT"):
+                chunks.append((kind, data))
+            if kind == b"IEND":
+                break
+        return chunks
+
+
+def is_animated(chunks: list[Chunk]) -> bool:
+    """Whether it is an APNG."""
+    return any(kind == b"acTL" for kind, _ in chunks)
+
+
+def color_of(chunks: list[Chunk], name: str) -> ColorTags | None:
+    """Say what the colors are, where no ICC profile says it.
+
+    Returns
+    -------
+    ColorTags or None
+        None for sRGB, and where a profile says it; PNG 4.3: cICP before iCCP before
+        sRGB before gAMA and cHRM.
+
+    Raises
+    ------
+    ImageError
+        If it is something that we cannot honour.
+    """
+    found = dict(reversed(chunks))  # the first of each
+    try:
+        if b"cICP" in found:
+            primaries, transfer, matrix, is_full = found[b"cICP"][:4]
+            if matrix != 0:
+                raise ImageError(f"{name}: expected RGB, got cICP matrix {matrix}")
+            return _unless_srgb(
+                from_cicp(primaries, transfer, name, full_range=bool(is_full))
+            )
+        if b"iCCP" in found or b"sRGB" in found:
+            return None
+        gamma, points = None, None
+        if b"gAMA" in found:
+            gamma = struct.unpack(">I", found[b"gAMA"])[0] / 100_000
+        if b"cHRM" in found:
+            points = tuple(x / 100_000 for x in struct.unpack(">8I", found[b"cHRM"]))
+    except (struct.error, ValueError):
+        return None  # damaged: other programs take no notice of it either
+    if gamma is None and points is None:
+        return None
+    if gamma == 0 or (points is not None and 0 in points[1::2]):
+        return None
+    return _unless_srgb(from_gamma(gamma, points))
+
+
+def _unless_srgb(tags: ColorTags) -> ColorTags | None:
+    return None if tags.is_srgb else tags
+
+
+def pack(chunks: list[Chunk]) -> bytes:
+    """Store chunks in a photo's field."""
+    return b"".join(
+        struct.pack(">I4s", len(data), kind) + data for kind, data in chunks
+    )
+
+
+def _unpack(stored: bytes) -> list[Chunk]:
+    chunks, at = [], 0
+    while at < len(stored):
+        length, kind = struct.unpack_from(">I4s", stored, at)
+        chunks.append((kind, stored[at + 8 : at + 8 + length]))
+        at += 8 + length
+    return chunks
+
+
+def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
+    """Copy a PNG that libvips wrote, with the chunks of the photo's own file.
+
+    Parameters
+    ----------
+    photo : pyvips.Image
+        What was written.
+    written : binary file
+        The PNG; read from its start.
+    output : binary file
+        Where the copy goes.
+    """
+    own = _unpack(bytes(photo.get(FIELD)))
+    kinds = [kind for kind, _ in own]
+    middle = kinds.index(b"IDAT") if b"IDAT" in kinds else len(own)
+    written.seek(0)
+    header = written.read(_HEADER)
+    own_header = own[0][1] if own and own[0][0] == b"IHDR" else b""
+    output.write(header)
+    for kind, data in own[:middle]:
+        _copy(output, kind, data, own_header, header[16:29])
+    while True:
+        head = written.read(8)
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"IEND":
+            break
+        if kind in (b"IDAT", b"PLTE", b"tRNS"):
+            output.write(head)
+            output.write(written.read(length + 4))
+        else:
+            written.seek(length + 4, io.SEEK_CUR)
+    for kind, data in own[middle:]:
+        _copy(output, kind, data, own_header, header[16:29])
+    output.write(struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND")))
+
+
+def _copy(
+    output: BinaryIO, kind: bytes, data: bytes, old_header: bytes, new_header: bytes
+) -> None:
+    """Write a chunk, if it still says what is so."""
+    is_safe = kind in _KNOWN or (kind not in _ANIMATION and kind[3:4].islower())
+    if kind in _PIXELS or not is_safe:
+        return
+    if kind in _OF_DEPTH:
+        old_depth, old_color = old_header[8:10]
+        new_depth, new_color = new_header[8:10]
+        # Alpha (4) counts for sBIT alone.
+        relevant = 0xFF if kind == b"sBIT" else 0xFB
+        same = old_color & relevant == new_color & relevant
+        if old_depth != new_depth or not same:
+            return
+    if kind == b"eXIf":
+        data = exif_block.made_true(data)
+    output.write(struct.pack(">I4s", len(data), kind) + data)
+    output.write(struct.pack(">I", zlib.crc32(kind + data)))
