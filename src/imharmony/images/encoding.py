@@ -96,19 +96,13 @@ def _finish_jpeg(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> No
     """Put EXIF in as it was; take out a resolution that nobody gave."""
     written.seek(0)
     file = parse_jpeg(written.read())
-    segments = list(file.segments)
-    segments = [
-        Segment(APP0, s.data[:7] + _density(photo) + s.data[12:])
-        if s.marker == APP0 and s.data.startswith(b"JFIF\0")
-        else s
-        for s in segments
-    ]
+    jfif = Segment(APP0, b"JFIF\0\1\2" + _density(photo) + bytes(2))  # no preview
+    segments = [jfif, *(s for s in file.segments if s.marker != APP0)]
     exif = exif_block.block_of(photo)
     if exif is not None:
-        at = 1 if segments and segments[0].marker == APP0 else 0
         data = exif_block.HEAD + exif
         if len(data) + 2 <= 0xFFFF:
-            segments.insert(at, Segment(APP1, data))
+            segments.insert(1, Segment(APP1, data))
         else:
             msg = "EXIF of more than 64 KB fits no JPEG, and is not kept"
             warnings.warn(msg, HarmonizeWarning, stacklevel=4)
