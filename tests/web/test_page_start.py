@@ -272,6 +272,7 @@ def test_nothing_is_asked_of_other_computers(browser: Browser, server: Server) -
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(server.address)
+    expect(page.locator("body[data-ready]")).to_be_attached()
     use_composite(page)
     download(page)
     assert asked
