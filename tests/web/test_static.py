@@ -137,6 +137,7 @@ def test_ten_photographs_are_as_python_has_them(page: Page, tmp_path: Path) -> N
 
 def test_cutout_is_as_python_has_it(page: Page) -> None:
     drop(page, BACKGROUND, CUTOUT)
+    settle(page)
     page.click("#place summary")
     for field, value in (("size", 65), ("left", 38), ("top", 102)):
         set_field(page, field, value)

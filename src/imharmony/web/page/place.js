@@ -59,10 +59,15 @@ export function showPlace(object) {
   $("place").hidden = !object?.placement;
   if (!object?.placement) return;
   const { left, top } = placed(object.placement, object.picture);
-  $("left").value = left;
-  $("top").value = top;
-  $("size").value = Math.round(100 * object.placement.scale);
-  $("rotation").value = Math.round(object.placement.rotation);
+  const values = { left, top, size: Math.round(100 * object.placement.scale), rotation: Math.round(object.placement.rotation) };
+  for (const [id, value] of Object.entries(values)) if (id !== typed) $(id).value = value;
+}
+
+// A number that is being typed stays as it is, whatever arrives meanwhile.
+let typed = null;
+for (const id of ["left", "top", "size", "rotation"]) {
+  $(id).addEventListener("input", () => { typed = id; });
+  for (const name of ["change", "blur"]) $(id).addEventListener(name, () => { typed = null; });
 }
 
 for (const [id, axis, side] of [["left", "x", "width"], ["top", "y", "height"]]) {
