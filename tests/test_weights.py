@@ -16,11 +16,6 @@ from imharmony.inference.models import MODELS, WEIGHTS
 Pixels = npt.NDArray[Any]
 
 ROOT = Path(__file__).parents[1]
-GOLDEN = Path(__file__).parent / "golden" / "astronaut"
-
-# ONNX Runtime's kernels differ between processors in the last bits of a slope, which
-# can move a value across a rounding step, and libvips's thumbnails by a step.
-GOLDEN_MAX, GOLDEN_MEAN = 3, 0.2
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +44,6 @@ def test_the_record_is_that_of_the_files(model: str) -> None:
 def test_all_weights_together_stay_under_8_mb() -> None:
     files_ = [path for path in WEIGHTS.iterdir() if path.suffix != ".json"]
     assert sum(path.stat().st_size for path in files_) < 8_000_000
-
-
-def test_the_example_comes_out_as_it_was_approved(
-    harmonizer: Harmonizer, request: pytest.FixtureRequest
-) -> None:
-    image = harmonizer(*example(), label="person").image
-    expected_path = GOLDEN / "expected.png"
-    if request.config.getoption("--update-golden"):
-        files.write_photo(photo.from_array(image), expected_path, overwrite=True)
-    expected = photo.to_array(files.read_photo(expected_path))
-    difference = np.abs(image.astype(int) - expected)
-    assert difference.max() <= GOLDEN_MAX
-    assert difference.mean() <= GOLDEN_MEAN
 
 
 @pytest.mark.parametrize("gain", [0.1, 3.0])

@@ -79,7 +79,7 @@ def test_the_commands_of_the_readme_do_their_work(
 
 def test_the_commands_not_run_here_install_something() -> None:
     others = [c for c in commands(README) if not c.startswith("imharmony ")]
-    assert others == ["pip install imharmony"]
+    assert others == ["pip install ."]
 
 
 def test_the_examples_are_made_by_the_command_they_name(
