@@ -1,9 +1,12 @@
 # make demo: base install, then harmonize the example. make test: lint, types, tests.
+# make docs: the documentation in build/docs/. make dist: wheel and sdist in dist/, tried out.
+# make coverage: the tests again, counting lines and branches.
 
 PYTHON ?= python3
 PIP := -m pip --disable-pip-version-check --quiet install
+SCHEMA := .venv-test/bin/check-jsonschema --quiet --builtin-schema
 
-.PHONY: demo test check page clean
+.PHONY: demo test test-base check docs dist coverage page clean
 
 demo: .venv/ready
 	mkdir -p demo
@@ -14,11 +17,53 @@ demo: .venv/ready
 test: check
 	.venv-test/bin/python -m pytest
 
+# What works without torch and without any extra, in the Python at hand.
+test-base:
+	$(PYTHON) -m pytest tests/curves tests/curve_files tests/images tests/inference \
+		tests/rendering tests/cli tests/test_errors.py tests/test_harmonizer.py \
+		tests/test_threads.py tests/test_weights.py \
+		--ignore=tests/curve_files/test_curve_plots.py \
+		--ignore=tests/cli/test_cli_data.py
+
 check: .venv-test/ready
 	.venv-test/bin/ruff check
 	.venv-test/bin/ruff format --check
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports --no-logo
+	.venv-test/bin/codespell README.md CHANGELOG.md CONTRIBUTING.md docs src
+	.venv-test/bin/validate-pyproject pyproject.toml
+	.venv-test/bin/zizmor --offline --quiet --persona=pedantic .github
+	$(SCHEMA) vendor.github-workflows .github/workflows/*.yml
+	$(SCHEMA) vendor.dependabot .github/dependabot.yml
+	$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/wrong-picture.yml \
+		.github/ISSUE_TEMPLATE/something-fails.yml
+	$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA) vendor.citation-file-format CITATION.cff
+
+docs: .venv-test/ready
+	.venv-test/bin/typer imharmony.cli utils docs --name imharmony \
+		--output docs/reference/commands.md >/dev/null
+	NO_MKDOCS_2_WARNING=1 .venv-test/bin/mkdocs --quiet build --strict
+
+# Built as a sdist, from which the wheel is built; the picture of `make demo` comes out of
+# it, installed where there is nothing else.
+dist: .venv-test/ready demo
+	rm -rf dist/*.whl dist/*.tar.gz build/installed
+	.venv-test/bin/python -m build --no-isolation
+	$(PYTHON) -m venv build/installed
+	build/installed/bin/python $(PIP) dist/imharmony-*.whl
+	cd build/installed && bin/imharmony harmonize ../../examples/composite.png \
+		../../examples/mask.png --output harmonized.png
+	cmp demo/harmonized.png build/installed/harmonized.png
+
+FULLY_COVERED := */curves/*.py,*/errors.py,*/metrics.py,*/imharmony/writing.py
+
+coverage: .venv-test/ready
+	.venv-test/bin/coverage erase
+	.venv-test/bin/coverage run -m pytest
+	.venv-test/bin/coverage combine --quiet
+	.venv-test/bin/coverage report
+	.venv-test/bin/coverage report --include='$(FULLY_COVERED)' --fail-under=100
 
 # The page as static files, with the network in the browser. The one thing that needs Node.
 page: site/node_modules/ready
@@ -29,7 +74,7 @@ site/node_modules/ready: site/package.json site/package-lock.json
 	touch $@
 
 clean:
-	rm -rf .venv .venv-test demo dist site/node_modules
+	rm -rf .venv .venv-test demo build dist site/node_modules docs/reference/commands.md
 
 # The base install: what a user gets, without torch.
 .venv/ready: pyproject.toml
@@ -42,5 +87,6 @@ clean:
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/python $(PIP) "pip>=25.1"
 	.venv-test/bin/python $(PIP) --constraint tests/constraints.txt \
-		--editable ".[plot,evaluate,train,labels,web,video,cluster]" --group test --group lint
+		--editable ".[plot,evaluate,train,labels,web,video,cluster]" --group test \
+		--group lint --group docs --group build
 	touch $@
