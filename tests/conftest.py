@@ -17,6 +17,9 @@ NEEDS = {
     "interop": ("ffmpeg", "convert"),
     "browser": ("chromium",),
     "trace": ("strace",),
+    "curl": ("curl",),
+    "javascript": ("node",),
+    "proxy": ("nginx",),
     "static": ("chromium", "node", "site/node_modules/onnxruntime-web"),
     "metadata": ("exiftool",),
 }

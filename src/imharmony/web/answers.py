@@ -1,12 +1,20 @@
-"""Answers to requests that cannot be done, the same for every application here."""
+"""What is sent: results and their ends, and errors."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from imharmony.web.errors import STATUS, ApiError
+from imharmony.web.messages import Answer
 
-__all__ = ["add_error_answers"]
+__all__ = ["Sent", "SentStream", "add_error_answers"]
 
 
 def add_error_answers(app: FastAPI) -> None:
@@ -37,3 +45,63 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     )
     request.state.code = answered.code
     return JSONResponse(answered.to_json(), answered.status, headers=error.headers)
+
+
+class Sent(FileResponse):
+    """A result; its folder is removed when it has been sent, or could not be."""
+
+    def __init__(
+        self, answer: Answer, folder: Any, media_types: dict[str, str], send_s: float
+    ) -> None:
+        path = Path(answer.file)
+        self._folder = folder
+        self._send_s = send_s
+        headers = {"Imharmony-Warnings": json.dumps(answer.warnings)}
+        if answer.label is not None:
+            headers["Imharmony-Label"] = answer.label
+        super().__init__(
+            path,
+            media_type=media_types[path.suffix],
+            filename=path.name,
+            headers=headers,
+        )
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send it."""
+        # Ranges would be of a file that is gone by the next request.
+        plain = [pair for pair in scope["headers"] if pair[0] != b"range"]
+        try:
+            async with asyncio.timeout(self._send_s):
+                await super().__call__({**scope, "headers": plain}, receive, send)
+        except TimeoutError:
+            return  # nobody takes it; the server closes what was not finished
+        finally:
+            self._folder.cleanup()
+
+
+class SentStream(StreamingResponse):
+    """A zip that is sent while it is made; `end` is called whatever happens."""
+
+    def __init__(
+        self, chunks: AsyncIterator[bytes], end: Callable[[], None], send_s: float
+    ) -> None:
+        self._chunks = chunks
+        self._end = end
+        self._send_s = send_s
+        headers = {"Content-Disposition": 'attachment; filename="harmonized.zip"'}
+        super().__init__(chunks, media_type="application/zip", headers=headers)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send it, as long as somebody takes it."""
+
+        async def send_in_time(message: Any) -> None:
+            async with asyncio.timeout(self._send_s):
+                await send(message)
+
+        try:
+            async with aclosing(self._chunks):  # type: ignore[type-var]
+                await super().__call__(scope, receive, send_in_time)
+        except TimeoutError:
+            return  # nobody takes it; the server closes what was not finished
+        finally:
+            self._end()

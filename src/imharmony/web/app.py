@@ -1,7 +1,6 @@
 """The routes: the page, and the API under `/api/v1`."""
 
 import asyncio
-import json
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -10,24 +9,35 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
 from starlette.middleware.cors import CORSMiddleware
 
 from imharmony.web import metrics, schemas
-from imharmony.web.answers import add_error_answers
+from imharmony.web.answers import Sent as _Sent
+from imharmony.web.answers import SentStream, add_error_answers
+from imharmony.web.batch import (
+    MAX_PICTURES,
+    Picture,
+    pair_archive,
+    pair_parts,
+    stream_results,
+)
 from imharmony.web.errors import STATUS, ApiError
 from imharmony.web.guard import Guard
 from imharmony.web.messages import Answer, Job
 from imharmony.web.metrics import Metrics
 from imharmony.web.pool import Pool
 from imharmony.web.record import REQUEST_ID, Record
+from imharmony.web.reference import STYLE, write_reference
 from imharmony.web.settings import Settings
 from imharmony.web.uploads import Upload, receive
 
 __all__ = ["create_app"]
 
 API = "/api/v1"
+MAX_BATCHES = 2
+"""At once. Each may hold its smaller pictures in memory while it arrives."""
 _PAGE = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -111,6 +121,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def read_metrics() -> Response:
         return Response(numbers.write(), media_type=metrics.CONTENT_TYPE)
 
+    @app.get("/docs", include_in_schema=False)
+    async def read_reference() -> Response:
+        return HTMLResponse(write_reference(app.openapi()))
+
+    @app.get("/docs/style.css", include_in_schema=False)
+    async def read_style() -> Response:
+        return Response(STYLE, media_type="text/css")
+
     return app
 
 
@@ -179,6 +197,29 @@ def _add_api(app: FastAPI, settings: Settings, pool: Pool) -> None:
         """Recolor the foreground so that it fits its background."""
         return await work(request, "harmonize", schemas.HarmonizeForm)
 
+    num_batches = 0
+
+    @app.post(f"{API}/batch", **_describe(schemas.BatchForm, {"": "application/zip"}))
+    async def batch(request: Request) -> Response:
+        """Harmonize many composites; the answer begins before all are done."""
+        nonlocal num_batches
+        if num_batches >= MAX_BATCHES:
+            raise ApiError("busy", "too many batches at once; try again soon")
+        num_batches += 1
+        folder = tempfile.TemporaryDirectory(prefix="imharmony-request-")
+
+        def end() -> None:
+            nonlocal num_batches
+            num_batches -= 1
+            folder.cleanup()
+
+        try:
+            chunks = await _begin_batch(request, Path(folder.name), pool, settings)
+        except BaseException:
+            end()
+            raise
+        return SentStream(chunks, end, settings.send_s)
+
     @app.post(f"{API}/curves", **_describe(schemas.CurvesForm, _CURVES))
     async def curves(request: Request) -> Response:
         """Predict the color curves, or convert some to another format."""
@@ -190,35 +231,34 @@ def _add_api(app: FastAPI, settings: Settings, pool: Pool) -> None:
         return await work(request, "render", schemas.RenderForm)
 
 
-class _Sent(FileResponse):
-    """A result; its folder is removed when it has been sent, or could not be."""
-
-    def __init__(
-        self, answer: Answer, folder: Any, media_types: dict[str, str], send_s: float
-    ) -> None:
-        path = Path(answer.file)
-        self._folder = folder
-        self._send_s = send_s
-        headers = {"Imharmony-Warnings": json.dumps(answer.warnings)}
-        if answer.label is not None:
-            headers["Imharmony-Label"] = answer.label
-        super().__init__(
-            path,
-            media_type=media_types[path.suffix],
-            filename=path.name,
-            headers=headers,
+async def _begin_batch(
+    request: Request, folder: Path, pool: Pool, settings: Settings
+) -> AsyncIterator[bytes]:
+    """Receive a batch and check its options; yield its results later."""
+    several = ("composite", "mask")
+    names = [name for name in schemas.BatchForm.model_fields if name not in several]
+    repeated = dict.fromkeys(several, MAX_PICTURES)
+    fields = await receive(request, folder, names, settings, repeated=repeated)
+    form = _validate(schemas.BatchForm, fields)
+    if form.archive is None:
+        pictures = pair_parts(form.composite, form.mask)
+    else:
+        pictures = await asyncio.to_thread(
+            pair_archive, form.archive.path, folder, settings.max_bytes
         )
+    if not pictures:
+        raise ApiError("bad_option", "archive: expected composites, found none")
+    options = form.model_dump(exclude={*several, "archive"}, exclude_none=True)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        # Ranges would be of a file that is gone by the next request.
-        plain = [pair for pair in scope["headers"] if pair[0] != b"range"]
-        try:
-            async with asyncio.timeout(self._send_s):
-                await super().__call__({**scope, "headers": plain}, receive, send)
-        except TimeoutError:
-            return  # nobody takes it; the server closes what was not finished
-        finally:
-            self._folder.cleanup()
+    async def work(picture: Picture, place: Path) -> Answer:
+        one = schemas.HarmonizeForm.model_validate(
+            {**options, "composite": picture.composite, "mask": picture.mask}
+        )
+        return await pool.run(_job("harmonize", one, place, pool, settings))
+
+    # One worker is left to the others where there is more than one.
+    num_ahead = max(1, settings.num_workers - 1)
+    return stream_results(pictures, work, folder, num_ahead=num_ahead)
 
 
 def _validate(kind: type[F], fields: Mapping[str, Any]) -> F:

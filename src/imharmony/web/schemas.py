@@ -17,6 +17,7 @@ from imharmony.labels import Label
 from imharmony.web.uploads import Upload
 
 __all__ = [
+    "BatchForm",
     "CurvesForm",
     "ErrorAnswer",
     "Form",
@@ -151,6 +152,42 @@ class _Written(Form):
 
 class HarmonizeForm(_Look, _Written):
     """Photo in, harmonized photo out."""
+
+
+class BatchForm(_Written):
+    """Many composites in, a zip of harmonized photos and a report out."""
+
+    composite: list[File] = Field(
+        default_factory=list, description="Composites, one part for each."
+    )
+    mask: list[File] = Field(
+        default_factory=list,
+        description="Their masks, in the same order. Left out, alpha is the mask.",
+    )
+    archive: OptionalFile = Field(
+        None,
+        description="Instead of parts: a zip of composites and masks. A mask is called "
+        "NAME_mask, or lies in a folder masks.",
+    )
+    resize_mask: Flag = Field(
+        False, description="Fit masks of another size to their composites."
+    )
+    strength: Strength = 1.0
+    label: Annotated[Label, BeforeValidator(_to_label)] | SkipJsonSchema[None] = Field(
+        None, description="What all foregrounds are. Guessed for each by default."
+    )
+    model: str | SkipJsonSchema[None] = Field(
+        None, max_length=100, description="One of `models`; the first by default."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        has_parts = bool(self.composite or self.mask)
+        if has_parts == (self.archive is not None):
+            raise ValueError("expected composites and their masks, or an archive")
+        if has_parts and not self.composite:
+            raise ValueError("expected composites, got masks alone")
+        return self
 
 
 class RenderForm(_Pictures, _Written):
