@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
@@ -17,8 +18,9 @@ from imharmony.images import photo
 from imharmony.inference.contract import Contract
 from imharmony.inference.models import DEFAULT_MODEL, load_network, weights_of
 from imharmony.inference.request import Request
+from imharmony.rendering.objects import join_masks, render_objects
 from imharmony.rendering.render import render_into
-from imharmony.results import FittedCurves, ImageArray, Predicted, Result
+from imharmony.results import FittedCurves, ImageArray, ObjectsResult, Predicted, Result
 from imharmony.streams import Stream
 
 __all__ = ["Harmonizer", "harmonize"]
@@ -191,6 +193,113 @@ class Harmonizer:
             As for calling the harmonizer.
         """
         return _announce(self._predict(image, mask, label, strength, reference))
+
+    def predict_objects(
+        self,
+        image: pyvips.Image,
+        masks: Sequence[pyvips.Image],
+        *,
+        labels: Sequence[str | None] | None = None,
+        strength: float = 1.0,
+        reference: pyvips.Image | None = None,
+    ) -> tuple[Predicted, ...]:
+        """Predict the change of each of several objects.
+
+        Each is fitted to what is none of them; `rendering.objects.render_objects`
+        applies the changes together. Networks that give a picture take the other
+        objects for background.
+
+        Parameters
+        ----------
+        image, strength, reference
+            As for `predict`.
+        masks : sequence of pyvips.Image
+            One for each object, at least one.
+        labels : sequence of str or None
+            What each object is; None lets the network guess all.
+
+        Returns
+        -------
+        tuple of Predicted
+            One for each object, in their order.
+
+        Raises
+        ------
+        UsageError
+            As `predict`, or if there are no masks or labels of another number.
+
+        Warns
+        -----
+        HarmonizeWarning
+            As for calling the harmonizer, for each object.
+        """
+        check_strength(strength)
+        if not masks:
+            raise UsageError("masks: expected one for each object, got none")
+        if labels is not None and len(labels) != len(masks):
+            msg = f"labels: expected {len(masks)}, one for each mask"
+            raise UsageError(f"{msg}, got {len(labels)}")
+        covered = join_masks(masks) if len(masks) > 1 else None
+        return tuple(
+            _announce(
+                self._network.predict(
+                    Request(image, mask, label, reference, covered)
+                ).at_strength(strength)
+            )
+            for mask, label in zip(masks, labels or [None] * len(masks), strict=True)
+        )
+
+    def harmonize_objects(
+        self,
+        composite: ImageArray,
+        masks: Sequence[npt.NDArray[np.generic]],
+        *,
+        labels: Sequence[str | None] | None = None,
+        strength: float = 1.0,
+        reference: ImageArray | None = None,
+    ) -> ObjectsResult:
+        """Recolor several objects of a composite, each in its own way.
+
+        Parameters
+        ----------
+        composite, strength, reference
+            As for calling the harmonizer.
+        masks : sequence of ndarray
+            One for each object, as `mask` for calling the harmonizer.
+        labels : sequence of str or None
+            What each object is; None lets the network guess all.
+
+        Returns
+        -------
+        ObjectsResult
+
+        Raises
+        ------
+        ImageError, ShapeError, UsageError
+            As for calling the harmonizer, and as `predict_objects`.
+
+        Examples
+        --------
+        >>> composite = np.full((32, 48, 3), 90, dtype=np.uint8)
+        >>> left, right = np.zeros((2, 32, 48), dtype=np.uint8)
+        >>> left[8:24, 4:20] = right[8:24, 28:44] = 255
+        >>> result = Harmonizer().harmonize_objects(composite, [left, right])
+        >>> result.image.shape, len(result.objects)
+        ((32, 48, 3), 2)
+        """
+        image = photo.from_array(composite, name="composite")
+        size = (image.height, image.width)
+        images = [photo.mask_from_array(mask, size=size) for mask in masks]
+        other = None
+        if reference is not None:
+            other = photo.from_array(reference, name="reference")
+        objects = self.predict_objects(
+            image, images, labels=labels, strength=strength, reference=other
+        )
+        changes = [each.transform for each in objects]
+        rendered = render_objects(image, list(zip(images, changes, strict=True)))
+        pixels = photo.to_array(rendered).reshape(composite.shape)
+        return ObjectsResult(pixels, objects)
 
     def stream(
         self,

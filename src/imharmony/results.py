@@ -1,6 +1,6 @@
 """What harmonizing gives: a change of color, how it came about, and the picture."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
@@ -13,7 +13,14 @@ from imharmony.errors import UsageError, WarningCode
 from imharmony.images.photo import Box
 from imharmony.rendering.transform import CurveTransform, Transform
 
-__all__ = ["FittedCurves", "ImageArray", "Notice", "Predicted", "Result"]
+__all__ = [
+    "FittedCurves",
+    "ImageArray",
+    "Notice",
+    "ObjectsResult",
+    "Predicted",
+    "Result",
+]
 
 ImageArray = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
 
@@ -122,6 +129,16 @@ class Result(Predicted):
 
     image: ImageArray
     """Shape and dtype of the composite."""
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectsResult:
+    """A picture of several harmonized objects."""
+
+    image: ImageArray = field(repr=False)
+    """Shape and dtype of the composite."""
+    objects: tuple[Predicted, ...]
+    """The change of each object, in the order of the masks."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import imharmony
-from imharmony import harmonize
+from imharmony import Harmonizer, harmonize
 from imharmony.batch.report import read_report
 from imharmony.batch.work import is_whole
 from tests.batch.pictures import composite, disc, fill, load, save
@@ -155,6 +155,29 @@ def test_watched_folder_is_harmonized_as_it_fills(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_several_objects_are_harmonized_in_one_pass(tmp_path: Path) -> None:
+    left, right = disc().copy(), disc().copy()
+    left[:, 28:], right[:, :28] = 0, 0
+    pixels = composite()
+    expected = Harmonizer().harmonize_objects(pixels, [left, right]).image
+    image = save(tmp_path / "c.png", pixels)
+    one, other = save(tmp_path / "a.png", left), save(tmp_path / "b.png", right)
+    ended = run(
+        "harmonize", image, "--mask", one, "--mask", other, "-o", tmp_path / "o.png"
+    )
+    assert (ended.returncode, ended.stdout) == (0, f"{tmp_path}/o.png\n")
+    assert ended.stderr.count("object ") == 2
+    np.testing.assert_array_equal(load(tmp_path / "o.png"), expected)
+    values = save(tmp_path / "v.png", 3 * (left > 0) + 9 * (right > 0).astype("u1"))
+    ended = run("harmonize", image, values, "--labels", "-o", tmp_path / "p.png")
+    assert ended.returncode == 0
+    hard = [255 * (mask > 0).astype(np.uint8) for mask in (left, right)]
+    expected = Harmonizer().harmonize_objects(pixels, hard).image
+    np.testing.assert_array_equal(load(tmp_path / "p.png"), expected)
+    ended = run("harmonize", image, "--labels", "-o", tmp_path / "q.png")
+    assert "--labels: expected one mask that holds all objects, got 0" in ended.stderr
 
 
 def check_kills(folder: Path, num_kills: int, seed: int) -> int:

@@ -30,7 +30,9 @@ from imharmony.cli.arguments import (
     Workers,
     check_outputs,
     check_quality,
+    name_of,
     read_composite,
+    read_mask,
     read_photo,
     say_what_was_found,
     show_progress,
@@ -76,6 +78,21 @@ def harmonize(
     file_format: Format = "png",
     max_pixels: MaxPixels = None,
     overwrite: Overwrite = False,
+    mask: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Mask of an object. Given twice or more, each object is fitted to "
+            "what is none of them.",
+            show_default=False,
+        ),
+    ] = None,
+    labels: Annotated[
+        bool,
+        typer.Option(
+            "--labels",
+            help="The mask holds several objects: each value but 0 is one of them.",
+        ),
+    ] = False,
     masks: Masks = None,
     manifest: Manifest = None,
     recursive: Recursive = False,
@@ -88,7 +105,7 @@ def harmonize(
 ) -> None:
     """Recolor the foreground of a composite so that it fits its background."""
     paths = inputs or []
-    for_many = {
+    for_many: dict[str, object] = {
         "--masks": masks, "--manifest": manifest, "--recursive": recursive,
         "--name": name, "--resume": resume, "--watch": watch, "--workers": workers,
         "--report": report, "--sheet": sheet,
@@ -113,13 +130,81 @@ def harmonize(
         return
     if not paths:
         raise UsageError("expected a composite, got none")
+    all_masks = [*paths[1:], *(mask or [])]
+    if labels and len(all_masks) != 1:
+        msg = "--labels: expected one mask that holds all objects"
+        raise UsageError(f"{msg}, got {len(all_masks)} masks")
+    if labels or len(all_masks) > 1:
+        if strip is not None:
+            raise UsageError("--strip is for one object")
+        _harmonize_objects(
+            paths[0], all_masks, output, labels=labels, strength=strength, label=label,
+            model=model, weights=weights, reference=reference, resize_mask=resize_mask,
+            quality=quality, file_format=file_format, max_pixels=max_pixels,
+            overwrite=overwrite,
+        )  # fmt: skip
+        return
     _harmonize_one(
-        paths[0], paths[1] if len(paths) > 1 else None, output, strength=strength,
+        paths[0], all_masks[0] if all_masks else None, output, strength=strength,
         label=label, model=model, weights=weights, reference=reference,
         resize_mask=resize_mask, strip=strip,
         quality=quality, file_format=file_format, max_pixels=max_pixels,
         overwrite=overwrite,
     )  # fmt: skip
+
+
+def _harmonize_objects(
+    composite: Path,
+    masks: list[Path],
+    output: Path,
+    *,
+    labels: bool,
+    strength: float,
+    label: str | None,
+    model: str,
+    weights: Path | None,
+    reference: Path | None,
+    resize_mask: bool,
+    quality: int | None,
+    file_format: str,
+    max_pixels: int | None,
+    overwrite: bool,
+) -> None:
+    """Harmonize several objects of one photo."""
+    from imharmony.harmonizer import Harmonizer
+    from imharmony.images import photo
+    from imharmony.rendering.objects import render_objects
+
+    inputs = [composite, *masks, reference]
+    check_outputs({"output": output}, inputs=inputs, overwrite=overwrite)
+    if inputs.count(PIPE) > 1:
+        raise UsageError("only one of composite, masks and reference can be a pipe")
+    image = read_photo(composite, max_pixels=max_pixels)[0]
+    if labels:
+        values = read_photo(masks[0], max_pixels=max_pixels)[0]
+        objects = photo.split_labels(
+            values, size=(image.height, image.width), name=name_of(masks[0])
+        )
+    else:
+        objects = [
+            read_mask(path, image, resize_mask=resize_mask, max_pixels=max_pixels)
+            for path in masks
+        ]
+    other = None
+    if reference is not None:
+        other = read_photo(reference, max_pixels=max_pixels)[0]
+    harmonizer = Harmonizer(model, weights=weights)
+    with show_progress("looking", None):
+        predicted = harmonizer.predict_objects(
+            image, objects, labels=[label] * len(objects), strength=strength,
+            reference=other,
+        )  # fmt: skip
+    for number, each in enumerate(predicted, start=1):
+        if each.label is not None and label is None:
+            typer.echo(f"object {number}: label {each.label} (guessed)", err=True)
+    changes = [each.transform for each in predicted]
+    rendered = render_objects(image, list(zip(objects, changes, strict=True)))
+    write(rendered, output, file_format, quality=quality, overwrite=overwrite)
 
 
 def _is_for_folders(inputs: list[Path], output: Path) -> bool:

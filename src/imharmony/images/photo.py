@@ -38,6 +38,7 @@ __all__ = [
     "mask_from_array",
     "scale_mask",
     "split_alpha",
+    "split_labels",
     "split_mask",
     "straighten",
     "stretch",
@@ -51,6 +52,9 @@ FULL_SCALE = {"uchar": 255, "ushort": 65535, "float": 1}
 
 PREMULTIPLIED = "imharmony-premultiplied"
 """Field of a photo whose colors are multiplied by its alpha."""
+
+MAX_OBJECTS = 64
+"""Values that a picture of objects may hold; soft edges would make more."""
 
 _TILE_ROWS = 512  # of a file read piece by piece: whole tiles, mostly
 _FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
@@ -351,6 +355,57 @@ def stretch(
         extend="copy",
         premultiplied=True,  # or rather: leave alpha alone
     )
+
+
+def split_labels(
+    image: pyvips.Image, *, size: tuple[int, int], name: str = "labels"
+) -> list[pyvips.Image]:
+    """Make a mask of each object of a picture in which each value is an object.
+
+    Parameters
+    ----------
+    image : pyvips.Image
+        Gray of 8 or 16 bit, or RGB with equal channels; 0 is no object.
+    size : (height, width)
+        Of the photo.
+    name : str
+        What error messages call the input.
+
+    Returns
+    -------
+    list of pyvips.Image
+        Hard masks, in the order of the values.
+
+    Raises
+    ------
+    ShapeError
+        If the picture is not of the photo's size.
+    ImageError
+        If it is of floats, in color, or holds no object or more than `MAX_OBJECTS`.
+
+    Examples
+    --------
+    >>> labels = from_array(np.array([[0, 3, 7, 7]], dtype=np.uint8))
+    >>> [mask.numpy().ravel().tolist() for mask in split_labels(labels, size=(1, 4))]
+    [[0, 255, 0, 0], [0, 0, 255, 255]]
+    """
+    values = to_array(split_alpha(image)[0])
+    if values.shape[:2] != size:
+        raise ShapeError(
+            f"{name}: expected a mask of the photo's size, {size[0]}x{size[1]} "
+            f"(height x width), got {values.shape[0]}x{values.shape[1]}"
+        )
+    if values.dtype.kind == "f" or (values != values[..., :1]).any():
+        raise ImageError(f"{name}: expected one whole number a pixel, got colors")
+    numbers = values[..., 0]
+    objects = np.unique(numbers[numbers > 0])
+    if not 1 <= len(objects) <= MAX_OBJECTS:
+        msg = f"{name}: expected 1 to {MAX_OBJECTS} values beside 0, one an object"
+        raise ImageError(f"{msg}, got {len(objects)}")
+    return [
+        from_array(np.multiply(numbers == number, 255, dtype=np.uint8))
+        for number in objects
+    ]
 
 
 def check_finite(image: pyvips.Image, name: str) -> None:

@@ -86,6 +86,7 @@ class CurveNetwork(Network):
             reference=request.reference,
             contexts=self.contract.contexts,
             box=box,
+            covered=request.covered,
         )
         slopes = self.run(thumbnails, label=request.label)
         try:

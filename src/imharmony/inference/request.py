@@ -24,6 +24,9 @@ class Request:
     """What the foreground is; None lets the network guess."""
     reference: pyvips.Image | None = None
     """Another photo to fit the foreground to; None takes the photo's own background."""
+    covered: pyvips.Image | None = None
+    """Mask of all objects, this one too: what does not count as background. None says
+    that there is no other."""
 
     @cached_property
     def box(self) -> Box | None:

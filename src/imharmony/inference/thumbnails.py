@@ -71,6 +71,7 @@ def make_thumbnails(
     reference: pyvips.Image | None = None,
     contexts: Sequence[float] = (0.0,),
     box: Box | None = None,
+    covered: pyvips.Image | None = None,
 ) -> Thumbnails:
     """Shrink a photo, its mask, and the box of its foreground to one size.
 
@@ -95,6 +96,9 @@ def make_thumbnails(
         one view.
     box : Box or None
         What `photo.mask_box` says of the mask; None looks for it.
+    covered : pyvips.Image or None
+        Mask of all objects, of which `mask` is one: the views show it as what is not
+        background. None takes `mask`.
 
     Returns
     -------
@@ -138,9 +142,10 @@ def make_thumbnails(
     whole = Box(0, 0, photo.height, photo.width)
     if reference is None:
         frames = [_drawn_in(whole, box, share) for share in contexts]
-        is_fine = _is_fine(whole, box, size)
+        is_fine = covered is None and _is_fine(whole, box, size)
         seen = [*frames, box] if is_fine else frames
-        outer, jobs = _shrink(photo, whole, seen, size, mask, box)
+        shown, shown_box = (mask, box) if covered is None else (covered, whole)
+        outer, jobs = _shrink(photo, whole, seen, size, shown, shown_box)
     else:
         is_fine = False
         frames = [Box(0, 0, reference.height, reference.width)]

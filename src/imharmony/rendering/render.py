@@ -24,7 +24,7 @@ from imharmony.images.pixels import STRIP_BYTES, Box, PixelArray, pixels_of, to_
 from imharmony.rendering.transform import Transform, as_transform
 from imharmony.threads import share_out
 
-__all__ = ["render", "render_into"]
+__all__ = ["render", "render_into", "render_over"]
 
 _PART_BYTES = 3 * 2**17
 """What one thread renders at once. Numbers into a table take 8 times as much."""
@@ -71,7 +71,7 @@ def render(
 
     Examples
     --------
-    >>> from imharmony.images.photo import mask_from_array
+    >>> from imharmony.images.photo import from_array, mask_from_array
     >>> knots = np.array([0.0, 0.5, 1.0])
     >>> brighter = Curves((knots,) * 3, (np.array([0.0, 0.8, 1.0]),) * 3)
     >>> photo = from_array(np.full((1, 2, 3), 0.5, dtype=np.float32))
@@ -116,6 +116,7 @@ def render_into(
 
     Examples
     --------
+    >>> from imharmony.images.photo import from_array
     >>> pixels = np.full((1, 2), 0.5, dtype=np.float32)
     >>> photo, mask = from_array(pixels), from_array(np.array([[0, 255]], np.uint8))
     >>> knots, heights = np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.75, 1.0])
@@ -235,11 +236,35 @@ def _fit_channels(change: Curves | Transform, photo: pyvips.Image) -> Transform:
     return transform.luminance() if photo.bands < 3 else transform
 
 
+def render_over(
+    under: pyvips.Image,
+    photo: pyvips.Image,
+    mask: pyvips.Image,
+    change: Curves | Transform,
+) -> pyvips.Image:
+    """Lay the changed foreground of a photo on another rendering of it.
+
+    As `render`, but computes `M * f(I) + (1 - M) * U` where U is `under`, of the
+    photo's size and format.
+    """
+    box = mask_box(mask)
+    if box is None:
+        return under
+    transform = _fit_channels(change, photo)
+    part = _render_box(photo, mask, transform, box, under=under)
+    return under.insert(part, box.left, box.top)
+
+
 def _render_box(
-    photo: pyvips.Image, mask: pyvips.Image, transform: Transform, box: Box
+    photo: pyvips.Image,
+    mask: pyvips.Image,
+    transform: Transform,
+    box: Box,
+    *,
+    under: pyvips.Image | None = None,
 ) -> pyvips.Image:
     """Change the foreground within one box; see `render`."""
-    part, weights = box.crop(photo), box.crop(mask)
+    part, weights = box.crop(photo if under is None else under), box.crop(mask)
     mapped = _map_box(photo, transform, box)
     blended = weights.ifthenelse(mapped, part, blend=True)
     if photo.format == "float":  # in sums, -0.0 becomes 0.0
