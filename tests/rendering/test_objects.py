@@ -98,11 +98,13 @@ def test_network_sees_no_other_object_as_background() -> None:
         )
         for pixels in (image, changed)
     ]
-    for before, after in (
-        [(1 - each.mask) * each.composite for each in seen],
-        [each.foreground for each in seen],
-    ):
-        np.testing.assert_allclose(before, after, atol=0.02)
+    # Cells that an edge crosses are mixtures.
+    is_background = np.broadcast_to(seen[0].mask < 0.01, seen[0].composite.shape)
+    np.testing.assert_allclose(
+        seen[0].composite[is_background], seen[1].composite[is_background], atol=0.01
+    )
+    assert is_background.mean() > 0.3
+    np.testing.assert_allclose(seen[0].foreground, seen[1].foreground, atol=0.02)
     alone = make_thumbnails(from_array(image), masks[0], size=(32, 32))
     np.testing.assert_allclose(seen[0].foreground, alone.foreground, atol=0.02)
     assert seen[0].mask[0].mean() > alone.mask[0].mean() + 0.1
