@@ -170,7 +170,8 @@ def test_several_objects_are_harmonized_in_one_pass(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (0, f"{tmp_path}/o.png\n")
     assert ended.stderr.count("object ") == 2
     np.testing.assert_array_equal(load(tmp_path / "o.png"), expected)
-    values = save(tmp_path / "v.png", 3 * (left > 0) + 9 * (right > 0).astype("u1"))
+    numbers = (3 * (left > 0) + 9 * (right > 0)).astype(np.uint8)
+    values = save(tmp_path / "v.png", numbers)
     ended = run("harmonize", image, values, "--labels", "-o", tmp_path / "p.png")
     assert ended.returncode == 0
     hard = [255 * (mask > 0).astype(np.uint8) for mask in (left, right)]
