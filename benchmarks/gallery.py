@@ -92,7 +92,7 @@ def labels(harmonizer: Harmonizer, composite: Pixels, mask: Pixels) -> Figure:
     return figure
 
 
-def stages(result: Result, composite: Pixels, mask: Pixels) -> Figure:
+def stages(result: Result[Any], composite: Pixels, mask: Pixels) -> Figure:
     """Draw what `imharmony curves --stages` draws."""
     return plot_curves(result.curves, composite, mask, stages=result.stages)
 

@@ -5,7 +5,7 @@ import shutil
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +211,7 @@ def test_predicting_gives_what_calling_gives(harmonizer: Harmonizer) -> None:
     photo = from_array(picture()), mask_from_array(foreground(), size=(H, W))
     predicted = harmonizer.predict(*photo, strength=0.5)
     result = harmonizer(picture(), foreground(), strength=0.5)
-    for part in fields(predicted):
-        assert getattr(predicted, part.name) == getattr(result, part.name)
+    assert result.predicted == predicted
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -475,18 +474,12 @@ def test_mask_of_another_size_names_both_sizes(harmonizer: Harmonizer) -> None:
         harmonizer(picture(), foreground().T)
 
 
-@pytest.mark.parametrize("shape", [(H, W, 5), (H,), (0, W, 3), (1, H, W, 3)])
+@pytest.mark.parametrize("shape", [(H, W, 5), (H,), (0, W, 3), (1, 1, H, W, 3)])
 def test_composite_of_another_shape(
     shape: tuple[int, ...], harmonizer: Harmonizer
 ) -> None:
     with pytest.raises(ShapeError, match=r"^composite: expected shape \(H, W\) or "):
         harmonizer(np.zeros(shape, np.uint8), foreground())
-
-
-def test_composite_of_another_dtype(harmonizer: Harmonizer) -> None:
-    message = r"^composite: expected dtype uint8, uint16 or float32, got float64$"
-    with pytest.raises(ImageError, match=message):
-        harmonizer(picture("float32").astype(np.float64), foreground())  # type: ignore[arg-type]
 
 
 # Which weights
@@ -525,7 +518,7 @@ def test_plain_calls_share_one_harmonizer(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(module, "_default", [])
     start = threading.Barrier(4)
 
-    def work(seed: int) -> Result:
+    def work(seed: int) -> Result[Pixels]:
         start.wait()
         return harmonize(picture(seed=seed), foreground(), label="food", strength=0.5)
 

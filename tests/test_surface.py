@@ -17,18 +17,32 @@ from imharmony.inference.models import MODELS
 
 PUBLIC = [
     "Curves",
-    "HarmonizeError",
-    "HarmonizeWarning",
     "Harmonizer",
     "Result",
+    "__version__",
+    "curve_files",
+    "errors",
     "harmonize",
+    "harmonize_file",
+    "read_photo",
+    "write_photo",
+]
+OBJECTS = [
+    name for name in PUBLIC if name not in ("__version__", "curve_files", "errors")
 ]
 BASE_INSTALL = {
     *("numpy", "onnxruntime", "pyvips", "tifftools", "jpeglib", "typer", "rich"),
 }
 # Imported where needed, or under TYPE_CHECKING.
-WEB = {"fastapi", "starlette", "pydantic", "uvicorn", "h11", "python_multipart"}
+FOLDERS = {
+    "web": {
+        *("fastapi", "starlette", "pydantic", "uvicorn", "h11", "python_multipart"),
+        "prometheus_client",
+    },
+    "video": {"av", "OpenImageIO", "PyOpenColorIO", "Imath", "OpenEXR"},
+}
 EXTRAS = {
+    "adapters.py": {"PIL"},
     "cost_plots.py": {"matplotlib"},
     "plots.py": {"matplotlib"},
     "curves.py": {"matplotlib"},
@@ -86,11 +100,18 @@ def test_public_names_are_the_checked_in_list() -> None:
     assert dir(imharmony) == PUBLIC
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", OBJECTS)
 def test_public_name_resolves_and_is_documented(name: str) -> None:
     value = getattr(imharmony, name)
     assert (value.__name__, value.__module__.partition(".")[0]) == (name, "imharmony")
     assert value.__doc__
+
+
+def test_public_packages_and_version_resolve() -> None:
+    for name in ("curve_files", "errors"):
+        assert getattr(imharmony, name).__name__ == f"imharmony.{name}"
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert imharmony.__version__ == project["version"]
 
 
 def test_public_name_is_the_same_object_as_at_home() -> None:
@@ -142,8 +163,9 @@ imharmony.harmonize(np.zeros((8, 8, 3), np.uint8), mask)
 def test_outside_training_the_base_install_is_enough(path: Path) -> None:
     allowed = BASE_INSTALL | sys.stdlib_module_names | {"imharmony"}
     allowed |= EXTRAS.get(path.name, set())
-    if path.parent.name == "web":
-        allowed |= WEB
+    for folder, packages in FOLDERS.items():
+        if folder in path.parts:
+            allowed |= packages
     assert set(imported_packages(path)) <= allowed
 
 

@@ -1,11 +1,11 @@
-"""Harmonize arrays: load a network once, call it often."""
+"""Harmonize pictures in memory: load a network once, call it often."""
 
 import threading
 import warnings
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,18 +14,26 @@ import pyvips
 from imharmony.curves.knots import check_strength
 from imharmony.curves.smoothing import STREAM_WIDTH_S
 from imharmony.errors import HarmonizeWarning, ImageError, ShapeError, UsageError
-from imharmony.images import photo
+from imharmony.images import adapters, photo
+from imharmony.images.adapters import (
+    Depth,
+    ForeignT,
+    MaskLike,
+    PictureLike,
+    SupportsArray,
+)
+from imharmony.images.pixels import PixelArray
 from imharmony.inference.contract import Contract
 from imharmony.inference.models import DEFAULT_MODEL, load_network, weights_of
 from imharmony.inference.request import Request
 from imharmony.rendering.objects import join_masks, render_objects
-from imharmony.rendering.render import render_into
-from imharmony.results import FittedCurves, ImageArray, ObjectsResult, Predicted, Result
+from imharmony.rendering.render import render, render_into
+from imharmony.results import FittedCurves, ObjectsResult, Predicted, Result
 from imharmony.streams import Stream
 
 __all__ = ["Harmonizer", "harmonize"]
 
-P = TypeVar("P", bound=Predicted)
+P = TypeVar("P", Predicted, FittedCurves, Result[Any])
 
 
 class Harmonizer:
@@ -85,34 +93,75 @@ class Harmonizer:
         """Whether the network predicts curves, not a change that varies by place."""
         return self._network.has_curves
 
+    @overload
     def __call__(
         self,
-        composite: ImageArray,
-        mask: npt.NDArray[np.generic],
+        composite: npt.NDArray[Depth],
+        mask: MaskLike | None = None,
         *,
         label: str | None = None,
         strength: float = 1.0,
-        reference: ImageArray | None = None,
+        reference: PictureLike | None = None,
         premultiplied: bool = False,
-        out: ImageArray | None = None,
-    ) -> Result:
+        out: npt.NDArray[Depth] | None = None,
+    ) -> Result[npt.NDArray[Depth]]: ...
+
+    @overload
+    def __call__(
+        self,
+        composite: ForeignT,
+        mask: MaskLike | None = None,
+        *,
+        label: str | None = None,
+        strength: float = 1.0,
+        reference: PictureLike | None = None,
+        premultiplied: bool = False,
+    ) -> Result[ForeignT]: ...
+
+    @overload
+    def __call__(
+        self,
+        composite: SupportsArray | Sequence[Any],
+        mask: MaskLike | None = None,
+        *,
+        label: str | None = None,
+        strength: float = 1.0,
+        reference: PictureLike | None = None,
+        premultiplied: bool = False,
+    ) -> Result[npt.NDArray[Any]]: ...
+
+    def __call__(
+        self,
+        composite: Any,
+        mask: Any = None,
+        *,
+        label: str | None = None,
+        strength: float = 1.0,
+        reference: Any = None,
+        premultiplied: bool = False,
+        out: PixelArray | None = None,
+    ) -> Result[Any]:
         """Recolor the foreground of a composite so that it fits its background.
 
         Parameters
         ----------
-        composite : ndarray of uint8, uint16 or float32
-            Shape (H, W, 3), or (H, W, 4) with straight alpha, which is kept as it
-            is. Gray (H, W) and (H, W, 1) work too and stay gray. sRGB-encoded;
-            float values nominally in [0, 1].
-        mask : ndarray of bool, uint8, uint16 or float, shape (H, W) or (H, W, 1)
-            1, 255, 65535 or True = foreground; values between blend. Read at 8 bit.
+        composite : ndarray, Pillow image, tensor, pyvips image, or list of floats
+            uint8, uint16, float32 or float64, of shape (H, W, 3), or (H, W, 4) with
+            straight alpha, which is kept as it is. Gray (H, W) and (H, W, 1) work too
+            and stay gray. (N, H, W, 3) is a batch. sRGB-encoded, or as the profile of
+            a Pillow image says; float values nominally in [0, 1].
+        mask : likewise, shape (H, W), (H, W, 1) or (H, W, 3), or None
+            1 = foreground: True, 1.0, 255, or 65535 of uint16. Whole numbers of any
+            type are 0 and 1, or 0 to 255; values between blend. Read at 8 bit. Three
+            channels must be equal. For a batch (N, H, W), or one for all. None takes
+            the composite's alpha.
         label : str or None
             What the foreground is: person, animal, food, vehicle or others. None
             lets the network guess.
         strength : float
             0 leaves the composite, 1 is what the network predicts, above 1
             exaggerates with the range kept.
-        reference : ndarray like `composite`, of any size, or None
+        reference : like `composite`, of any size, or None
             Another photo to fit the foreground to. None takes the composite's own
             background, the only one that networks which give a picture can see.
         premultiplied : bool
@@ -126,12 +175,16 @@ class Harmonizer:
         Returns
         -------
         Result
-            Background pixels, where the mask is 0, are the composite's bit for bit.
+            Its image is what the composite was: array, Pillow image, tensor or pyvips
+            image, of the same shape and dtype. Background pixels, where the mask is 0,
+            are the composite's bit for bit. Of float64, the change is computed in
+            float32.
 
         Raises
         ------
         ImageError, ShapeError
-            If an array is not as described.
+            If an array is not as described, or there is neither a mask nor an alpha
+            channel that cuts something out.
         UsageError
             If the label is unknown, the strength negative or not finite, `out`
             cannot be written or shares memory, or the network cannot use a reference.
@@ -149,50 +202,79 @@ class Harmonizer:
         J. Liang et al., "Spatial-Separated Curve Rendering Network for Efficient
         and High-Resolution Image Harmonization", ECCV 2022, arXiv:2109.05750.
         """
-        return _announce(
-            self._render(
-                composite, mask, label, strength, reference, premultiplied, out
-            )
-        )
+        options = _Options(label, strength, reference, premultiplied)
+        return _announce(self._harmonize(composite, mask, options, out))
 
     def predict(
         self,
-        image: pyvips.Image,
-        mask: pyvips.Image,
+        composite: Any,
+        mask: Any = None,
         *,
         label: str | None = None,
         strength: float = 1.0,
-        reference: pyvips.Image | None = None,
+        reference: Any = None,
+        premultiplied: bool = False,
     ) -> Predicted:
-        """Predict the change of an opened photo; `render.render` applies it.
+        """Predict the change of one picture; `render` applies it.
 
         Parameters
         ----------
-        image : pyvips.Image
-            As `files.read_photo` gives it.
-        mask : pyvips.Image
-            As `files.read_mask` gives it, of the same size.
-        label, strength
-            As for calling the harmonizer.
-        reference : pyvips.Image or None
-            As `files.read_photo` gives it: another photo to fit the foreground to.
+        composite, mask, label, strength, reference, premultiplied
+            As for calling the harmonizer; no batches. A `pyvips.Image` as
+            `read_photo` gives it is used as it is, however large.
 
         Returns
         -------
         Predicted
+            Whose `at_strength` asks the network no more.
 
         Raises
         ------
-        UsageError
-            If the label is unknown, the strength negative, or the network cannot use
-            a reference.
+        ImageError, ShapeError, UsageError
+            As for calling the harmonizer.
 
         Warns
         -----
         HarmonizeWarning
             As for calling the harmonizer.
+
+        Examples
+        --------
+        >>> composite = np.full((8, 8, 3), 200, dtype=np.uint8)
+        >>> harmonizer = Harmonizer()
+        >>> predicted = harmonizer.predict(composite, np.eye(8))
+        >>> weaker = harmonizer.render(predicted.at_strength(0.5), composite, np.eye(8))
+        >>> weaker.strength
+        0.5
         """
-        return _announce(self._predict(image, mask, label, strength, reference))
+        options = _Options(label, strength, reference, premultiplied)
+        opened = _open(composite, mask, options)
+        return _announce(self._predict(opened, options))
+
+    def render(
+        self,
+        predicted: Predicted,
+        composite: Any,
+        mask: Any = None,
+        *,
+        premultiplied: bool = False,
+        out: PixelArray | None = None,
+    ) -> Result[Any]:
+        """Apply a predicted change to the picture that it was predicted for.
+
+        Parameters
+        ----------
+        predicted : Predicted
+        composite, mask, premultiplied, out
+            As for calling the harmonizer; no batches.
+
+        Returns
+        -------
+        Result
+        """
+        # Whether an opaque alpha makes sense, predicting has decided.
+        options = _Options(None, predicted.strength, composite, premultiplied)
+        return _render(_open(composite, mask, options, out), predicted)
 
     def predict_objects(
         self,
@@ -251,12 +333,12 @@ class Harmonizer:
 
     def harmonize_objects(
         self,
-        composite: ImageArray,
-        masks: Sequence[npt.NDArray[np.generic]],
+        composite: PixelArray,
+        masks: Sequence[MaskLike],
         *,
         labels: Sequence[str | None] | None = None,
         strength: float = 1.0,
-        reference: ImageArray | None = None,
+        reference: PictureLike | None = None,
     ) -> ObjectsResult:
         """Recolor several objects of a composite, each in its own way.
 
@@ -289,10 +371,12 @@ class Harmonizer:
         """
         image = photo.from_array(composite, name="composite")
         size = (image.height, image.width)
-        images = [photo.mask_from_array(mask, size=size) for mask in masks]
+        images = [
+            photo.mask_from_array(adapters.open_mask(mask), size=size) for mask in masks
+        ]
         other = None
         if reference is not None:
-            other = photo.from_array(reference, name="reference")
+            other = adapters.to_vips(reference, name="reference")
         objects = self.predict_objects(
             image, images, labels=labels, strength=strength, reference=other
         )
@@ -306,7 +390,7 @@ class Harmonizer:
         *,
         label: str | None = None,
         strength: float = 1.0,
-        reference: ImageArray | None = None,
+        reference: PictureLike | None = None,
         rate: float = 30.0,
         every: int = 1,
         width_s: float = STREAM_WIDTH_S,
@@ -345,29 +429,29 @@ class Harmonizer:
         [(48, 64, 3), (48, 64, 3)]
         """
         check_strength(strength)
-        other = None
-        if reference is not None:
-            other = photo.from_array(reference, name="reference")
+        options = _Options(label, strength, reference, premultiplied=False)
 
         def predict(image: pyvips.Image, mask: pyvips.Image) -> Predicted:
-            return _announce(self._predict(image, mask, label, strength, other))
+            opened = _Opened(image, mask, None, None, None)
+            return _announce(self._predict(opened, options))
 
         return Stream(predict, rate=rate, every=every, width_s=width_s)
 
     def fit_curves(
         self,
-        image: pyvips.Image,
-        mask: pyvips.Image,
+        composite: Any,
+        mask: Any = None,
         *,
         label: str | None = None,
         strength: float = 1.0,
-        reference: pyvips.Image | None = None,
+        reference: Any = None,
+        premultiplied: bool = False,
     ) -> FittedCurves:
         """Find the curves that come nearest to what a network without curves does.
 
         Parameters
         ----------
-        image, mask, label, strength, reference
+        composite, mask, label, strength, reference, premultiplied
             As for `predict`.
 
         Returns
@@ -385,63 +469,85 @@ class Harmonizer:
         HarmonizeWarning
             As for calling the harmonizer.
         """
-        check_strength(strength)
-        request = Request(image, mask, label, reference)
-        fitted = self._network.fit_curves(request).at_strength(strength)
-        return _announce(fitted)
+        options = _Options(label, strength, reference, premultiplied)
+        request = _open(composite, mask, options).make_request(options)
+        return _announce(self._network.fit_curves(request).at_strength(strength))
 
-    def _render(
-        self,
-        composite: ImageArray,
-        mask: npt.NDArray[np.generic],
-        label: str | None,
-        strength: float,
-        reference: ImageArray | None = None,
-        premultiplied: bool = False,
-        out: ImageArray | None = None,
-    ) -> Result:
-        image = photo.from_array(composite, name="composite")
-        if premultiplied:
-            image.set_type(pyvips.GValue.gint_type, photo.PREMULTIPLIED, 1)
-        if out is not None:
-            _check_out(out, composite, mask)
-        size = (image.height, image.width)
-        mask_image = photo.mask_from_array(mask, size=size)
-        other = None
-        if reference is not None:
-            other = photo.from_array(reference, name="reference")
-        predicted = self._predict(image, mask_image, label, strength, other)
+    def _harmonize(
+        self, composite: Any, mask: Any, options: "_Options", out: PixelArray | None
+    ) -> Result[Any]:
+        """Harmonize one picture, or each of a batch."""
+        if _count_axes(composite) != 4:
+            opened = _open(composite, mask, options, out)
+            return _render(opened, self._predict(opened, options))
+        batch = adapters.open_picture(composite, name="composite")
+        adapters.check_channels_last(batch.pixels, "composite")
+        masks = _split_masks(mask, batch.pixels.shape)
         if out is None:
-            out = np.empty(composite.shape, composite.dtype.newbyteorder("="))
-        if not _is_same(out, composite):
-            np.copyto(out, composite)
-        render_into(out, image, mask_image, predicted.transform, box=predicted.box)
-        parts = {part.name: getattr(predicted, part.name) for part in fields(predicted)}
-        return Result(**parts, image=out)
+            native = batch.pixels.dtype.newbyteorder("=")
+            out = np.empty(batch.pixels.shape, native)
+        else:
+            _check_out(out, batch.pixels, masks)
+        predictions = []
+        for pixels, one_mask, one_out in zip(batch.pixels, masks, out, strict=True):
+            opened = _open(pixels, one_mask, options, one_out)
+            predicted = self._predict(opened, options)
+            _render(opened, predicted)
+            predictions.append(predicted)
+        return Result(batch.give_back(out), tuple(predictions), is_batch=True)
 
-    def _predict(
-        self,
-        image: pyvips.Image,
-        mask: pyvips.Image,
-        label: str | None,
-        strength: float,
-        reference: pyvips.Image | None,
-    ) -> Predicted:
-        check_strength(strength)
-        request = Request(image, mask, label, reference)
-        return self._network.predict(request).at_strength(strength)
+    def _predict(self, opened: "_Opened", options: "_Options") -> Predicted:
+        request = opened.make_request(options)
+        return self._network.predict(request).at_strength(options.strength)
 
 
+@overload
 def harmonize(
-    composite: ImageArray,
-    mask: npt.NDArray[np.generic],
+    composite: npt.NDArray[Depth],
+    mask: MaskLike | None = None,
     *,
     label: str | None = None,
     strength: float = 1.0,
-    reference: ImageArray | None = None,
+    reference: PictureLike | None = None,
     premultiplied: bool = False,
-    out: ImageArray | None = None,
-) -> Result:
+    out: npt.NDArray[Depth] | None = None,
+) -> Result[npt.NDArray[Depth]]: ...
+
+
+@overload
+def harmonize(
+    composite: ForeignT,
+    mask: MaskLike | None = None,
+    *,
+    label: str | None = None,
+    strength: float = 1.0,
+    reference: PictureLike | None = None,
+    premultiplied: bool = False,
+) -> Result[ForeignT]: ...
+
+
+@overload
+def harmonize(
+    composite: SupportsArray | Sequence[Any],
+    mask: MaskLike | None = None,
+    *,
+    label: str | None = None,
+    strength: float = 1.0,
+    reference: PictureLike | None = None,
+    premultiplied: bool = False,
+) -> Result[npt.NDArray[Any]]: ...
+
+
+def harmonize(
+    composite: Any,
+    mask: Any = None,
+    *,
+    label: str | None = None,
+    strength: float = 1.0,
+    reference: Any = None,
+    premultiplied: bool = False,
+    out: PixelArray | None = None,
+) -> Result[Any]:
     """Harmonize with the default model, loaded on the first call.
 
     Parameters
@@ -461,17 +567,15 @@ def harmonize(
     >>> bool((result.image == composite)[~mask].all())
     True
     """
-    result = _default_harmonizer()._render(
-        composite, mask, label, strength, reference, premultiplied, out
-    )
-    return _announce(result)
+    options = _Options(label, strength, reference, premultiplied)
+    return _announce(default_harmonizer()._harmonize(composite, mask, options, out))
 
 
 _default: list[Harmonizer] = []
 _default_lock = threading.Lock()
 
 
-def _default_harmonizer() -> Harmonizer:
+def default_harmonizer() -> Harmonizer:
     """Return the one harmonizer that all plain `harmonize` calls share."""
     with _default_lock:
         if not _default:
@@ -479,8 +583,124 @@ def _default_harmonizer() -> Harmonizer:
         return _default[0]
 
 
+@dataclass(frozen=True)
+class _Options:
+    """What is asked besides the picture."""
+
+    label: str | None
+    strength: float
+    reference: Any
+    premultiplied: bool
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A picture of the caller's, opened."""
+
+    image: pyvips.Image
+    mask: pyvips.Image
+    picture: adapters.Picture | None
+    """None for a pyvips image, which is rendered when its pixels are asked for."""
+    pixels: PixelArray | None
+    """What `image` was made of: the picture's pixels, or float32 of float64."""
+    out: PixelArray | None
+
+    def make_request(self, options: _Options) -> Request:
+        """Ask a network about it."""
+        check_strength(options.strength)
+        reference = options.reference
+        if reference is not None:
+            reference = adapters.to_vips(reference, name="reference")
+        return Request(self.image, self.mask, options.label, reference)
+
+
+def _open(
+    composite: Any, mask: Any, options: _Options, out: PixelArray | None = None
+) -> _Opened:
+    """Open composite and mask; without a mask, the composite's alpha is one."""
+    may_be_full = options.reference is not None
+    if isinstance(composite, pyvips.Image):
+        if out is not None:
+            raise UsageError("out: expected None with a pyvips image, got an array")
+        image = composite
+        if mask is None:
+            mask = photo.split_mask(image, name="composite", may_be_full=may_be_full)[1]
+        elif not isinstance(mask, pyvips.Image) or mask.bands > 1:
+            size = image.height, image.width
+            mask = photo.mask_from_array(adapters.open_mask(mask), size=size)
+        return _Opened(image, mask, None, None, None)
+    picture = adapters.open_picture(composite, name="composite")
+    adapters.check_channels_last(picture.pixels, "composite")
+    pixels = picture.pixels
+    if pixels.dtype.name == "float64":
+        pixels = pixels.astype(np.float32)
+    image = photo.from_array(pixels, name="composite")
+    adapters.with_fields(image, picture.fields)
+    if options.premultiplied:
+        image.set_type(pyvips.GValue.gint_type, photo.PREMULTIPLIED, 1)
+    if mask is not None:
+        levels = adapters.open_mask(mask)
+    elif image.bands in (2, 4):
+        levels = pixels[..., -1]
+    else:
+        msg = "composite: no mask given and no alpha channel to use as one"
+        raise ImageError(msg)
+    if out is not None:
+        _check_out(out, picture.pixels, [levels])
+    mask_image = photo.mask_from_array(levels, size=(image.height, image.width))
+    if mask is None and not may_be_full and mask_image.min() == 255:
+        msg = "composite: no mask given, and the alpha channel is opaque everywhere"
+        raise ImageError(f"{msg}, so it cuts no foreground out")
+    return _Opened(image, mask_image, picture, pixels, out)
+
+
+def _render(opened: _Opened, predicted: Predicted) -> Result[Any]:
+    """Apply a change to an opened picture."""
+    image, mask, picture = opened.image, opened.mask, opened.picture
+    change, box = predicted.transform, predicted.box
+    if picture is None or opened.pixels is None:
+        rendered = render(image, mask, change, box=box)
+        return Result(rendered, (predicted,))
+    composite, out = picture.pixels, opened.out
+    if out is None:
+        out = np.empty(composite.shape, composite.dtype.newbyteorder("="))
+    if not _is_same(out, composite):
+        np.copyto(out, composite)
+    if opened.pixels is composite:
+        render_into(out, image, mask, change, box=box)
+    elif box is not None:
+        # float64: the change is computed in float32 and added.
+        changed = opened.pixels.copy()
+        render_into(changed, image, mask, change, box=box)
+        difference = (changed - opened.pixels).astype(np.float64)
+        is_inside = photo.to_array(mask)[..., 0] > 0
+        out[is_inside] += difference[is_inside]
+    return Result(picture.give_back(out), (predicted,))
+
+
+def _count_axes(picture: Any) -> int:
+    """Count the axes of anything with a shape, or of nested lists."""
+    if isinstance(picture, list | tuple):
+        return 1 + (_count_axes(picture[0]) if picture else 0)
+    return len(getattr(picture, "shape", ()))
+
+
+def _split_masks(mask: Any, shape: tuple[int, ...]) -> list[PixelArray | None]:
+    """Find the mask of each picture of a batch."""
+    count, size = shape[0], shape[1:3]
+    if mask is None:
+        return [None] * count
+    levels = adapters.open_mask(mask)
+    if levels.shape[:3] == (count, *size) and levels.ndim in (3, 4):
+        return list(levels)
+    if levels.shape[:2] == size:
+        return [levels] * count
+    msg = f"mask: expected shape {(count, *size)} or {size}, the batch's, got"
+    raise ShapeError(f"{msg} {levels.shape}")
+
+
 def _check_out(
-    out: ImageArray, composite: ImageArray, mask: npt.NDArray[np.generic]
+    out: PixelArray, composite: PixelArray, masks: Sequence[PixelArray | None]
 ) -> None:
     """Refuse an array that cannot hold the result."""
     if out.shape != composite.shape:
@@ -494,20 +714,20 @@ def _check_out(
             "out: expected an array that can be written, got a read-only one"
         )
     shares = not _is_same(out, composite) and np.shares_memory(out, composite)
-    if shares or np.shares_memory(out, mask):
+    if shares or any(np.shares_memory(out, mask) for mask in masks if mask is not None):
         msg = "out: expected memory of its own, or the composite itself"
         raise UsageError(f"{msg}, got some of the composite's or of the mask's")
 
 
-def _is_same(out: ImageArray, composite: ImageArray) -> bool:
+def _is_same(out: PixelArray, composite: PixelArray) -> bool:
     """Whether two arrays of one shape and dtype are the same pixels in memory."""
     keys = ("data", "strides")
     one, other = out.__array_interface__, composite.__array_interface__
     return all(one[key] == other[key] for key in keys)
 
 
-def _announce(predicted: P) -> P:
-    """Warn about each note, pointing at the line that called the public function."""
-    for notice in predicted.warnings:
+def _announce(result: P) -> P:
+    """Warn about each notice, pointing at the line that called the public function."""
+    for notice in result.warnings:
         warnings.warn(HarmonizeWarning(notice, notice.code), stacklevel=3)
-    return predicted
+    return result

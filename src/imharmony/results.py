@@ -2,27 +2,22 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Self
+from os import PathLike
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from imharmony.curves import Curves
 from imharmony.curves.knots import check_strength
 from imharmony.errors import UsageError, WarningCode
-from imharmony.images.photo import Box
+from imharmony.images import adapters, files
+from imharmony.images.photo import Box, PixelArray
 from imharmony.rendering.transform import CurveTransform, Transform
 
-__all__ = [
-    "FittedCurves",
-    "ImageArray",
-    "Notice",
-    "ObjectsResult",
-    "Predicted",
-    "Result",
-]
+__all__ = ["FittedCurves", "Notice", "ObjectsResult", "Predicted", "Result"]
 
-ImageArray = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
+ImageT = TypeVar("ImageT")
 
 NO_CHANGE = CurveTransform(Curves.identity())
 
@@ -123,19 +118,146 @@ class Predicted:
         return replace(self, strength=strength)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Result(Predicted):
-    """A harmonized picture and the change of color that made it."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Result(Generic[ImageT]):
+    """A harmonized picture, or a batch of them, and the changes of color that made it.
 
-    image: ImageArray
-    """Shape and dtype of the composite."""
+    Two results are equal if their pictures and predictions are. A batch is a sequence
+    of results: `result[i]` is the one of picture `i`.
+
+    Parameters
+    ----------
+    image : array, image or tensor
+        What the composite was: its type, shape and dtype.
+    predictions : tuple of Predicted
+        One, or one for each picture of a batch.
+    is_batch : bool
+        Whether the first axis of `image` counts pictures.
+    """
+
+    image: ImageT
+    predictions: tuple[Predicted, ...]
+    is_batch: bool = False
+
+    @property
+    def predicted(self) -> Predicted:
+        """The change of color of the one picture.
+
+        Raises
+        ------
+        UsageError
+            If this is a batch.
+        """
+        if self.is_batch:
+            msg = f"a batch of {len(self)} pictures has as many changes of color"
+            raise UsageError(f"{msg}: see result[0] and so on, or predictions")
+        return self.predictions[0]
+
+    @property
+    def curves(self) -> Curves:
+        """As of `predicted`."""
+        return self.predicted.curves
+
+    @property
+    def transform(self) -> Transform:
+        """As of `predicted`."""
+        return self.predicted.transform
+
+    @property
+    def stages(self) -> tuple[Curves, ...]:
+        """As of `predicted`."""
+        return self.predicted.stages
+
+    @property
+    def label(self) -> str | None:
+        """As of `predicted`."""
+        return self.predicted.label
+
+    @property
+    def strength(self) -> float:
+        """As of `predicted`."""
+        return self.predicted.strength
+
+    @property
+    def box(self) -> Box | None:
+        """As of `predicted`."""
+        return self.predicted.box
+
+    @property
+    def warnings(self) -> tuple[Notice, ...]:
+        """What may surprise, about all pictures."""
+        return tuple(notice for one in self.predictions for notice in one.warnings)
+
+    def save(
+        self,
+        path: str | PathLike[str],
+        *,
+        overwrite: bool = False,
+        quality: int | None = None,
+    ) -> None:
+        """Write the picture to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            .jpg, .jpeg, .png, .webp, .tif, .tiff or .avif. float64 is written as
+            32-bit float, by formats that can hold it.
+        overwrite : bool
+            Whether an existing file may be replaced.
+        quality : int or None
+            1 to 100, for JPEG, WebP and AVIF.
+
+        Raises
+        ------
+        UsageError
+            If the file exists, its format cannot hold the picture, or this is a batch.
+        ImageError
+            If writing fails.
+        """
+        if self.is_batch:
+            msg = f"{path}: expected one picture, got a batch of {len(self)}"
+            raise UsageError(f"{msg}; result[0].save writes the first")
+        image = adapters.to_vips(self.image, name=str(path))
+        files.write_photo(image, Path(path), overwrite=overwrite, quality=quality)
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    def __getitem__(self, index: int) -> "Result[ImageT]":
+        predicted = self.predictions[index]
+        if not self.is_batch:
+            return self
+        pictures: Any = self.image
+        return Result(pictures[index], (predicted,))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Result):
+            return NotImplemented
+        if (self.predictions, self.is_batch) != (other.predictions, other.is_batch):
+            return False
+        mine, theirs = (
+            adapters.open_picture(one.image, name="image").pixels
+            for one in (self, other)
+        )
+        return mine.dtype == theirs.dtype and np.array_equal(mine, theirs)
+
+    def __hash__(self) -> int:
+        return hash(self.predictions)
+
+    def __repr__(self) -> str:
+        pixels = adapters.open_picture(self.image, name="image").pixels
+        shown = f"{pixels.dtype} {pixels.shape}"
+        if self.is_batch:
+            return f"Result({shown}, {len(self)} pictures)"
+        change = self.transform.curves or "a change by place"
+        return f"Result({shown}, label {self.label!r}, {change})"
 
 
 @dataclass(frozen=True, eq=False)
 class ObjectsResult:
     """A picture of several harmonized objects."""
 
-    image: ImageArray = field(repr=False)
+    image: PixelArray = field(repr=False)
     """Shape and dtype of the composite."""
     objects: tuple[Predicted, ...]
     """The change of each object, in the order of the masks."""

@@ -1,7 +1,7 @@
 """Frames one after another, as from a camera: harmonized without flicker, at once."""
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,10 @@ from imharmony.curves.smoothing import (
 )
 from imharmony.errors import UsageError
 from imharmony.images import photo
+from imharmony.images.pixels import PixelArray
 from imharmony.rendering.render import render_into
 from imharmony.rendering.transform import CurveTransform
-from imharmony.results import ImageArray, Predicted, Result
+from imharmony.results import Predicted, Result
 from imharmony.scenes import SceneWatch, shrink
 
 __all__ = ["Stream"]
@@ -71,12 +72,12 @@ class Stream:
 
     def __call__(
         self,
-        frame: ImageArray,
+        frame: PixelArray,
         mask: npt.NDArray[np.generic],
         *,
         time_s: float | None = None,
-        out: ImageArray | None = None,
-    ) -> Result:
+        out: PixelArray | None = None,
+    ) -> Result[PixelArray]:
         """Harmonize the next frame.
 
         Parameters
@@ -120,5 +121,4 @@ class Stream:
         if out is not frame:
             np.copyto(out, frame)
         render_into(out, image, mask_image, latest.transform, box=box)
-        parts = {part.name: getattr(latest, part.name) for part in fields(latest)}
-        return Result(**parts | {"box": box}, image=out)
+        return Result(out, (replace(latest, box=box),))

@@ -454,7 +454,7 @@ def test_documented_python_works(run: Run) -> None:
     _, block = DOCUMENT.read_text(encoding="utf-8").split("```python\n")
     names: dict[str, Any] = {"composite": pixels(), "mask": disc()}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", imharmony.HarmonizeWarning)
+        warnings.simplefilter("ignore", imharmony.errors.HarmonizeWarning)
         exec(block.partition("```")[0], names)
     assert isinstance(names["half"], Curves)
     assert {"look.cube", "hald.png", "plot.png"} <= {p.name for p in Path().iterdir()}

@@ -122,9 +122,9 @@ def mask_from_array(mask: PixelArray, *, size: tuple[int, int]) -> pyvips.Image:
 
     Parameters
     ----------
-    mask : ndarray of bool, uint8, uint16 or float, shape (H, W) or (H, W, 1)
-        1 = foreground: True, 255, 65535 or 1.0; soft edges are kept at 8 bit. Whole
-        numbers with no value above 1 count as truth values.
+    mask : ndarray of bool, whole numbers or float, shape (H, W) or (H, W, 1)
+        1 = foreground: True, 255 (65535 of uint16) or 1.0; soft edges are kept at
+        8 bit. Whole numbers with no value above 1 count as truth values.
     size : (height, width)
         Size of the photo in pixels.
 
@@ -139,7 +139,8 @@ def mask_from_array(mask: PixelArray, *, size: tuple[int, int]) -> pyvips.Image:
     ShapeError
         If `mask` is not of that shape or not of that size.
     ImageError
-        If its type is another, or a float is NaN or outside [0, 1].
+        If its type is another, a float is NaN or outside [0, 1], or a whole number of
+        another type than uint16 outside 0 to 255.
 
     Examples
     --------
@@ -451,9 +452,15 @@ def _as_8_bit(mask: PixelArray) -> PixelArray:
         if high != 1 and mask.dtype == np.uint8:
             return mask
         factor = 255 if high == 1 else 255 / 65535
+    elif np.issubdtype(mask.dtype, np.integer):
+        low, high = int(mask.min(initial=0)), int(mask.max(initial=0))
+        if low < 0 or high > 255:
+            msg = "mask: expected whole numbers 0 and 1, or 0 to 255, got"
+            raise ImageError(f"{msg} {low} to {high}")
+        factor = 255 if high == 1 else 1
     else:
         raise ImageError(
-            f"mask: expected dtype bool, uint8, uint16 or float, got {mask.dtype}"
+            f"mask: expected dtype bool, whole numbers or float, got {mask.dtype}"
         )
     scaled = np.empty(mask.shape, np.uint8)
     step = max(1, STRIP_BYTES // (8 * max(1, mask.shape[1])))

@@ -194,6 +194,17 @@ class BilateralGrid:
         nodes[..., NUM_KNOTS:] += affine[:3].T
         return cls((box.top, box.left), cell, nodes.astype(np.float32))
 
+    def _key(self) -> tuple[Any, ...]:
+        return self.corner, self.cell, self.nodes.shape, self.nodes.tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BilateralGrid):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
     @property
     def is_identity(self) -> bool:
         """Whether nothing is changed anywhere."""
