@@ -13,6 +13,7 @@ exec(Path(os.environ["CASES"]).read_text().replace("\nmain()\n", "\n"), cases)
 image, layer = cases["with_mask"](  # type: ignore[operator]
     *cases["scene"](Gimp.Precision.U8_NON_LINEAR)  # type: ignore[operator]
 )
+image.undo_enable()  # off for images that a script opens
 Gimp.Display.new(image)
 procedure = Gimp.get_pdb().lookup_procedure("plug-in-imharmony")
 config = procedure.create_config()
