@@ -1,0 +1,198 @@
+"""The seam: pairs of pixels that face each other across the mask's edge.
+
+Where the foreground came from the same scene, both sides of the edge show the same
+materials in the same light, so facing pixels are before-and-after samples of the curve
+that is looked for. They are read at the photo's own size.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyvips
+
+from imharmony.images import profiles
+from imharmony.images.photo import (
+    FULL_SCALE,
+    is_premultiplied,
+    split_alpha,
+    straighten,
+)
+from imharmony.images.pixels import (
+    Box,
+    PixelArray,
+    is_streamed,
+    pixels_of,
+    strips_of,
+    to_array,
+)
+from imharmony.inference.crossings import (
+    GAPS,
+    MIN_PAIRS,
+    NUM_PAIRS,
+    Crossings,
+    Window,
+)
+
+__all__ = ["Seam", "sample_seam"]
+
+FloatArray = npt.NDArray[np.float32]
+
+_BLOCK = 256
+"""Height and width, in pixels, of what is read at once of a photo that is streamed."""
+
+
+@dataclass(frozen=True)
+class Seam:
+    """Facing pixels at several gaps; N is the same for all photos."""
+
+    colors: FloatArray
+    """(G, N, 6): red, green, blue of the foreground's pixel and of the background's,
+    sRGB-encoded, [0, 1]; 0 where there is no pair."""
+    weight: FloatArray
+    """(G, N): 1 where there is a pair, else 0."""
+
+    @classmethod
+    def none(cls, num_pairs: int = NUM_PAIRS) -> "Seam":
+        """Give what stands for no seam at all."""
+        colors = np.zeros((GAPS, num_pairs, 6), np.float32)
+        return cls(colors, np.zeros((GAPS, num_pairs), np.float32))
+
+    @cached_property
+    def num_pairs(self) -> int:
+        """Crossings of the edge that were read; 0 where there is no seam."""
+        return int(self.weight[0].sum())
+
+    def displaced(self) -> "Seam":
+        """Put beside each inner pixel what faces another one, half the edge away.
+
+        What the seam of a paste is like: it says nothing. For evaluation.
+        """
+        half = max(1, self.num_pairs // 2)
+        used = slice(0, self.num_pairs)
+        colors, weight = self.colors.copy(), self.weight.copy()
+        colors[:, used, 3:] = np.roll(self.colors[:, used, 3:], half, axis=1)
+        weight[:, used] *= np.roll(self.weight[:, used], half, axis=1)
+        colors[weight == 0] = 0
+        return Seam(colors, weight)
+
+
+def sample_seam(
+    image: pyvips.Image, mask: pyvips.Image, box: Box, *, num_pairs: int = NUM_PAIRS
+) -> Seam:
+    """Sample the seam of a photo at its own size.
+
+    Parameters
+    ----------
+    image : pyvips.Image
+        1 to 4 channels, 8 or 16 bit or float, sRGB-encoded or with a profile. Alpha is
+        dropped, gray becomes RGB, floats are clipped to [0, 1].
+    mask : pyvips.Image
+        One channel of 8 bit, of the photo's size.
+    box : Box
+        What `photo.mask_box` finds in the mask.
+    num_pairs : int
+        Crossings at most, evenly out of all; so many places the result has.
+
+    Returns
+    -------
+    Seam
+        `Seam.none` where fewer than `MIN_PAIRS` rows and columns cross the edge.
+
+    Notes
+    -----
+    Of a photo that is streamed only the blocks around the chosen pixels are read.
+
+    Examples
+    --------
+    >>> from imharmony.images.photo import from_array
+    >>> pixels = np.full((64, 64, 3), 51, np.uint8)
+    >>> mask = np.zeros((64, 64), np.uint8)
+    >>> mask[16:48, 16:48], pixels[16:48, 16:48] = 255, 102
+    >>> seam = sample_seam(from_array(pixels), from_array(mask), Box(16, 16, 32, 32))
+    >>> seam.num_pairs, seam.colors[0, 0].round(1).tolist()
+    (128, [0.4, 0.4, 0.4, 0.2, 0.2, 0.2])
+    """
+    seam = Seam.none(num_pairs)
+    crossings = _find(mask, box).spread(num_pairs)
+    M = len(crossings)
+    if M < MIN_PAIRS:
+        return seam
+    used = np.stack([crossings.inner, crossings.outer], axis=2)  # (G, M, 2, 2)
+    used = used[crossings.is_valid]  # (P, 2, 2): both sides' row and column
+    colors = _read(image, used.reshape(-1, 2)).reshape(len(used), 6)
+    seam.colors[:, :M][crossings.is_valid] = colors
+    seam.weight[:, :M] = crossings.is_valid
+    return seam
+
+
+def _find(mask: pyvips.Image, box: Box) -> Crossings:
+    """Find all crossings; of a mask that is streamed no more is held than its lines."""
+    corners = (box.top, box.left, box.height, box.width)
+    window = Window.around(corners, (mask.height, mask.width))
+    region = Box(window.top, window.left, window.height, window.width)
+    strips = strips_of(mask, region) if is_streamed(mask) else [region]
+    rows = np.empty((len(window.rows), window.width), np.uint8)
+    columns = np.empty((len(window.columns), window.height), np.uint8)
+    for strip in strips:
+        levels = pixels_of(mask, strip)[..., 0]
+        down = window.rows - strip.top
+        is_here = (down >= 0) & (down < strip.height)
+        rows[is_here] = levels[down[is_here]]
+        some = slice(strip.top - window.top, strip.top - window.top + strip.height)
+        columns[:, some] = levels[:, window.columns - window.left].T
+    return window.search(rows, columns)
+
+
+def _read(image: pyvips.Image, places: npt.NDArray[np.intp]) -> FloatArray:
+    """Read pixels (P, 2) as sRGB, (P, 3) of [0, 1]."""
+    if is_streamed(image):
+        values = _read_blocks(image, places)
+    else:
+        low, high = places.min(axis=0), places.max(axis=0)
+        box = Box(*(int(n) for n in (*low, *(high - low + 1))))
+        part = pixels_of(image, box)
+        flat = part.reshape(-1, part.shape[2])
+        values = flat[(places[:, 0] - box.top) * box.width + places[:, 1] - box.left]
+    if profiles.is_srgb(image) and not is_premultiplied(image):
+        colors = values[:, : image.bands - image.hasalpha()].astype(np.float32)
+        colors /= np.float32(FULL_SCALE[image.format])
+    else:
+        colors = _convert(image, values)
+    return np.broadcast_to(colors.clip(0, 1), (len(places), 3))
+
+
+def _read_blocks(image: pyvips.Image, places: npt.NDArray[np.intp]) -> PixelArray:
+    """Read pixels block by block, each only as far as there are pixels to read."""
+    columns_of_blocks = image.width // _BLOCK + 1
+    block = places[:, 0] // _BLOCK * columns_of_blocks + places[:, 1] // _BLOCK
+    order = np.argsort(block, kind="stable")
+    starts = np.flatnonzero(np.diff(block[order], prepend=-1))
+    values: PixelArray | None = None
+    for some in np.split(order, starts[1:]):
+        low, high = places[some].min(axis=0), places[some].max(axis=0)
+        box = Box(*(int(n) for n in (*low, *(high - low + 1))))
+        part = pixels_of(image, box)
+        if values is None:
+            values = np.empty((len(places), part.shape[2]), part.dtype)
+        values[some] = part[tuple((places[some] - low).T)]
+    assert values is not None  # noqa: S101  # there are places
+    return values
+
+
+def _convert(image: pyvips.Image, values: PixelArray) -> FloatArray:
+    """Divide alpha out of some of a photo's pixels, and convert them to sRGB."""
+    line = pyvips.Image.new_from_memory(
+        np.ascontiguousarray(values).data, len(values), 1, image.bands, image.format
+    )
+    # Under the photo's own header, which holds the profile and says what alpha is.
+    header = image.crop(0, 0, 1, 1).copy()
+    line = header.embed(0, 0, len(values), 1).draw_image(line, 0, 0)
+    color, _ = split_alpha(straighten(line))
+    if color.format == "float":
+        color = color.clamp()
+    if not profiles.is_srgb(color):
+        color = profiles.to_srgb(color)
+    colors: FloatArray = to_array(color)[0].astype(np.float32)
+    return colors / np.float32(FULL_SCALE[color.format])
