@@ -23,9 +23,11 @@ from imharmony.images.adapters import (
     SupportsArray,
 )
 from imharmony.images.pixels import PixelArray
+from imharmony.inference.choices import SeamUse
 from imharmony.inference.contract import Contract
 from imharmony.inference.models import DEFAULT_MODEL, load_network, weights_of
 from imharmony.inference.request import Request
+from imharmony.inference.seam import Seam
 from imharmony.rendering.objects import join_masks, render_objects
 from imharmony.rendering.render import render, render_into
 from imharmony.results import FittedCurves, ObjectsResult, Predicted, Result
@@ -102,6 +104,7 @@ class Harmonizer:
         label: str | None = None,
         strength: float = 1.0,
         reference: PictureLike | None = None,
+        seam: SeamUse = "auto",
         premultiplied: bool = False,
         out: npt.NDArray[Depth] | None = None,
     ) -> Result[npt.NDArray[Depth]]: ...
@@ -115,6 +118,7 @@ class Harmonizer:
         label: str | None = None,
         strength: float = 1.0,
         reference: PictureLike | None = None,
+        seam: SeamUse = "auto",
         premultiplied: bool = False,
     ) -> Result[ForeignT]: ...
 
@@ -127,6 +131,7 @@ class Harmonizer:
         label: str | None = None,
         strength: float = 1.0,
         reference: PictureLike | None = None,
+        seam: SeamUse = "auto",
         premultiplied: bool = False,
     ) -> Result[npt.NDArray[Any]]: ...
 
@@ -138,6 +143,7 @@ class Harmonizer:
         label: str | None = None,
         strength: float = 1.0,
         reference: Any = None,
+        seam: SeamUse = "auto",
         premultiplied: bool = False,
         out: PixelArray | None = None,
     ) -> Result[Any]:
@@ -164,6 +170,12 @@ class Harmonizer:
         reference : like `composite`, of any size, or None
             Another photo to fit the foreground to. None takes the composite's own
             background, the only one that networks which give a picture can see.
+        seam : str
+            What pixels that face each other across the mask's edge are taken for, by
+            networks that look at them: "auto" lets the network judge whether the
+            foreground belongs to the scene; "trust" says that it does, for a region
+            that was edited, inpainted or relit in place; "ignore" does not go by them,
+            for a paste on a busy edge.
         premultiplied : bool
             Whether the composite's colors are multiplied by its alpha, as compositing
             programs keep them. They are in the result, too.
@@ -202,7 +214,7 @@ class Harmonizer:
         J. Liang et al., "Spatial-Separated Curve Rendering Network for Efficient
         and High-Resolution Image Harmonization", ECCV 2022, arXiv:2109.05750.
         """
-        options = _Options(label, strength, reference, premultiplied)
+        options = _Options(label, strength, reference, premultiplied, seam)
         return _announce(self._harmonize(composite, mask, options, out))
 
     def predict(
@@ -213,6 +225,7 @@ class Harmonizer:
         label: str | None = None,
         strength: float = 1.0,
         reference: Any = None,
+        seam: SeamUse | Seam = "auto",
         premultiplied: bool = False,
     ) -> Predicted:
         """Predict the change of one picture; `render` applies it.
@@ -222,6 +235,9 @@ class Harmonizer:
         composite, mask, label, strength, reference, premultiplied
             As for calling the harmonizer; no batches. A `pyvips.Image` as
             `read_photo` gives it is used as it is, however large.
+        seam : str or Seam
+            Likewise; or pairs of pixels to look at in place of the picture's own,
+            judged as in "auto".
 
         Returns
         -------
@@ -247,7 +263,7 @@ class Harmonizer:
         >>> weaker.strength
         0.5
         """
-        options = _Options(label, strength, reference, premultiplied)
+        options = _Options(label, strength, reference, premultiplied, seam)
         opened = _open(composite, mask, options)
         return _announce(self._predict(opened, options))
 
@@ -509,6 +525,7 @@ def harmonize(
     label: str | None = None,
     strength: float = 1.0,
     reference: PictureLike | None = None,
+    seam: SeamUse = "auto",
     premultiplied: bool = False,
     out: npt.NDArray[Depth] | None = None,
 ) -> Result[npt.NDArray[Depth]]: ...
@@ -522,6 +539,7 @@ def harmonize(
     label: str | None = None,
     strength: float = 1.0,
     reference: PictureLike | None = None,
+    seam: SeamUse = "auto",
     premultiplied: bool = False,
 ) -> Result[ForeignT]: ...
 
@@ -534,6 +552,7 @@ def harmonize(
     label: str | None = None,
     strength: float = 1.0,
     reference: PictureLike | None = None,
+    seam: SeamUse = "auto",
     premultiplied: bool = False,
 ) -> Result[npt.NDArray[Any]]: ...
 
@@ -545,6 +564,7 @@ def harmonize(
     label: str | None = None,
     strength: float = 1.0,
     reference: Any = None,
+    seam: SeamUse = "auto",
     premultiplied: bool = False,
     out: PixelArray | None = None,
 ) -> Result[Any]:
@@ -552,7 +572,7 @@ def harmonize(
 
     Parameters
     ----------
-    composite, mask, label, strength, reference, premultiplied, out
+    composite, mask, label, strength, reference, seam, premultiplied, out
         As for calling a `Harmonizer`.
 
     Returns
@@ -567,7 +587,7 @@ def harmonize(
     >>> bool((result.image == composite)[~mask].all())
     True
     """
-    options = _Options(label, strength, reference, premultiplied)
+    options = _Options(label, strength, reference, premultiplied, seam)
     return _announce(default_harmonizer()._harmonize(composite, mask, options, out))
 
 
@@ -591,6 +611,7 @@ class _Options:
     strength: float
     reference: Any
     premultiplied: bool
+    seam: SeamUse | Seam = "auto"
 
 
 @dataclass(frozen=True)
@@ -611,7 +632,9 @@ class _Opened:
         reference = options.reference
         if reference is not None:
             reference = adapters.to_vips(reference, name="reference")
-        return Request(self.image, self.mask, options.label, reference)
+        return Request(
+            self.image, self.mask, options.label, reference, seam=options.seam
+        )
 
 
 def _open(

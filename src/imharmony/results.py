@@ -75,6 +75,11 @@ class Predicted:
     """The smallest rectangle that holds the mask; None if the mask is empty."""
     strength: float = 1.0
     """How much of the change is rendered: 0 none, 1 all, above 1 exaggerates."""
+    seam_pairs: int = 0
+    """Pairs of pixels across the mask's edge that the network looked at."""
+    same_scene: float | None = None
+    """Probability that foreground and surroundings are of one scene, as the network
+    judges by those pairs; None where there are none."""
 
     @cached_property
     def transform(self) -> Transform:
@@ -177,6 +182,16 @@ class Result(Generic[ImageT]):
     def strength(self) -> float:
         """As of `predicted`."""
         return self.predicted.strength
+
+    @property
+    def seam_pairs(self) -> int:
+        """As of `predicted`."""
+        return self.predicted.seam_pairs
+
+    @property
+    def same_scene(self) -> float | None:
+        """As of `predicted`."""
+        return self.predicted.same_scene
 
     @property
     def box(self) -> Box | None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imharmony.curves import Curves
+from imharmony.inference.choices import SeamUse
 
 __all__ = ["NO_JOB", "Job", "Outcome", "Picture", "Settings", "Status"]
 
@@ -37,6 +38,8 @@ class Job:
     """What the foreground is; None lets the network guess."""
     strength: float = 1.0
     """0 leaves the composite, 1 is what the network predicts."""
+    seam: SeamUse = "auto"
+    """auto, trust or ignore, as for calling a `Harmonizer`."""
     output: Path | None = None
     """File to write. None gives the pixels to the caller instead."""
     source: str | None = None

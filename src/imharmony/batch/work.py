@@ -112,8 +112,9 @@ def _harmonize(harmonizer: Harmonizer, job: Job, settings: Settings) -> Outcome:
     if job.reference is not None:
         reference = _read(job.reference, "reference", settings)
     predicted = harmonizer.predict(
-        image, mask, label=job.label, strength=job.strength, reference=reference
-    )
+        image, mask, label=job.label, strength=job.strength, reference=reference,
+        seam=job.seam,
+    )  # fmt: skip
     rendered = render(image, mask, predicted.transform, box=predicted.box)
     outcome = _describe_prediction(job, image, predicted)
     if settings.tiles:

@@ -91,6 +91,15 @@ Weights = Annotated[
         show_default=False,
     ),
 ]
+SeamOption = Annotated[
+    str,
+    typer.Option(
+        "--seam",
+        help="Pixels across the mask's edge: auto lets the network judge whether the "
+        "foreground is of the same scene; trust says it is (edited, inpainted or relit "
+        "in place); ignore does not look (a paste on a busy edge).",
+    ),
+]
 Reference = Annotated[
     Path | None,
     typer.Option(
@@ -257,7 +266,10 @@ def read_mask(
 def say_what_was_found(
     predicted: "Predicted", *, label: str | None, strength: float
 ) -> None:
-    """Announce a guessed label, and that nothing needed a change."""
+    """Announce a guessed label, the scene, and that nothing needed a change."""
+    if predicted.same_scene is not None:
+        text = f"same scene: {predicted.same_scene:.2f}"
+        typer.echo(f"{text} (by {predicted.seam_pairs} pairs of pixels)", err=True)
     if predicted.label is not None and label is None:
         typer.echo(f"label: {predicted.label} (guessed; --label changes it)", err=True)
     if predicted.stages and strength > 0 and predicted.curves.is_identity:

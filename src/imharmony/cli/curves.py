@@ -17,6 +17,7 @@ from imharmony.cli.arguments import (
     Quality,
     Reference,
     ResizeMask,
+    SeamOption,
     Strength,
     Weights,
     check_outputs,
@@ -31,6 +32,7 @@ from imharmony.cli.arguments import (
     write_to_pipe,
 )
 from imharmony.errors import UsageError
+from imharmony.inference.choices import check_seam
 from imharmony.inference.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ def curves(
     strength: Strength = 1.0,
     label: Label = None,
     reference: Reference = None,
+    seam: SeamOption = "auto",
     model: Model = DEFAULT_MODEL,
     weights: Weights = None,
     resize_mask: ResizeMask = False,
@@ -130,8 +133,9 @@ def curves(
     find = harmonizer.predict if has_curves else harmonizer.fit_curves
     with show_progress("looking", None):
         predicted = find(
-            image, mask_image, label=label, strength=strength, reference=other
-        )
+            image, mask_image, label=label, strength=strength, reference=other,
+            seam=check_seam(seam),
+        )  # fmt: skip
     if isinstance(predicted, FittedCurves):
         _say_what_is_lost(predicted, name, best_fit=best_fit)
     say_what_was_found(predicted, label=label, strength=strength)

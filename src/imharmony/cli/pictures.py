@@ -23,6 +23,7 @@ from imharmony.cli.arguments import (
     ReportFile,
     ResizeMask,
     Resume,
+    SeamOption,
     Sheet,
     Strength,
     Watch,
@@ -39,6 +40,7 @@ from imharmony.cli.arguments import (
     write,
 )
 from imharmony.errors import UsageError
+from imharmony.inference.choices import check_seam
 from imharmony.inference.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ def harmonize(
     model: Model = DEFAULT_MODEL,
     weights: Weights = None,
     reference: Reference = None,
+    seam: SeamOption = "auto",
     resize_mask: ResizeMask = False,
     strip: Annotated[
         Path | None,
@@ -105,6 +108,7 @@ def harmonize(
 ) -> None:
     """Recolor the foreground of a composite so that it fits its background."""
     paths = inputs or []
+    check_seam(seam)
     for_many: dict[str, object] = {
         "--masks": masks, "--manifest": manifest, "--recursive": recursive,
         "--name": name, "--resume": resume, "--watch": watch, "--workers": workers,
@@ -121,7 +125,10 @@ def harmonize(
             max_pixels=max_pixels, overwrite=overwrite, resume=resume or watch,
             tiles=sheet is not None,
         )  # fmt: skip
-        common = Job(Path(), reference=reference, label=label, strength=strength)
+        common = Job(
+            Path(), reference=reference, label=label, strength=strength,
+            seam=check_seam(seam),
+        )  # fmt: skip
         harmonize_folders(
             paths, output, settings=settings, common=common, masks=masks,
             manifest=manifest, recursive=recursive, name=name, watch=watch,
@@ -146,7 +153,7 @@ def harmonize(
         return
     _harmonize_one(
         paths[0], all_masks[0] if all_masks else None, output, strength=strength,
-        label=label, model=model, weights=weights, reference=reference,
+        label=label, model=model, weights=weights, reference=reference, seam=seam,
         resize_mask=resize_mask, strip=strip,
         quality=quality, file_format=file_format, max_pixels=max_pixels,
         overwrite=overwrite,
@@ -227,6 +234,7 @@ def _harmonize_one(
     model: str,
     weights: Path | None,
     reference: Path | None,
+    seam: str,
     resize_mask: bool,
     strip: Path | None,
     quality: int | None,
@@ -255,7 +263,7 @@ def _harmonize_one(
     if reference is not None:
         other = read_photo(reference, max_pixels=max_pixels)[0]
     rendered = _harmonize_opened(
-        image, mask_image, strength, label, model, weights, other
+        image, mask_image, strength, label, model, weights, seam, other
     )
     write(rendered, output, file_format, quality=quality, overwrite=overwrite)
     if strip is not None:
@@ -339,6 +347,7 @@ def _harmonize_opened(
     label: str | None,
     model: str,
     weights: Path | None,
+    seam: str = "auto",
     reference: "pyvips.Image | None" = None,
 ) -> "pyvips.Image":
     """Predict, say what was used, render."""
@@ -348,7 +357,8 @@ def _harmonize_opened(
     harmonizer = Harmonizer(model, weights=weights)
     with show_progress("looking", None):
         predicted = harmonizer.predict(
-            image, mask, label=label, strength=strength, reference=reference
-        )
+            image, mask, label=label, strength=strength, reference=reference,
+            seam=check_seam(seam),
+        )  # fmt: skip
     say_what_was_found(predicted, label=label, strength=strength)
     return render(image, mask, predicted.transform, box=predicted.box)

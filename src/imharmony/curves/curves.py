@@ -153,6 +153,45 @@ class Curves:
             (knots_x, running_share(channel, slopes)) for channel, slopes in rows
         )
 
+    @classmethod
+    def from_heights(cls, heights: FloatArray) -> "Curves":
+        """Build curves from heights at evenly spaced values.
+
+        Curves with free ends: black need not stay black, nor white stay white. With
+        what lies below black, d0, and above white, d1, beside K slopes s, all of them
+        positive, the heights are the running sums of d0, s1, …, sK over their total
+        d0 + Σs + d1.
+
+        Parameters
+        ----------
+        heights : ndarray of float32 or float64, shape (3, K + 1)
+            At 0, 1/K, …, 1, sRGB-encoded, rows in R, G, B order.
+
+        Returns
+        -------
+        Curves
+            With these knots.
+
+        Raises
+        ------
+        ShapeError
+            If `heights` is not (3, K + 1) with K at least 1.
+        CurveError
+            If a height is NaN or infinite.
+
+        Examples
+        --------
+        >>> Curves.from_heights(np.array([[0.1, 0.9], [0, 1], [0, 1]]))
+        Curves(2 knots, monotone, mid gray -> 0.50 0.50 0.50)
+        """
+        knots_y = np.asarray(heights, dtype=np.float64)
+        if knots_y.ndim != 2 or len(knots_y) != len(CHANNELS) or knots_y.shape[1] < 2:
+            raise ShapeError(
+                f"expected heights of shape (3, K + 1), got {knots_y.shape}"
+            )
+        knots_x = np.arange(knots_y.shape[1]) / (knots_y.shape[1] - 1)
+        return _from_channels((knots_x, row) for row in knots_y)
+
     def __call__(self, image: FloatArray) -> FloatArray:
         """Map each color channel through its curve.
 

@@ -6,10 +6,11 @@ labels, how slopes are to be read. Nothing about a network is guessed.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from imharmony.errors import WeightsError
+from imharmony.inference.crossings import GAPS
 from imharmony.labels import LABELS
 
 __all__ = ["FORMAT", "Contract"]
@@ -34,9 +35,19 @@ class Contract:
     guesses_label: bool = False
     foreground_input: str = ""
     slopes: str = ""
+    """How `curve_params` are read: "free" or "positive" slopes of K pieces, or
+    "heights" at their K + 1 ends, which need not begin at 0 nor end at 1."""
     labels: tuple[str, ...] = ()
     contexts: tuple[float, ...] = (0.0,)
     """Views of the surroundings, as `make_thumbnails` takes them."""
+    seam: dict[str, int] = field(default_factory=dict)
+    """Facing pixels that the network looks at, as `sample_seam` gives them: "pairs" at
+    each of so many "gaps"; empty for networks that do not look at them."""
+
+    @property
+    def seam_pairs(self) -> int:
+        """Pairs of facing pixels at each gap; 0 for none."""
+        return self.seam.get("pairs", 0)
 
     def to_metadata(self) -> dict[str, str]:
         """Return the metadata to store in a weights file, all values text."""
@@ -83,6 +94,9 @@ def _check_curves(fields: dict[str, Any], labels: tuple[str, ...]) -> None:
     """Refuse a contract of curves that leaves something open."""
     if sorted(labels) != sorted(LABELS):
         raise ValueError(f"labels {labels}, expected {LABELS} in any order")
+    seam = fields.get("seam", {})
+    if seam and (seam.get("gaps") != GAPS or seam.get("pairs", 0) < 1):
+        raise ValueError(f"seam {seam}, expected pairs at {GAPS} gaps")
     for name in (
         *("num_stages", "num_pieces", "has_semantic_label", "guesses_label"),
         *("foreground_input", "slopes"),

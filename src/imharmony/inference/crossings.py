@@ -81,7 +81,10 @@ class Crossings:
         """Keep so many at most, evenly out of all."""
         if len(self) <= count:
             return self
-        kept = _evenly(len(self), count)
+        return self.keep(_evenly(len(self), count))
+
+    def keep(self, kept: IntArray | BoolArray) -> "Crossings":
+        """Keep some, by their numbers or by whether each is kept."""
         inner, outer = self.inner[:, kept], self.outer[:, kept]
         return Crossings(inner, outer, self.is_valid[:, kept])
 

@@ -28,6 +28,7 @@ from imharmony.images.pixels import (
     to_array,
 )
 from imharmony.inference.crossings import (
+    BACKGROUND,
     GAPS,
     MIN_PAIRS,
     NUM_PAIRS,
@@ -79,7 +80,12 @@ class Seam:
 
 
 def sample_seam(
-    image: pyvips.Image, mask: pyvips.Image, box: Box, *, num_pairs: int = NUM_PAIRS
+    image: pyvips.Image,
+    mask: pyvips.Image,
+    box: Box,
+    *,
+    num_pairs: int = NUM_PAIRS,
+    covered: pyvips.Image | None = None,
 ) -> Seam:
     """Sample the seam of a photo at its own size.
 
@@ -94,6 +100,9 @@ def sample_seam(
         What `photo.mask_box` finds in the mask.
     num_pairs : int
         Crossings at most, evenly out of all; so many places the result has.
+    covered : pyvips.Image or None
+        Mask of all objects of the photo. What faces another object says nothing of the
+        scene: such crossings are left out.
 
     Returns
     -------
@@ -115,7 +124,11 @@ def sample_seam(
     (128, [0.4, 0.4, 0.4, 0.2, 0.2, 0.2])
     """
     seam = Seam.none(num_pairs)
-    crossings = _find(mask, box).spread(num_pairs)
+    crossings = _find(mask, box)
+    if covered is not None:
+        levels = _read_raw(covered, crossings.outer[0])[:, 0]
+        crossings = crossings.keep(levels <= BACKGROUND)
+    crossings = crossings.spread(num_pairs)
     M = len(crossings)
     if M < MIN_PAIRS:
         return seam
@@ -147,20 +160,26 @@ def _find(mask: pyvips.Image, box: Box) -> Crossings:
 
 def _read(image: pyvips.Image, places: npt.NDArray[np.intp]) -> FloatArray:
     """Read pixels (P, 2) as sRGB, (P, 3) of [0, 1]."""
-    if is_streamed(image):
-        values = _read_blocks(image, places)
-    else:
-        low, high = places.min(axis=0), places.max(axis=0)
-        box = Box(*(int(n) for n in (*low, *(high - low + 1))))
-        part = pixels_of(image, box)
-        flat = part.reshape(-1, part.shape[2])
-        values = flat[(places[:, 0] - box.top) * box.width + places[:, 1] - box.left]
+    values = _read_raw(image, places)
     if profiles.is_srgb(image) and not is_premultiplied(image):
         colors = values[:, : image.bands - image.hasalpha()].astype(np.float32)
         colors /= np.float32(FULL_SCALE[image.format])
     else:
         colors = _convert(image, values)
     return np.broadcast_to(colors.clip(0, 1), (len(places), 3))
+
+
+def _read_raw(image: pyvips.Image, places: npt.NDArray[np.intp]) -> PixelArray:
+    """Read pixels (P, 2) as they are, (P, C)."""
+    if not len(places):
+        return np.zeros((0, image.bands), np.uint8)
+    if is_streamed(image):
+        return _read_blocks(image, places)
+    low, high = places.min(axis=0), places.max(axis=0)
+    box = Box(*(int(n) for n in (*low, *(high - low + 1))))
+    part = pixels_of(image, box)
+    values: PixelArray = part[tuple((places - low).T)]
+    return values
 
 
 def _read_blocks(image: pyvips.Image, places: npt.NDArray[np.intp]) -> PixelArray:

@@ -59,6 +59,8 @@ class Sent(FileResponse):
         headers = {"Imharmony-Warnings": json.dumps(answer.warnings)}
         if answer.label is not None:
             headers["Imharmony-Label"] = answer.label
+        if answer.same_scene is not None:
+            headers["Imharmony-Same-Scene"] = f"{answer.same_scene:.4f}"
         super().__init__(
             path,
             media_type=media_types[path.suffix],

@@ -61,7 +61,7 @@ _CURVES = {
     ".png": "image/png",
 }
 
-_ANSWER_HEADERS = ("Imharmony-Label", "Imharmony-Warnings")
+_ANSWER_HEADERS = ("Imharmony-Label", "Imharmony-Same-Scene", "Imharmony-Warnings")
 
 F = TypeVar("F", bound=schemas.Form)
 

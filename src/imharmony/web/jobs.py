@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyvips
@@ -75,9 +76,17 @@ def run(job: Job) -> Answer:
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", HarmonizeWarning)
-        path, label = _ACTIONS[job.action](job)
+        made = _ACTIONS[job.action](job)
     notes = [str(w.message) for w in caught if w.category is HarmonizeWarning]
-    return Answer(str(path), label, notes)
+    return Answer(str(made.path), made.label, made.same_scene, notes)
+
+
+class _Made(NamedTuple):
+    """A file, and how the change in it came about."""
+
+    path: Path
+    label: str | None = None
+    same_scene: float | None = None
 
 
 def place(
@@ -186,25 +195,28 @@ def _predict(job: Job, image: pyvips.Image, mask: pyvips.Image) -> Predicted:
         label=job.options["label"],
         strength=job.options["strength"],
         reference=reference,
+        seam=job.options["seam"],
     )
 
 
-def _harmonize(job: Job) -> tuple[Path, str | None]:
+def _harmonize(job: Job) -> _Made:
     image, mask, name = _open(job, is_mask_needed=True)
     predicted = _predict(job, image, mask)
     rendered = render(image, mask, predicted.curves, box=predicted.box)
-    return _write(job, rendered, name), predicted.label
+    path = _write(job, rendered, name)
+    return _Made(path, predicted.label, predicted.same_scene)
 
 
-def _render(job: Job) -> tuple[Path, str | None]:
+def _render(job: Job) -> _Made:
     record = curve_files.read_record(Path(job.files["curves"]), name="curves")
     image, mask, name = _open(job, is_mask_needed=job.options["alpha_mask"])
     curves = record.curves.blend(job.options["strength"])
-    return _write(job, render(image, mask, curves), name), None
+    return _Made(_write(job, render(image, mask, curves), name))
 
 
-def _curves(job: Job) -> tuple[Path, str | None]:
+def _curves(job: Job) -> _Made:
     kind = job.options["format"]
+    same_scene = None
     if "curves" in job.files:
         record = curve_files.read_record(Path(job.files["curves"]), name="curves")
         strength = job.options["strength"]
@@ -212,6 +224,7 @@ def _curves(job: Job) -> tuple[Path, str | None]:
     else:
         image, mask, _ = _open(job, is_mask_needed=True)
         predicted = _predict(job, image, mask)
+        same_scene = predicted.same_scene
         model = job.options["model"]
         contract = load(model, job.weights).contract
         record = curve_files.Record(
@@ -227,7 +240,7 @@ def _curves(job: Job) -> tuple[Path, str | None]:
     path.write_bytes(data)
     if kind != "json":
         curve_files.warn_of_cost(record.curves, data, name=path.name)
-    return path, record.label
+    return _Made(path, record.label, same_scene)
 
 
 def _write(job: Job, image: pyvips.Image, name: str) -> Path:
@@ -246,7 +259,7 @@ def _write(job: Job, image: pyvips.Image, name: str) -> Path:
     return path
 
 
-_ACTIONS: dict[str, Callable[[Job], tuple[Path, str | None]]] = {
+_ACTIONS: dict[str, Callable[[Job], _Made]] = {
     "harmonize": _harmonize,
     "curves": _curves,
     "render": _render,

@@ -28,4 +28,6 @@ class Answer:
     file: str
     """Path of the result; its extension says the kind."""
     label: str | None = None
+    same_scene: float | None = None
+    """Probability that foreground and surroundings are of one scene, where judged."""
     warnings: list[str] = field(default_factory=list)

@@ -13,6 +13,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from imharmony.inference.choices import SeamUse
 from imharmony.labels import Label
 from imharmony.web.uploads import Upload
 
@@ -128,6 +129,12 @@ class _Look(_Pictures):
     )
     model: str | SkipJsonSchema[None] = Field(
         None, max_length=100, description="One of `models`; the first by default."
+    )
+    seam: SeamUse = Field(
+        "auto",
+        description="Pixels across the mask's edge: auto lets the network judge "
+        "whether the foreground is of the same scene; trust says it is (edited, "
+        "inpainted or relit in place); ignore does not look.",
     )
     reference: OptionalFile = Field(
         None,
