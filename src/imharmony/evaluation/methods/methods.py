@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from imharmony.evaluation.methods.baselines import (
     reinhard,
 )
 from imharmony.evaluation.methods.cloning import clone_seamlessly
+from imharmony.evaluation.methods.seam_fit import fit_across_seam
 from imharmony.evaluation.protocols.metrics import (
     FloatArray,
     Recoloring,
@@ -23,7 +25,9 @@ from imharmony.evaluation.protocols.metrics import (
 from imharmony.evaluation.protocols.protocol import Protocol, Scene, load_picture
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import photo
+from imharmony.inference.choices import SeamUse
 from imharmony.inference.models import weights_of
+from imharmony.inference.seam import Seam, sample_seam
 from imharmony.rendering.transform import Transform
 
 __all__ = [
@@ -55,11 +59,14 @@ BASELINES: dict[str, Method] = {
     "reinhard": _of_scene(reinhard),
     "histogram": _of_scene(match_histograms),
     "seamless": _of_scene(clone_seamlessly),
+    "seam fit": _of_scene(fit_across_seam),
     CEILING: _of_scene(ceiling),
 }
 """Methods that need no training, and the ceiling, which needs the real photo."""
 
-ROWS = (COMPOSITE, "reinhard", "histogram", "seamless", MODEL, CEILING)
+ROWS = (
+    COMPOSITE, "reinhard", "histogram", "seamless", "seam fit", MODEL, CEILING
+)  # fmt: skip
 """Names of all rows in the order of the tables; the model's row bears its name."""
 
 
@@ -127,7 +134,7 @@ def collect_methods(
             sources = [(model, weights_of(model)) for model in models]
             for name, source in [*sources, *((file.stem, file) for file in weights)]:
                 harmonizer = Harmonizer(weights=source, num_threads=1)
-                entries.append((name, model_method(harmonizer)))
+                entries += _model_rows(name, harmonizer)
         else:
             entries.append((row, BASELINES[row]))
     entries += [
@@ -144,15 +151,41 @@ def collect_methods(
     return methods
 
 
-def model_method(harmonizer: Harmonizer) -> Method:
+Surroundings = Literal["same scene", "paste", "no seam"]
+"""What faces the foreground: what the pair shows; pixels from elsewhere along the edge,
+which say nothing, as where the foreground was pasted; or nothing."""
+
+
+def _model_rows(name: str, harmonizer: Harmonizer) -> list[tuple[str, Method]]:
+    """Score a model that looks at the seam three ways, others as they are."""
+    rows = [(name, model_method(harmonizer))]
+    if harmonizer.contract.seam_pairs:
+        surroundings: tuple[Surroundings, ...] = ("paste", "no seam")
+        rows += [
+            (f"{name}, {way}", model_method(harmonizer, surroundings=way))
+            for way in surroundings
+        ]
+    return rows
+
+
+def model_method(
+    harmonizer: Harmonizer, *, surroundings: Surroundings = "same scene"
+) -> Method:
     """Score a model; it sees the pictures that the protocol prepared."""
 
     def recolor(_: PairFiles, scene: Scene, __: Protocol) -> Recoloring:
         mask = np.rint(scene.mask).astype(np.uint8)
-        predicted = harmonizer.predict(
-            photo.from_array(scene.composite),
-            photo.mask_from_array(mask, size=scene.size),
-        )
+        image = photo.from_array(scene.composite)
+        mask_image = photo.mask_from_array(mask, size=scene.size)
+        seam: SeamUse | Seam = "auto"
+        box = photo.mask_box(mask_image)
+        if surroundings == "paste" and box is not None:
+            num_pairs = harmonizer.contract.seam_pairs
+            sampled = sample_seam(image, mask_image, box, num_pairs=num_pairs)
+            seam = sampled.displaced()
+        elif surroundings == "no seam":
+            seam = Seam.none(harmonizer.contract.seam_pairs)
+        predicted = harmonizer.predict(image, mask_image, seam=seam)
         # Not rounded: that is the protocol's to do.
         return _recolor_by_transform(scene, predicted.transform)
 
