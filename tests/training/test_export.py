@@ -22,6 +22,7 @@ from imharmony.training.networks.s2crnet import (
     S2CRNet,
     build_s2crnet,
 )
+from imharmony.training.networks.s2crnet_use import S2CRNetInUse
 
 # The promise. Seen: 7e-7.
 TOLERANCE = 1e-4
@@ -84,12 +85,12 @@ def noise(seed: int, views: int = 1) -> dict[str, Tensor]:
     label[0, seed % 5] = seed % 2
     shapes = [(views, 3), (views, 1), (1, 3), (1, 1)]
     images = [torch.rand((*shape, *SIZE), generator=rng) for shape in shapes]
-    return dict(zip(exporter.INPUTS, [*images, label], strict=True))
+    return dict(zip(exporter.INPUTS[:5], [*images, label], strict=True))
 
 
 def predict(network: S2CRNet, inputs: dict[str, Tensor]) -> Prediction:
     with torch.inference_mode():
-        return network.in_use(**inputs)
+        return S2CRNetInUse(network)(**inputs)
 
 
 def thumbnails(inputs: dict[str, Tensor]) -> Thumbnails:

@@ -17,14 +17,15 @@ from imharmony.training.networks.s2crnet import (
     Dimensions,
     S2CRNet,
     build_s2crnet,
-    region_statistics,
     render_curves,
 )
+from imharmony.training.networks.s2crnet_use import S2CRNetInUse, restrain
 from imharmony.training.networks.squeezenet import (
     add_batch_norm,
     fold_batch_norm,
     squeezenet_trunk,
 )
+from imharmony.training.networks.statistics import region_statistics
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Inputs = dict[str, Tensor]
@@ -308,7 +309,9 @@ def held_back(**restraint: Any) -> S2CRNet:
 
 def restrained(network: S2CRNet, given: dict[str, Tensor]) -> Tensor:
     params = params_of(network, given)
-    return network.restrain(params, given["foreground"], given["foreground_mask"])
+    return restrain(
+        params, given["foreground"], given["foreground_mask"], network.dimensions
+    )
 
 
 def test_strength_mixes_each_stage_with_the_identity() -> None:
@@ -366,7 +369,7 @@ def test_in_use_slopes_are_the_mean_over_the_views(mirrors: bool) -> None:
     used = network(slopes="positive", contexts=contexts, mirrors=mirrors)
     given = views_of_one(3)
     with torch.no_grad():
-        found = used.in_use(**given).curve_params
+        found = S2CRNetInUse(used)(**given).curve_params
     each = []
     for k in range(3):
         alone = given | {key: given[key][k : k + 1] for key in ("composite", "mask")}
@@ -397,14 +400,14 @@ def test_one_foreground_may_serve_several_composites(encoder_input: str) -> None
 def test_in_use_free_slopes_are_those_of_the_call() -> None:
     released, given = network(), views_of_one(1)
     with torch.no_grad():
-        found = released.in_use(**given).curve_params
+        found = S2CRNetInUse(released)(**given).curve_params
     torch.testing.assert_close(found, params_of(released, given), rtol=0, atol=0)
 
 
 def test_in_use_the_mean_is_held_back() -> None:
     used = held_back(min_change=1.0, contexts=(0.0, 0.5))
     with torch.no_grad():
-        assert (used.in_use(**views_of_one(2)).curve_params == 1).all()
+        assert (S2CRNetInUse(used)(**views_of_one(2)).curve_params == 1).all()
 
 
 @pytest.mark.parametrize("contexts", [(), (-0.1,), (0.0, 1.5)])

@@ -166,6 +166,7 @@ def test_the_configs_of_the_package_are_the_checked_in_list() -> None:
     other = ["s2crnet-cs", "s2crnet-cs-more", "s2crnet-cs-once", "hdnet-released"]
     other += [
         "s2crnet-cs3-released",
+        "s2crnet-seam",
         "hdnet-lite",
         "hdnet-lite-paper",
         "hdnet-lite-released",

@@ -72,13 +72,35 @@ def train(
     config: Annotated[
         str, typer.Argument(help="Name of a bundled config, or a .toml file.")
     ],
-    data: Data,
+    data: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders with index.csv, photographs and masks, or with the folders "
+            "photos and masks; or one with pairs in iHarmony4 layout, with "
+            "IHD_train.txt and IHD_test.txt."
+        ),
+    ],
     *,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for checkpoint and log.")
     ],
-    photos: Photos = None,
+    photos: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of more photographs, laid out likewise, used without masks; "
+            "may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     trunk: Trunk = None,
+    base_weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Checkpoint of s2crnet-cs (.safetensors) that the base of a network "
+            "that looks at the seam starts from. Default: the config's, or random.",
+            show_default=False,
+        ),
+    ] = None,
     start_from: Annotated[
         Path | None,
         typer.Option(
@@ -104,6 +126,8 @@ def train(
     chosen = settings.read_settings(config)
     if trunk is not None:
         chosen = replace(chosen, trunk=str(trunk))
+    if base_weights is not None:
+        chosen = replace(chosen, base_weights=str(base_weights))
     run = task.train(
         chosen,
         data,

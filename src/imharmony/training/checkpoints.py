@@ -23,6 +23,7 @@ from imharmony.training.networks.hdnet import HDNet, HDNetDimensions
 from imharmony.training.networks.s2crnet import Dimensions, S2CRNet
 
 __all__ = [
+    "load_base",
     "load_checkpoint",
     "load_released",
     "load_trunk",
@@ -123,6 +124,18 @@ def load_trunk(network: S2CRNet, path: Path) -> None:
         if key.startswith("features.")
     }
     _load_strictly(network.encoder, trunk, name=str(path), prefix="features.")
+
+
+def load_base(network: S2CRNet, path: Path) -> None:
+    """Start a network from a checkpoint of ours that has the same parameters.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read or holds another network.
+    """
+    stored, _, _ = load_checkpoint(path)
+    _load_strictly(network, stored.state_dict(), name=str(path))
 
 
 def released_keys(dimensions: Dimensions | HDNetDimensions) -> dict[str, str]:

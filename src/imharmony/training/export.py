@@ -13,7 +13,9 @@ from torch import Tensor
 from imharmony.errors import UsageError, WeightsError
 from imharmony.images import files, photo
 from imharmony.inference import runtime
+from imharmony.inference.choices import AUTO
 from imharmony.inference.contract import Contract
+from imharmony.inference.seam import sample_seam
 from imharmony.inference.thumbnails import make_thumbnails
 from imharmony.labels import LABELS
 from imharmony.training.checkpoints import load_checkpoint, load_released, sha256
@@ -24,7 +26,12 @@ from imharmony.training.recipes import recipe_for
 
 __all__ = ["INPUTS", "TOLERANCE", "export", "export_network"]
 
-INPUTS = ("composite", "mask", "foreground", "foreground_mask", "semantic_label")
+INPUTS = (
+    "composite", "mask", "foreground", "foreground_mask", "semantic_label",
+    "seam", "seam_weight", "same_scene",
+)  # fmt: skip
+SCENES = (AUTO, 1.0, 0.0)
+"""Same-scene probabilities that are asked for in comparisons."""
 
 RELEASED_THUMBNAIL_SIZE = (256, 256)
 COMPARISON = Path(__file__).parent / "comparison"
@@ -177,19 +184,25 @@ def example_inputs(contract: Contract, *, seed: int) -> dict[str, Tensor]:
         image, mask = image.swapaxes(0, 1), mask.swapaxes(0, 1)
     exposed = (image * rng.uniform(0.3, 1.7, 3)).clip(0, 255).astype(np.uint8)
     shape = mask.shape[:2]
+    picture = photo.from_array(exposed)
+    mask_picture = photo.mask_from_array(mask, size=shape)
+    box = photo.mask_box(mask_picture)
+    assert box is not None  # noqa: S101  # our own mask
     small = make_thumbnails(
-        photo.from_array(exposed),
-        photo.mask_from_array(mask, size=shape),
-        size=contract.thumbnail_size,
-        contexts=contract.contexts,
-    )
+        picture, mask_picture, size=contract.thumbnail_size,
+        contexts=contract.contexts, box=box,
+    )  # fmt: skip
     label = np.zeros(len(LABELS), np.float32)
     if seed % 2:
         label[seed // 2 % len(LABELS)] = 1
-    fronts = (small.foreground, small.foreground_mask, label)
+    seam = sample_seam(picture, mask_picture, box)
+    fronts = (
+        small.foreground, small.foreground_mask, label, seam.colors, seam.weight,
+    )  # fmt: skip
     views = (torch.tensor(array) for array in (small.composite, small.mask))
     tensors = (*views, *(torch.tensor(array)[None] for array in fronts))
-    return dict(zip(INPUTS, tensors, strict=True))
+    asked = torch.tensor([SCENES[seed % len(SCENES)]])
+    return dict(zip(INPUTS, (*tensors, asked), strict=True))
 
 
 def largest_difference(network: AnyNetwork, data: bytes, contract: Contract) -> float:

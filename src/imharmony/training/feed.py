@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from imharmony.errors import UsageError
 from imharmony.training.data.iharmony4 import IHarmony4
 from imharmony.training.data.pool import Example, Pool, read_pool
+from imharmony.training.data.seam import exact
 from imharmony.training.data.synthesis import Pair, Synthesis
 from imharmony.training.settings import TrainSettings
 
@@ -33,45 +34,97 @@ class PairSource(Protocol):
 
 
 def open_sources(
-    settings: TrainSettings, data: Path, *, photos: Path | None = None
+    settings: TrainSettings,
+    data: Path | Sequence[Path],
+    *,
+    photos: Path | Sequence[Path] | None = None,
 ) -> tuple[PairSource, PairSource]:
     """Open the pairs to train on and those to validate with.
 
     Parameters
     ----------
     settings : TrainSettings
-    data, photos : Path
+    data, photos
         See `train`.
 
     Raises
     ------
     UsageError
-        If a folder cannot be used, or photos come with pairs that need none.
+        If a folder cannot be used, photos come with pairs that need none, or a network
+        that looks at the seam is to learn from pairs on disk.
     """
-    if (data / "IHD_train.txt").is_file():
-        if photos is not None:
-            msg = f"{photos}: photographs are for synthesized pairs, {data} holds pairs"
-            raise UsageError(msg)
-        return IHarmony4(data, split="train"), IHarmony4(data, split="test")
+    folders, more_folders = _paths(data), _paths(photos)
+    if any((folder / "IHD_train.txt").is_file() for folder in folders):
+        return _open_pairs(settings, folders, more_folders)
     held_out = settings.held_out_sources
-    kept_apart = [*read_pool(data, sources=held_out)] if held_out else []
-    pool = read_pool(
-        data, split="train", without_sources=held_out,
-        unlabeled_sources=settings.unlabeled_sources,
-    )  # fmt: skip
-    val_pool = read_pool(data, split="val", without_sources=held_out)
-    if photos is not None:
-        more = _without_masks(read_pool(photos), kept_apart=[*kept_apart, *val_pool])
-        pool = Pool([*pool, *(e for e in more if e.source not in held_out)])
+
+    def read(split: str) -> list[Example]:
+        return [
+            example
+            for folder in folders
+            for example in read_pool(
+                folder, split=split, unlabeled_sources=settings.unlabeled_sources
+            )
+            if example.source not in held_out
+        ]
+
+    kept_apart = [
+        example
+        for folder in folders
+        for example in read_pool(folder)
+        if example.source in held_out
+    ]
+    absent = set(held_out) - {example.source for example in kept_apart}
+    if absent:
+        known = {example.source for folder in folders for example in read_pool(folder)}
+        msg = f"held_out_sources are some of {', '.join(sorted(known))}"
+        raise UsageError(f"{msg}; got {', '.join(sorted(absent))}")
+    examples, val_examples = read("train"), read("val")
+    for name, some in (("train", examples), ("val", val_examples)):
+        if not some:
+            raise UsageError(f"{data}: no photograph of split {name!r} is left")
+    for folder in more_folders:
+        more = _without_masks(
+            read_pool(folder), kept_apart=[*kept_apart, *val_examples]
+        )
+        examples += [example for example in more if example.source not in held_out]
     # Where nothing changes, a composite has no error, and PSNR no mean.
     changed = {n: x for n, x in settings.looks.changed.items() if n != "nothing"}
     plain = replace(
         settings.looks, base=0.0, parts=0.0, changed=changed or settings.looks.changed
     )
     return (
-        Synthesis(pool, settings.looks, seed=settings.seed),
-        Synthesis(val_pool, plain, seed=settings.seed + 1_000_003),
+        Synthesis(
+            Pool(examples), settings.looks, seed=settings.seed, seam=settings.seam
+        ),
+        Synthesis(
+            Pool(val_examples), plain, seed=settings.seed + 1_000_003,
+            seam=exact(settings.seam),
+        ),
+    )  # fmt: skip
+
+
+def _paths(folders: Path | Sequence[Path] | None) -> list[Path]:
+    if folders is None:
+        return []
+    return [folders] if isinstance(folders, Path) else list(folders)
+
+
+def _open_pairs(
+    settings: TrainSettings, folders: Sequence[Path], photos: Sequence[Path]
+) -> tuple[PairSource, PairSource]:
+    """Open one data set in iHarmony4 layout."""
+    if len(folders) > 1:
+        msg = "one data set in iHarmony4 layout, or folders of photographs"
+        raise UsageError(f"expected {msg}, got {', '.join(map(str, folders))}")
+    if photos:
+        msg = f"{photos[0]}: photographs are for synthesized pairs, {folders[0]} holds"
+        raise UsageError(f"{msg} pairs")
+    train, test = (
+        IHarmony4(folders[0], split=split, num_pairs=settings.seam.num_pairs)
+        for split in ("train", "test")
     )
+    return train, test
 
 
 def _without_masks(pool: Pool, *, kept_apart: Sequence[Example]) -> Iterator[Example]:
@@ -142,7 +195,7 @@ def crop_and_flip(
     -------
     Pair
     """
-    *pictures, labels = pair
+    pictures = pair[:6]
     B, _, H, W = pair.composite.shape
     h, w = size
     parts = [picture.new_empty(*picture.shape[:2], h, w) for picture in pictures]
@@ -152,7 +205,7 @@ def crop_and_flip(
         for picture, part in zip(pictures, parts, strict=True):
             cut = picture[i, :, top : top + h, left : left + w]
             part[i] = cut.flip(-1) if is_mirrored else cut
-    return Pair(*[*parts, labels])
+    return Pair(*parts, *pair[6:])
 
 
 @contextmanager

@@ -16,9 +16,16 @@ from imharmony.training.networks.s2crnet import (
     S2CRNet,
     build_s2crnet,
 )
+from imharmony.training.networks.seam import (
+    SEAM_VARIANTS,
+    SeamDimensions,
+    SeamNet,
+    build_seam_net,
+)
 
 __all__ = [
     "ALL_VARIANTS",
+    "AnyDimensions",
     "AnyNetwork",
     "build_network",
     "dimensions_of",
@@ -26,13 +33,15 @@ __all__ = [
     "restore_network",
 ]
 
-AnyNetwork = S2CRNet | HDNet
+AnyNetwork = S2CRNet | SeamNet | HDNet
 
-ALL_VARIANTS = (*VARIANTS, *HDNET_VARIANTS)
+AnyDimensions = Dimensions | SeamDimensions | HDNetDimensions
+
+ALL_VARIANTS = (*VARIANTS, *SEAM_VARIANTS, *HDNET_VARIANTS)
 
 
 def kind_of(variant: str) -> str:
-    """Name the kind of network that a variant is: s2crnet or hdnet.
+    """Name the kind of network that a variant is: s2crnet, seamnet or hdnet.
 
     Raises
     ------
@@ -47,12 +56,15 @@ def kind_of(variant: str) -> str:
     if variant not in ALL_VARIANTS:
         msg = f"variant is one of {', '.join(ALL_VARIANTS)}, got {variant!r}"
         raise UsageError(msg)
-    return "hdnet" if variant in HDNET_VARIANTS else "s2crnet"
+    if variant in HDNET_VARIANTS:
+        return "hdnet"
+    return "seamnet" if variant in SEAM_VARIANTS else "s2crnet"
 
 
-def dimensions_of(variant: str) -> type[Dimensions | HDNetDimensions]:
+def dimensions_of(variant: str) -> type[AnyDimensions]:
     """Return the dataclass of a variant's dimensions."""
-    return HDNetDimensions if kind_of(variant) == "hdnet" else Dimensions
+    known = {"hdnet": HDNetDimensions, "seamnet": SeamDimensions, "s2crnet": Dimensions}
+    return known[kind_of(variant)]
 
 
 def build_network(variant: str, **changes: object) -> AnyNetwork:
@@ -68,8 +80,12 @@ def build_network(variant: str, **changes: object) -> AnyNetwork:
     >>> type(build_network("s2crnet-cs", num_bins=16)).__name__
     'S2CRNet'
     """
-    build = build_hdnet if kind_of(variant) == "hdnet" else build_s2crnet
-    return build(variant, **changes)
+    builders = {
+        "hdnet": build_hdnet,
+        "seamnet": build_seam_net,
+        "s2crnet": build_s2crnet,
+    }
+    return builders[kind_of(variant)](variant, **changes)
 
 
 def restore_network(kind: str, dimensions: Mapping[str, Any]) -> AnyNetwork:
@@ -82,6 +98,8 @@ def restore_network(kind: str, dimensions: Mapping[str, Any]) -> AnyNetwork:
     """
     if kind == "s2crnet":
         return S2CRNet(Dimensions(**dimensions))
+    if kind == "seamnet":
+        return SeamNet(SeamDimensions(**dimensions))
     if kind == "hdnet":
         return HDNet(HDNetDimensions(**dimensions))
-    raise ValueError(f"network is s2crnet or hdnet, got {kind!r}")
+    raise ValueError(f"network is s2crnet, seamnet or hdnet, got {kind!r}")

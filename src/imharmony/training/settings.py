@@ -1,12 +1,13 @@
 """What decides a training run: settings, and the configs they are read from."""
 
 import tomllib
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from imharmony.errors import UsageError
+from imharmony.training.data.seam import SeamSettings
 from imharmony.training.data.synthesis import LookSettings
 from imharmony.training.kinds import dimensions_of, kind_of
 from imharmony.training.losses import PixelLoss
@@ -16,7 +17,7 @@ from imharmony.training.networks.hdnet import STRIDE
 __all__ = ["CONFIGS", "TrainSettings", "read_settings"]
 
 CONFIGS = Path(__file__).parent / "configs"
-MIN_THUMBNAIL = {"s2crnet": 17, "hdnet": 16}
+MIN_THUMBNAIL = {"s2crnet": 17, "seamnet": 17, "hdnet": 16}
 """Smallest side, in pixels, that leaves the innermost layer a map."""
 
 
@@ -30,6 +31,8 @@ class TrainSettings:
     variant's."""
     looks: LookSettings = field(default_factory=LookSettings)
     """Of synthesized pairs."""
+    seam: SeamSettings = field(default_factory=SeamSettings)
+    """Of synthesized pairs, for networks that look at it."""
     held_out_sources: tuple[str, ...] = ()
     """Sources whose photographs are used neither to train nor to validate, so that
     they can tell how well unseen kinds of photographs are done."""
@@ -39,6 +42,13 @@ class TrainSettings:
     """Train the encoder with batch normalization, folded into it when saved."""
     trunk: str | None = None
     """A torchvision SqueezeNet state dict to start the encoder from."""
+    base_weights: str | None = None
+    """Of a network that looks at the seam: a checkpoint of s2crnet-cs that its base
+    starts from."""
+    base_rate: float = 0.1
+    """Of such a network: the base's share of the learning rate."""
+    base_held_steps: int = 0
+    """Of such a network: steps before the base learns."""
     thumbnail_size: tuple[int, int] = (256, 256)
     """Height and width in pixels."""
     crop_from: tuple[int, int] | None = None
@@ -84,6 +94,8 @@ class TrainSettings:
     """Share of known labels hidden, so that the network works without one."""
     label_weight: float = 0.05
     """Of the cross-entropy of the label guess."""
+    scene_weight: float = 0.5
+    """Of the cross-entropy of a same scene against a paste."""
     roughness_weight: float = 0.2
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Of the arithmetic, under Lightning Fabric's names."""
@@ -108,6 +120,12 @@ class TrainSettings:
             raise UsageError(f"{msg}, got {self.thumbnail_size}")
         if kind == "hdnet":
             self._check_hdnet()
+        if (kind == "seamnet") != bool(self.seam.num_pairs):
+            msg = "num_pairs of [seam] is above 0 for networks that look at it, 0 for"
+            raise UsageError(f"{msg} others; got {self.seam.num_pairs}, {self.variant}")
+        if kind == "seamnet" and (self.batch_norm or self.adversarial_weight):
+            msg = f"batch_norm and adversarial_weight are not of {self.variant}"
+            raise UsageError(f"{msg}; leave them out")
         if (self.schedule == "steps") != bool(self.drops):
             msg = "drops are of schedule steps, which has at least one"
             raise UsageError(f"{msg}; got {self.drops} with {self.schedule}")
@@ -127,7 +145,7 @@ class TrainSettings:
 
     def _check_hdnet(self) -> None:
         """Refuse what makes no sense for a network that predicts no curves."""
-        default = {f.name: f.default for f in fields(self)}
+        default = {f.name: f.default for f in fields(self)} | {"seam": SeamSettings()}
         for name in _NOT_OF_HDNET:
             if getattr(self, name) != default[name]:
                 msg = f"{name} is a setting of S²CRNet, which {self.variant} does not"
@@ -142,7 +160,8 @@ class TrainSettings:
 
 _NOT_OF_HDNET = (
     "batch_norm", "trunk", "adversarial_weight", "discriminator_learning_rate",
-    "label_dropout", "label_weight", "roughness_weight",
+    "label_dropout", "label_weight", "roughness_weight", "scene_weight", "base_rate",
+    "base_held_steps", "seam",
 )  # fmt: skip
 
 _RANGES = (
@@ -153,7 +172,7 @@ _RANGES = (
         "learning_rate", "warmup_steps", "weight_decay", "max_gradient_norm",
         "pixel_weight", "min_area", "log_offset", "adversarial_weight",
         "discriminator_learning_rate", "label_weight", "roughness_weight", "seed",
-        "checkpoint_every",
+        "checkpoint_every", "scene_weight", "base_rate", "base_held_steps",
     )),
     ("average_decay", 0, 1),
     ("label_dropout", 0, 1),
@@ -204,7 +223,7 @@ def read_settings(config: str, *, base: str | None = None) -> TrainSettings:
             raise UsageError(f"{path}: base is the name of a config, got {parent!r}")
         _check_types(found, path)
         tables.append((found.get("dimensions", {}), path))
-        for section in ("dimensions", "looks"):
+        for section in ("dimensions", "looks", "seam"):
             if section in found:
                 values[section] = found.pop(section) | values.get(section, {})
         values = found | values
@@ -218,7 +237,8 @@ def read_settings(config: str, *, base: str | None = None) -> TrainSettings:
         _check_table(table, known, "dimension", path)
     try:
         looks = LookSettings(**values.pop("looks", {}))
-        return replace(TrainSettings(looks=looks), **values)
+        seam = SeamSettings(**values.pop("seam", {}))
+        return TrainSettings(looks=looks, seam=seam, **values)
     except UsageError as error:
         raise UsageError(f"{config}: {error}") from error
 
@@ -237,6 +257,7 @@ def changed_settings(settings: TrainSettings, stored: dict[str, Any]) -> list[st
     wanted, default = settings_record(settings), settings_record(TrainSettings())
     before = default | stored
     before["looks"] = default["looks"] | stored.get("looks", {})
+    before["seam"] = default["seam"] | stored.get("seam", {})
     families = before["looks"]["families"]
     before["looks"]["families"] = {_RENAMED.get(n, n): v for n, v in families.items()}
     return [name for name, value in wanted.items() if before[name] != value]
@@ -268,6 +289,7 @@ def _check_types(values: dict[str, Any], path: Path) -> None:
     """
     _check_table(values, TrainSettings, "setting", path)
     _check_table(values.get("looks", {}), LookSettings, "looks setting", path)
+    _check_table(values.get("seam", {}), SeamSettings, "seam setting", path)
     _check_is_table(values.get("dimensions", {}), "dimension", path)
 
 
@@ -284,7 +306,7 @@ def _check_table(values: Any, kind: type, name: str, path: Path) -> None:
         msg = f"{path}: unknown {name} {', '.join(sorted(unknown))}"
         raise UsageError(f"{msg}; known are {', '.join(hints)}")
     for key, value in values.items():
-        if key not in ("looks", "dimensions") and not _fits(value, hints[key]):
+        if key not in ("looks", "seam", "dimensions") and not _fits(value, hints[key]):
             wanted = _describe(hints[key])
             raise UsageError(f"{path}: {key} is {wanted}, got {value!r}")
 

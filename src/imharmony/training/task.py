@@ -1,6 +1,6 @@
 """The training loop: settings and pairs in, a checkpoint and a log out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -62,10 +62,10 @@ class Progress:
 
 def train(
     settings: TrainSettings,
-    data: Path,
+    data: Path | Sequence[Path],
     output: Path,
     *,
-    photos: Path | None = None,
+    photos: Path | Sequence[Path] | None = None,
     start_from: Path | None = None,
     resume: bool = False,
     devices: Devices | None = None,
@@ -75,14 +75,14 @@ def train(
     Parameters
     ----------
     settings : TrainSettings
-    data : Path
-        A folder as `read_pool` takes it, with splits "train" and "val": pairs are
+    data : Path or sequence of Path
+        Folders as `read_pool` takes them, with splits "train" and "val": pairs are
         synthesized. Or one in iHarmony4 layout that holds `IHD_train.txt` and
         `IHD_test.txt`: its pairs are read, those of the second list to validate.
     output : Path
         See `fit`.
-    photos : Path or None
-        A folder of further photographs for training, as `read_pool` takes it; masks
+    photos : Path, sequence of Path or None
+        Folders of further photographs for training, as `read_pool` takes them; masks
         are not read. `settings.looks.maskless` says how often they are used. A photo
         whose file has the name of one in split "val" is left out.
     start_from, resume, devices
@@ -169,8 +169,11 @@ def fit(
     average.to(fabric.device, memory_format=torch.channels_last)
     network.to(memory_format=torch.channels_last)
     method = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+    groups = recipe.parameters(network, settings)
     optimizer = method(
-        network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+        [{"params": group.parameters} for group in groups],
+        settings.learning_rate,
+        weight_decay=settings.weight_decay,
     )
     model, optimizer = fabric.setup(network, optimizer)
     adversary = None
@@ -213,10 +216,13 @@ def fit(
     ):
         for step in steps:
             pair = Pair(*(tensor.to(fabric.device) for tensor in next(batches)))
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * _schedule(step, settings)
+            rate = settings.learning_rate * _schedule(step, settings)
+            for known, group in zip(optimizer.param_groups, groups, strict=True):
+                known["lr"] = rate * group.share if step >= group.held_steps else 0.0
             losses = recipe.losses(model, network, pair, step=step, feed=feed)
-            total, values = losses.total, {"loss": losses.pixels.detach()}
+            total = losses.total
+            values = {"loss": losses.pixels.detach()}
+            values |= {name: part.detach() for name, part in losses.parts.items()}
             if adversary is not None:
                 fooling = adversary.judge(losses.harmonized)
                 total = total + settings.adversarial_weight * fooling

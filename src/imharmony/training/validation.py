@@ -4,14 +4,13 @@ from collections.abc import Sequence, Sized
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from imharmony.training.data.synthesis import Pair
 from imharmony.training.feed import PairSource
 from imharmony.training.kinds import AnyNetwork
 from imharmony.training.log import plot_curves, side_by_side
-from imharmony.training.losses import render_stages
 from imharmony.training.recipes import recipe_for
-from imharmony.training.recipes.recipe import Harmonized
 from imharmony.training.settings import TrainSettings
 
 __all__ = ["samples", "validate"]
@@ -32,23 +31,38 @@ def validate(
     dict
         `psnr` and `composite_psnr` in dB (mean over images, whole thumbnail, peak
         1), `mse` and `composite_mse` in squared 8-bit steps, not rounded to such,
-        `harm_rate` (share whose squared error grew).
+        `harm_rate` (share whose squared error grew); for a network that looks at the
+        seam also `paste_psnr`, `no_seam_psnr` and so on, see `Recipe.surroundings`.
     """
+    recipe = recipe_for(settings.variant)
     indices = _chosen(pairs, settings.validation_pairs)
-    before, after = [], []
+    before: list[Tensor] = []
+    after: dict[str, list[Tensor]] = {name: [] for name in recipe.surroundings}
     for start in range(0, len(indices), settings.batch_size):
         some = indices[start : start + settings.batch_size]
-        pair, (harmonized, _) = _harmonize(network, pairs, some, settings)
+        pair = _make(network, pairs, some, settings)
         before.append(((pair.composite - pair.real) ** 2).mean(dim=(1, 2, 3)))
-        after.append(((harmonized - pair.real) ** 2).mean(dim=(1, 2, 3)))
-    mse_before, mse_after = torch.cat(before), torch.cat(after)
-    return {
-        "psnr": float(-10 * mse_after.clamp(min=1e-8).log10().mean()),
-        "composite_psnr": float(-10 * mse_before.clamp(min=1e-8).log10().mean()),
-        "mse": float(255**2 * mse_after.mean()),
+        for name, errors in after.items():
+            made = recipe.harmonize(network, pair, surroundings=name)
+            errors.append(((made.picture - pair.real) ** 2).mean(dim=(1, 2, 3)))
+    mse_before = torch.cat(before)
+    first, *others = (torch.cat(errors) for errors in after.values())
+    scores = {
+        "psnr": _mean_psnr(first),
+        "composite_psnr": _mean_psnr(mse_before),
+        "mse": float(255**2 * first.mean()),
         "composite_mse": float(255**2 * mse_before.mean()),
-        "harm_rate": float((mse_after > mse_before).float().mean()),
+        "harm_rate": float((first > mse_before).float().mean()),
     }
+    for name, errors in zip(recipe.surroundings[1:], others, strict=True):
+        key = name.replace(" ", "_")
+        scores[f"{key}_psnr"] = _mean_psnr(errors)
+        scores[f"{key}_harm_rate"] = float((errors > mse_before).float().mean())
+    return scores
+
+
+def _mean_psnr(mse: Tensor) -> float:
+    return float(-10 * mse.clamp(min=1e-8).log10().mean())
 
 
 def samples(
@@ -64,14 +78,13 @@ def samples(
         pairs beside each other.
     """
     chosen = _chosen(pairs, min(NUM_SAMPLES, settings.validation_pairs))
-    pair, (harmonized, curve_params) = _harmonize(network, pairs, chosen, settings)
+    pair = _make(network, pairs, chosen, settings)
+    harmonized, heights = recipe_for(settings.variant).harmonize(network, pair)
     columns = side_by_side(pair.composite, harmonized, pair.real)
     shown = {"composite, harmonized, real": columns.cpu()}
-    if curve_params is None:
+    if heights is None:
         return shown
-    ramp = torch.linspace(0, 1, PLOT_SIZE + 1, device=pair.real.device)
-    ramp = ramp.expand(len(chosen), 3, 1, PLOT_SIZE + 1)
-    curves = render_stages(ramp, curve_params)[-1][:, :, 0]  # (B, 3, N + 1)
+    curves = F.interpolate(heights, PLOT_SIZE + 1, mode="linear", align_corners=True)
     plots = plot_curves(curves)  # (B, 3, N, N)
     return shown | {"curves": side_by_side(*plots[:, None]).cpu()}
 
@@ -84,14 +97,13 @@ def _chosen(pairs: PairSource, count: int) -> Sequence[int]:
     return [k * len(pairs) // count for k in range(count)]
 
 
-def _harmonize(
+def _make(
     network: AnyNetwork,
     pairs: PairSource,
     indices: Sequence[int],
     settings: TrainSettings,
-) -> tuple[Pair, Harmonized]:
-    """Make pairs, on the network's device, and harmonize them."""
+) -> Pair:
+    """Make pairs, on the network's device."""
     device = next(network.parameters()).device
     made = pairs.batch(indices, settings.thumbnail_size)
-    pair = Pair(*(tensor.to(device) for tensor in made))
-    return pair, recipe_for(settings.variant).harmonize(network, pair)
+    return Pair(*(tensor.to(device) for tensor in made))

@@ -18,6 +18,7 @@ from imharmony.training.data.pairs import (
     stack,
 )
 from imharmony.training.data.pool import UNKNOWN_LABEL
+from imharmony.training.data.seam import sample_seam
 
 __all__ = ["IHarmony4"]
 
@@ -39,6 +40,8 @@ class IHarmony4:
     labels : Path or None
         A table as `label_pairs` makes it. None: `labels.csv` in the root if there is
         one. Pairs that are not in it have no label.
+    num_pairs : int
+        Pairs of facing pixels of each composite; 0 for none.
 
     Raises
     ------
@@ -54,7 +57,9 @@ class IHarmony4:
         split: str = "train",
         subsets: Sequence[str] = (),
         labels: Path | None = None,
+        num_pairs: int = 0,
     ) -> None:
+        self._num_pairs = num_pairs
         found = find_pairs(root, split=split)
         absent = set(subsets) - {files.subset for files in found}
         if absent:
@@ -96,4 +101,5 @@ class IHarmony4:
             for part in (np.s_[:, :], np.s_[rows, columns])
         )
         label = self._labels.get((files.subset, files.name), UNKNOWN_LABEL)
-        return SinglePair(whole, crop, label)
+        seam = sample_seam(scene.composite, mask, self._num_pairs)
+        return SinglePair(whole, crop, label, seam)

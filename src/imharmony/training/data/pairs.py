@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from imharmony.inference.crossings import GAPS
 from imharmony.training.data.looks import FloatArray, UInt8Array
 
 __all__ = [
     "Box",
+    "Edge",
     "Pair",
     "Scene",
+    "SeamSamples",
     "SinglePair",
     "halve",
     "mask_limits",
@@ -26,6 +29,9 @@ __all__ = [
 
 Box = tuple[slice, slice]
 """Rows and columns."""
+
+
+_NO_PAIRS = torch.zeros(0, GAPS, 1, 6)
 
 
 class Pair(NamedTuple):
@@ -42,6 +48,16 @@ class Pair(NamedTuple):
     foreground_mask: Tensor
     semantic_label: Tensor
     """(B,) long; −1 where unknown."""
+    seam: Tensor = _NO_PAIRS
+    """(B, G, N, 6): facing pixels, inner and outer, at each gap; without rows where no
+    seams are drawn."""
+    seam_weight: Tensor = _NO_PAIRS[..., 0]
+    """(B, G, N): 1 where there is a pair of pixels, else 0."""
+    edge: Tensor = _NO_PAIRS
+    """(E, G, N, 6): seams of regions that were pasted, or edited in place."""
+    edge_weight: Tensor = _NO_PAIRS[..., 0]
+    is_same_scene: Tensor = _NO_PAIRS[:, 0, 0, 0]
+    """(E,): 1 for edited in place, 0 for pasted."""
 
 
 class Scene(NamedTuple):
@@ -54,12 +70,36 @@ class Scene(NamedTuple):
     """(1, h, w)"""
 
 
+class SeamSamples(NamedTuple):
+    """The seam of one picture."""
+
+    colors: FloatArray
+    """(G, N, 6) float32: red, green, blue of the inner and of the outer pixel."""
+    weight: FloatArray
+    """(G, N) float32: 1 where there is a pair, else 0."""
+
+    @classmethod
+    def none(cls, num_pairs: int) -> "SeamSamples":
+        """Give the samples of a picture without a seam."""
+        colors = np.zeros((GAPS, num_pairs, 6), np.float32)
+        return cls(colors, np.zeros((GAPS, num_pairs), np.float32))
+
+
+class Edge(NamedTuple):
+    """A seam, and whether its region belongs to the scene."""
+
+    samples: SeamSamples
+    is_same_scene: bool
+
+
 class SinglePair(NamedTuple):
     """One pair before it is stacked."""
 
     photo: Scene
     crop: Scene
     semantic_label: int
+    seam: SeamSamples
+    edge: Edge | None = None
 
 
 def stack(pairs: Sequence[SinglePair]) -> Pair:
@@ -68,7 +108,22 @@ def stack(pairs: Sequence[SinglePair]) -> Pair:
     tensors = [torch.from_numpy(np.stack(arrays)) for arrays in columns]
     labels = [pair.semantic_label for pair in pairs]
     tensors.append(torch.tensor(labels, dtype=torch.long))
-    return Pair(*tensors)
+    batch = Pair(*tensors)
+    seams = [pair.seam for pair in pairs]
+    if seams[0].weight.size:
+        colors, weight = _stack_seams(seams)
+        batch = batch._replace(seam=colors, seam_weight=weight)
+    edges = [pair.edge for pair in pairs if pair.edge is not None]
+    if edges:
+        colors, weight = _stack_seams([edge.samples for edge in edges])
+        is_same = torch.tensor([float(edge.is_same_scene) for edge in edges])
+        batch = batch._replace(edge=colors, edge_weight=weight, is_same_scene=is_same)
+    return batch
+
+
+def _stack_seams(seams: Sequence[SeamSamples]) -> tuple[Tensor, Tensor]:
+    colors, weights = zip(*seams, strict=True)
+    return torch.from_numpy(np.stack(colors)), torch.from_numpy(np.stack(weights))
 
 
 def resize(pixels: UInt8Array, size: tuple[int, int]) -> UInt8Array:

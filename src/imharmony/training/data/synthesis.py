@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from imharmony.errors import UsageError
+from imharmony.inference.crossings import Crossings, find_crossings
 from imharmony.training.data.looks import (
     UNTOUCHED,
     FloatArray,
@@ -33,8 +34,10 @@ from imharmony.training.data.looks import (
 )
 from imharmony.training.data.pairs import (
     Box,
+    Edge,
     Pair,
     Scene,
+    SeamSamples,
     SinglePair,
     halve,
     mask_limits,
@@ -43,7 +46,9 @@ from imharmony.training.data.pairs import (
     resize_part,
     stack,
 )
+from imharmony.training.data.pastes import draw_edge
 from imharmony.training.data.pool import Pool
+from imharmony.training.data.seam import SeamSettings, draw_seam
 from imharmony.training.data.shapes import (
     SHAPES,
     ellipse_mask,
@@ -145,6 +150,8 @@ class Synthesis:
         Photographs to change, and to take other objects' colors from.
     settings : LookSettings
     seed : int
+    seam : SeamSettings or None
+        None draws no seams.
 
     Raises
     ------
@@ -152,8 +159,17 @@ class Synthesis:
         If no photograph has a mask, but the settings ask for other objects'.
     """
 
-    def __init__(self, pool: Pool, settings: LookSettings, *, seed: int) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        settings: LookSettings,
+        *,
+        seed: int,
+        seam: SeamSettings | None = None,
+    ) -> None:
         self.pool, self.settings, self.seed = pool, settings, seed
+        self.seam = seam or SeamSettings()
+        self._crossings: dict[int, Crossings] = {}
         self._kept: dict[int, tuple[UInt8Array, UInt8Array]] = {}
         self._boxes: dict[int, Box] = {}
         self._halved: dict[tuple[int, tuple[int, int]], list[UInt8Array]] = {}
@@ -180,7 +196,8 @@ class Synthesis:
     def _rng(self, index: int, stream: int) -> np.random.Generator:
         """Randomness of one pair, kept apart by what it is for.
 
-        0 example, 1 geometry, 2 looks, 3 another object's mask, 4 base, 5 shape.
+        0 example, 1 geometry, 2 looks, 3 another object's mask, 4 base, 5 shape,
+        6 seam, 7 edge.
         """
         return np.random.default_rng([self.seed, index, stream])
 
@@ -307,7 +324,11 @@ class Synthesis:
         Each from a random part of the photo that holds the whole object, perhaps
         mirrored.
         """
-        return stack([self._thumbnails(index, size) for index in indices])
+        pairs = [self._thumbnails(index, size) for index in indices]
+        for place, index in enumerate(indices[: self.seam.edges]):
+            edge = self._edge(index, is_same_scene=place % 2 == 0)
+            pairs[place] = pairs[place]._replace(edge=edge)
+        return stack(pairs)
 
     def _thumbnails(self, index: int, size: tuple[int, int]) -> SinglePair:
         example = self.draw_example(index)
@@ -338,7 +359,41 @@ class Synthesis:
         whole, crop = (
             Scene(composite[:, k], real[:, k], masks[:, k]) for k in range(2)
         )
-        return SinglePair(whole, crop, self.pool[example].semantic_label)
+        seam = self._seam(index, example, photo, full_mask, looks)
+        return SinglePair(whole, crop, self.pool[example].semantic_label, seam)
+
+    def _seam(
+        self,
+        index: int,
+        example: int,
+        photo: UInt8Array,
+        mask: UInt8Array,
+        looks: tuple[Look, Look],
+    ) -> SeamSamples:
+        """Draw the seam of a pair, of the whole photo whatever part is shown."""
+        if not self.seam.num_pairs:
+            return SeamSamples.none(0)
+        box = self._box(example, mask)
+        crossings = self._crossings.get(example)
+        if crossings is None:
+            limits = (side.stop - side.start for side in box)
+            corners = (box[0].start, box[1].start, *limits)
+            crossings = find_crossings(mask, corners)
+            if self.pool[example].mask is not None:  # the next pair's mask is another
+                self._crossings[example] = crossings
+        rng = self._rng(index, 6)
+        return draw_seam(rng, photo, crossings, looks, box, self.seam)
+
+    def _edge(self, index: int, *, is_same_scene: bool) -> Edge:
+        """Draw an edge of an object that has a mask of its own."""
+        rng = self._rng(index, 7)
+        example = int(self._masked[rng.integers(len(self._masked))])
+        photo, mask = self.pool.pixels(example)
+        other = None
+        if not is_same_scene:
+            other, _ = self.pool.pixels(int(rng.integers(len(self.pool))))
+        samples = draw_edge(rng, photo, mask, other, self.seam.num_pairs)
+        return Edge(samples, is_same_scene)
 
     def _box(self, example: int, mask: UInt8Array) -> Box:
         """Limits of a mask; kept for an example's own."""

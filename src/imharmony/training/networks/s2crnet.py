@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from imharmony.errors import UsageError
 from imharmony.training.networks.squeezenet import NUM_FEATURES, squeezenet_trunk
+from imharmony.training.networks.statistics import region_statistics
 
 __all__ = [
     "VARIANTS",
@@ -36,8 +37,8 @@ __all__ = [
     "Dimensions",
     "Prediction",
     "S2CRNet",
+    "Seen",
     "build_s2crnet",
-    "region_statistics",
     "render_curves",
 ]
 
@@ -118,6 +119,19 @@ VARIANTS = {
 }
 
 
+class Seen(NamedTuple):
+    """What the stages read of one batch."""
+
+    foreground: Tensor
+    """(B, 512): pooled features."""
+    background: Tensor
+    label: Tensor
+    """(B, num_labels): given or guessed."""
+    stats: Tensor
+    """(B, statistics_features): embedded color statistics."""
+    label_logits: Tensor
+
+
 class Prediction(NamedTuple):
     """What the network says about one batch."""
 
@@ -163,40 +177,6 @@ def render_curves(image: Tensor, curve_params: Tensor) -> Tensor:
     index = piece.long()
     out = knots_y.gather(2, index) + heights.gather(2, index) * (x - piece)
     return out.reshape(B, C, H, W)
-
-
-def region_statistics(image: Tensor, mask: Tensor, num_bins: int) -> Tensor:
-    """Describe the colors of a region: soft histograms, means and covariances.
-
-    Parameters
-    ----------
-    image : Tensor of float, shape (B, 3, H, W)
-        RGB, sRGB-encoded, [0, 1]. Every second pixel of every second row is read.
-    mask : Tensor of float, shape (B, 1, H, W)
-        Weight of each pixel, [0, 1].
-    num_bins : int
-        Bins per channel, centered on 0, 1/(num_bins−1), …, 1; a value between two
-        centers is shared out linearly.
-
-    Returns
-    -------
-    Tensor of float, shape (B, 3·num_bins + 9)
-        Per channel the histogram (sums to 1) scaled by num_bins; then the means;
-        then the six entries of the covariance as signed square roots. All zero
-        for an empty region.
-    """
-    pixels = image[:, :, ::2, ::2].flatten(2)  # (B, 3, N)
-    weight = mask[:, :, ::2, ::2].flatten(2)  # (B, 1, N)
-    weight = weight / weight.sum(dim=2, keepdim=True).clamp(min=1e-6)
-    centers = torch.arange(num_bins, device=pixels.device)[:, None, None]
-    near = 1 - (pixels[:, None] * (num_bins - 1) - centers).abs()  # (B, bins, 3, N)
-    histogram = (near.relu() * weight[:, None]).sum(dim=3) * num_bins  # (B, bins, 3)
-    mean = (pixels * weight).sum(dim=2)  # (B, 3)
-    centered = (pixels - mean[:, :, None]) * (weight > 0)
-    first, second = centered[:, [0, 1, 2, 0, 0, 1]], centered[:, [0, 1, 2, 1, 2, 2]]
-    moments = (first * second * weight).sum(dim=2)  # (B, 6)
-    roots = moments.sign() * (moments.abs() + 1e-8).sqrt()
-    return torch.cat([histogram.flatten(1), roots, mean], dim=1)  # (B, 3·num_bins + 9)
 
 
 class CurveRenderingModule(nn.Module):
@@ -300,6 +280,40 @@ class S2CRNet(nn.Module):
         first, last = regions[0].shape[0], regions[-1].shape[0]
         return pooled[:first], pooled[-last:]
 
+    def see(
+        self,
+        composite: Tensor,
+        mask: Tensor,
+        foreground: Tensor,
+        foreground_mask: Tensor,
+        semantic_label: Tensor,
+    ) -> Seen:
+        """Gather what the stages read; parameters as for calling the network."""
+        if self.dimensions.foreground_input == "thumbnail":
+            foreground, foreground_mask = composite, mask
+        features_f, features_b = self.encode(
+            composite, mask, foreground, foreground_mask
+        )  # (F, 512), (B, 512)
+        B = composite.shape[0]
+        features_f, features_b = (_rows(x, B) for x in (features_f, features_b))
+        dropout = self.dimensions.feature_dropout
+        features_f = F.dropout(features_f, dropout, self.training)
+        features_b = F.dropout(features_b, dropout, self.training)
+        label_logits = torch.zeros_like(semantic_label)  # (B, num_labels)
+        if self.dimensions.guesses_label:
+            label_logits = self.label_guess(features_f)
+            guess = label_logits.softmax(dim=1).detach()
+            is_known = semantic_label.sum(dim=1, keepdim=True)  # 1 or 0
+            semantic_label = semantic_label + (1 - is_known) * guess
+        stats = features_f[:, :0]
+        if self.dimensions.num_bins:
+            bins = self.dimensions.num_bins
+            of_f = _rows(region_statistics(foreground, foreground_mask, bins), B)
+            of_b = region_statistics(composite, 1 - mask, bins)
+            stats = self.statistics(torch.cat([of_f, of_b], dim=1))
+            stats = F.dropout(stats, dropout / 2, self.training)
+        return Seen(features_f, features_b, semantic_label, stats, label_logits)
+
     def forward(
         self,
         composite: Tensor,
@@ -327,102 +341,10 @@ class S2CRNet(nn.Module):
         -------
         Prediction
         """
-        if self.dimensions.foreground_input == "thumbnail":
-            foreground, foreground_mask = composite, mask
-        features_f, features_b = self.encode(
-            composite, mask, foreground, foreground_mask
-        )  # (F, 512), (B, 512)
-        B = composite.shape[0]
-        features_f, features_b = (_rows(x, B) for x in (features_f, features_b))
-        dropout = self.dimensions.feature_dropout
-        features_f = F.dropout(features_f, dropout, self.training)
-        features_b = F.dropout(features_b, dropout, self.training)
-        label_logits = torch.zeros_like(semantic_label)  # (B, num_labels)
-        if self.dimensions.guesses_label:
-            label_logits = self.label_guess(features_f)
-            guess = label_logits.softmax(dim=1).detach()
-            is_known = semantic_label.sum(dim=1, keepdim=True)  # 1 or 0
-            semantic_label = semantic_label + (1 - is_known) * guess
-        stats = features_f[:, :0]
-        if self.dimensions.num_bins:
-            bins = self.dimensions.num_bins
-            of_f = _rows(region_statistics(foreground, foreground_mask, bins), B)
-            of_b = region_statistics(composite, 1 - mask, bins)
-            stats = self.statistics(torch.cat([of_f, of_b], dim=1))
-            stats = F.dropout(stats, dropout / 2, self.training)
-        curve_params = torch.stack(
-            [
-                stage(features_f, features_b, semantic_label, stats)
-                for stage in self.stages
-            ],
-            dim=1,
-        )  # (B, N, 3, K)
-        return Prediction(curve_params, label_logits)
-
-    def in_use(
-        self,
-        composite: Tensor,
-        mask: Tensor,
-        foreground: Tensor,
-        foreground_mask: Tensor,
-        semantic_label: Tensor,
-    ) -> Prediction:
-        """Predict for one composite from all its views, and hold back.
-
-        Parameters
-        ----------
-        composite, mask : Tensor of float, (B, 3, h, w) and (B, 1, h, w)
-            As for calling the network, one of each view.
-        foreground, foreground_mask : Tensor of float, (1, 3, h, w) and (1, 1, h, w)
-        semantic_label : Tensor of float, shape (1, num_labels)
-
-        Returns
-        -------
-        Prediction
-            Of a batch of one.
-        """
-        if self.dimensions.slopes == "free":
-            inputs = (composite, mask, foreground, foreground_mask, semantic_label)
-            return self(*inputs)  # type: ignore[no-any-return]
-        views = [composite, mask, foreground, foreground_mask]
-        if self.dimensions.mirrors:
-            views = [torch.cat([x, x.flip(-1)]) for x in views]  # (2B, …), (2, …)
-        labels = semantic_label.expand(views[0].shape[0], -1)
-        curve_params, label_logits = self(*views, labels)
-        slopes = curve_params / curve_params.mean(dim=-1, keepdim=True)
-        slopes = slopes.mean(dim=0, keepdim=True)  # (1, N, 3, K)
-        slopes = self.restrain(slopes, foreground, foreground_mask)
-        label_logits = label_logits.mean(dim=0).reshape(1, self.dimensions.num_labels)
-        return Prediction(slopes, label_logits)
-
-    def restrain(
-        self, curve_params: Tensor, foreground: Tensor, foreground_mask: Tensor
-    ) -> Tensor:
-        """Hold back, in use: small evidence should not spoil what was right.
-
-        Parameters
-        ----------
-        curve_params : Tensor, shape (B, N, 3, K)
-            Positive slopes.
-        foreground, foreground_mask : Tensor, (B, 3, h, w) and (B, 1, h, w)
-            Where the change is measured.
-
-        Returns
-        -------
-        Tensor, shape (B, N, 3, K)
-            Slopes with mean 1, drawn to 1 by `dimensions.strength`, which mixes the
-            curve with the identity; all 1 where the change is below `min_change`.
-        """
-        strength = self.dimensions.strength
-        slopes = curve_params / curve_params.mean(dim=-1, keepdim=True)
-        slopes = 1 + strength * (slopes - 1)
-        image = foreground
-        for stage in slopes.unbind(dim=1):
-            image = render_curves(image, stage)
-        change = ((image - foreground).abs() * foreground_mask).mean(dim=(1, 2, 3))
-        change = change / foreground_mask.mean(dim=(1, 2, 3)).clamp(min=1e-6)  # (B,)
-        is_kept = (change >= self.dimensions.min_change).float()[:, None, None, None]
-        return 1 + is_kept * (slopes - 1)
+        seen = self.see(composite, mask, foreground, foreground_mask, semantic_label)
+        *regions, label_logits = seen
+        curve_params = [stage(*regions) for stage in self.stages]
+        return Prediction(torch.stack(curve_params, dim=1), label_logits)
 
 
 def _rows(features: Tensor, number: int) -> Tensor:

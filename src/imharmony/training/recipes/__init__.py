@@ -6,10 +6,15 @@ from imharmony.training.kinds import kind_of
 from imharmony.training.recipes.hdnet import HDNetRecipe
 from imharmony.training.recipes.recipe import Recipe
 from imharmony.training.recipes.s2crnet import S2CRNetRecipe
+from imharmony.training.recipes.seam import SeamNetRecipe
 
 __all__ = ["recipe_for"]
 
-RECIPES: dict[str, Recipe[Any]] = {"s2crnet": S2CRNetRecipe(), "hdnet": HDNetRecipe()}
+RECIPES: dict[str, Recipe[Any]] = {
+    "s2crnet": S2CRNetRecipe(),
+    "seamnet": SeamNetRecipe(),
+    "hdnet": HDNetRecipe(),
+}
 
 
 def recipe_for(variant: str) -> Recipe[Any]:

@@ -43,7 +43,9 @@ class HDNetRecipe(Recipe[HDNet]):
         loss = mean_error(errors, settings.log_offset)
         return Losses(settings.pixel_weight * loss, loss, pair.real, harmonized)
 
-    def harmonize(self, network: HDNet, pair: Pair) -> Harmonized:
+    def harmonize(
+        self, network: HDNet, pair: Pair, *, surroundings: str = "same scene"
+    ) -> Harmonized:
         """Harmonize a batch; there are no curves."""
         with torch.inference_mode():
             return Harmonized(network(pair.composite, pair.mask), None)

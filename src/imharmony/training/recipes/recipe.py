@@ -11,7 +11,7 @@ from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import Feed
 from imharmony.training.settings import TrainSettings
 
-__all__ = ["Graph", "Harmonized", "Losses", "Recipe"]
+__all__ = ["Graph", "Group", "Harmonized", "Losses", "Recipe"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -27,6 +27,8 @@ class Losses(NamedTuple):
     """(B, 3, h, w): a picture that an adversary may see."""
     harmonized: Tensor
     """(B, 3, h, w): the network's, to be told from it."""
+    parts: dict[str, Tensor] = {}  # noqa: RUF012  # never changed
+    """Further columns of the run's table."""
 
 
 class Harmonized(NamedTuple):
@@ -34,8 +36,19 @@ class Harmonized(NamedTuple):
 
     picture: Tensor
     """(B, 3, h, w) float, RGB, sRGB-encoded; its background is the composite's."""
-    curve_params: Tensor | None
-    """(B, N, 3, K): slopes, of a network that predicts curves."""
+    heights: Tensor | None
+    """(B, 3, N): of evenly spaced values from 0 to 1, all stages in one; of a network
+    that predicts curves."""
+
+
+class Group(NamedTuple):
+    """Parameters that learn at one rate."""
+
+    parameters: list[nn.Parameter]
+    share: float = 1.0
+    """Of the run's learning rate."""
+    held_steps: int = 0
+    """Steps before they learn."""
 
 
 class Graph(NamedTuple):
@@ -52,6 +65,13 @@ class Graph(NamedTuple):
 
 class Recipe(ABC, Generic[Network]):
     """How one kind of network is trained and exported. It keeps nothing."""
+
+    surroundings: tuple[str, ...] = ("same scene",)
+    """What validation shows beside the object; see `harmonize`."""
+
+    def parameters(self, network: Network, settings: TrainSettings) -> list[Group]:
+        """Name what learns, and at which share of the rate."""
+        return [Group(list(network.parameters()))]
 
     @abstractmethod
     def build(self, settings: TrainSettings) -> Network:
@@ -83,8 +103,19 @@ class Recipe(ABC, Generic[Network]):
         """
 
     @abstractmethod
-    def harmonize(self, network: Network, pair: Pair) -> Harmonized:
-        """Harmonize a batch, without gradients."""
+    def harmonize(
+        self, network: Network, pair: Pair, *, surroundings: str = "same scene"
+    ) -> Harmonized:
+        """Harmonize a batch, without gradients.
+
+        Parameters
+        ----------
+        network : nn.Module
+        pair : Pair
+        surroundings : str
+            One of `surroundings`: "same scene" as the pair is, "paste" where what
+            faces the object has nothing to do with it, "no seam" where there is none.
+        """
 
     def finish(self, network: Network) -> Network:
         """Turn a trained network into the one that is saved. May change its own."""

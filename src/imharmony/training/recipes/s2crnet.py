@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imharmony.inference.contract import Contract
@@ -14,12 +13,21 @@ from imharmony.training.checkpoints import load_trunk
 from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import Feed
 from imharmony.training.losses import render_stages, roughness, stage_losses
-from imharmony.training.networks.s2crnet import Prediction, S2CRNet, build_s2crnet
+from imharmony.training.networks.s2crnet import S2CRNet, build_s2crnet
+from imharmony.training.networks.s2crnet_use import S2CRNetInUse
 from imharmony.training.networks.squeezenet import add_batch_norm, fold_batch_norm
+from imharmony.training.recipes.labels import (
+    network_inputs,
+    one_hot,
+    shown_labels,
+)
 from imharmony.training.recipes.recipe import Graph, Harmonized, Losses, Recipe
 from imharmony.training.settings import TrainSettings
 
-__all__ = ["InUse", "S2CRNetRecipe", "network_inputs", "one_hot"]
+__all__ = ["S2CRNetRecipe"]
+
+_PLOTTED = 129
+"""Values of a curve that are plotted."""
 
 
 class S2CRNetRecipe(Recipe[S2CRNet]):
@@ -45,7 +53,7 @@ class S2CRNetRecipe(Recipe[S2CRNet]):
     ) -> Losses:
         """Sum the errors of each stage, the roughness and the label's error."""
         settings = feed.settings
-        labels = _shown_labels(pair, step, feed, network.dimensions.num_labels)
+        labels = shown_labels(pair, step, feed, network.dimensions.num_labels)
         prediction = model(*network_inputs(pair), labels)
         curve_params = prediction.curve_params.float()
         if settings.loss_region == "crop":
@@ -70,7 +78,9 @@ class S2CRNetRecipe(Recipe[S2CRNet]):
             total = total + 0 * prediction.label_logits.float().sum()
         return Losses(total, loss, seen[1], rendered[-1])
 
-    def harmonize(self, network: S2CRNet, pair: Pair) -> Harmonized:
+    def harmonize(
+        self, network: S2CRNet, pair: Pair, *, surroundings: str = "same scene"
+    ) -> Harmonized:
         """Harmonize a batch.
 
         Labels are given to a network that needs them and cannot guess them.
@@ -83,7 +93,10 @@ class S2CRNetRecipe(Recipe[S2CRNet]):
             curve_params = network(*network_inputs(pair), labels).curve_params
             image = render_stages(pair.composite, curve_params)[-1]
             harmonized = pair.mask * image + (1 - pair.mask) * pair.composite
-        return Harmonized(harmonized, curve_params)
+            ramp = torch.linspace(0, 1, _PLOTTED, device=image.device)
+            ramp = ramp.expand(len(labels), 3, 1, _PLOTTED)
+            heights = render_stages(ramp, curve_params)[-1][:, :, 0]
+        return Harmonized(harmonized, heights)
 
     def finish(self, network: S2CRNet) -> S2CRNet:
         """Fold batch normalization into the encoder."""
@@ -91,12 +104,12 @@ class S2CRNetRecipe(Recipe[S2CRNet]):
         return network
 
     def graph(self, network: S2CRNet) -> Graph:
-        """Export `S2CRNet.in_use`."""
+        """Export what is used: all views in one, held back."""
         inputs = (
             "composite", "mask", "foreground", "foreground_mask", "semantic_label"
         )  # fmt: skip
         outputs = ("curve_params", "label_logits")
-        return Graph(InUse(network), inputs, outputs, views=inputs[:2])
+        return Graph(S2CRNetInUse(network), inputs, outputs, views=inputs[:2])
 
     def contract(
         self,
@@ -121,36 +134,3 @@ class S2CRNetRecipe(Recipe[S2CRNet]):
             contexts=dimensions.contexts,
             checkpoint_sha256=checkpoint_sha256,
         )
-
-
-class InUse(nn.Module):
-    """A network whose call is `S2CRNet.in_use`."""
-
-    def __init__(self, network: S2CRNet) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, *inputs: Tensor) -> Prediction:
-        """Predict for one composite."""
-        return self.network.in_use(*inputs)
-
-
-def network_inputs(pair: Pair) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return what the network sees of a batch, but for the label."""
-    return pair.composite, pair.mask, pair.foreground, pair.foreground_mask
-
-
-def one_hot(semantic_label: Tensor, num_labels: int) -> Tensor:
-    """Encode labels (B,) as (B, num_labels); rows of zeros for -1, unknown."""
-    encoded = F.one_hot(semantic_label.clamp(min=0), num_labels)
-    return (encoded * (semantic_label >= 0)[:, None]).float()
-
-
-def _shown_labels(pair: Pair, step: int, feed: Feed, num_labels: int) -> Tensor:
-    """One-hot labels, (B, num_labels), some of them hidden."""
-    B = len(pair.semantic_label)
-    generator = torch.Generator().manual_seed(step)
-    drawn = torch.rand(B * feed.world_size, generator=generator)
-    drawn = drawn[feed.rank * B : (feed.rank + 1) * B].to(pair.semantic_label.device)
-    is_hidden = drawn < feed.settings.label_dropout
-    return one_hot(pair.semantic_label.masked_fill(is_hidden, -1), num_labels)

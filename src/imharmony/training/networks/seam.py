@@ -1,0 +1,349 @@
+"""S²CRNet-CS that also sees the seam: thumbnails and facing pixels in, curves out.
+
+The paper's network pools each region by itself, so it does not see which colors meet at
+the mask's edge. This one holds it whole, as its base, and adds:
+
+- A second cascade that reads the seam: pairs of pixels that face each other across the
+  mask's edge (`imharmony.inference.seam`). It begins with a fit that needs no learning;
+  later stages see foreground and seam as the earlier ones left them, and share weights.
+- A stage after the base's two that sees what they made of the foreground.
+- Free ends: what lies below black and above white are two more numbers a channel.
+- A probability that the foreground is of the same scene, read from the seam. It mixes
+  the prediction with the seam, for edited regions, and the one without, for pastes.
+- Doubt: each prediction's error is predicted, and a change that is small against it is
+  held back, without any threshold (`seam_use`).
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from imharmony.errors import UsageError
+from imharmony.inference.crossings import GAPS
+from imharmony.training.networks.heights import (
+    compose,
+    curve_heights,
+    heights_of_slopes,
+    render_heights,
+)
+from imharmony.training.networks.pairs import PairReader, WideReader, fit_pairs
+from imharmony.training.networks.s2crnet import Dimensions, S2CRNet, Seen
+from imharmony.training.networks.squeezenet import NUM_FEATURES
+from imharmony.training.networks.statistics import region_statistics
+
+__all__ = [
+    "SEAM_VARIANTS",
+    "Prediction",
+    "SeamDimensions",
+    "SeamNet",
+    "build_seam_net",
+]
+
+_NUM_HINTS = 9
+"""Places at which the base's curve is shown to what follows."""
+_STEP = 4
+"""Of so many of the thumbnails' pixels and rows one is counted."""
+
+
+@dataclass(frozen=True)
+class SeamDimensions:
+    """Every number that makes one network."""
+
+    num_pieces: int = 64
+    """Pieces of a curve, K."""
+    num_stages: int = 3
+    """Curves in a row with the seam, after the fit that needs no learning."""
+    num_labels: int = 5
+    num_bins: int = 16
+    """Bins of the histograms of both regions."""
+    features: int = 64
+    """Width that the trunk's pooled features are brought to, of each region."""
+    statistics: int = 128
+    """Width of the layers that read both regions' colors."""
+    pair_width: int = 96
+    """Width of the layers that read a pair."""
+    num_heads: int = 8
+    head_width: int = 8
+    """Attention over pairs, and values of each head."""
+    wide_width: int = 32
+    """Width of the layers that read pairs further from the edge."""
+    scene_width: int = 48
+    """Width of the layers that tell a same scene."""
+    hidden: int = 224
+    """Width of what brings all together."""
+    held_layers: int = 5
+    """Entries of the trunk, from the first on, that are not trained."""
+    feature_dropout: float = 0.1
+    """In training: share of the pooled features set to zero."""
+    contexts: tuple[float, ...] = (0.0, 0.8)
+    """In use: one view of the surroundings each, its frame drawn in from the photo's
+    rim (0) to the mask's box (1). Each is also seen mirrored."""
+    caution: float = 1.0
+    """In use: weight of the squared doubt against the squared change."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "contexts", tuple(map(float, self.contexts)))
+        numbers = (
+            self.num_pieces, self.num_stages, self.num_bins - 1, self.statistics,
+            self.features, self.pair_width, self.num_heads, self.head_width,
+            self.wide_width, self.scene_width, self.hidden,
+        )  # fmt: skip
+        if min(numbers) < 1 or self.held_layers < 0 or self.caution < 0:
+            raise UsageError(f"dimensions are positive numbers, got {self}")
+        if not 0 <= self.feature_dropout < 1:
+            msg = f"feature_dropout is from 0 to 1, got {self.feature_dropout}"
+            raise UsageError(msg)
+
+
+class Prediction(NamedTuple):
+    """What the network says about a batch."""
+
+    plain: Tensor
+    """(B, 3, 3, K + 1): heights of each stage's curves without the seam: the base's
+    two and one that refines them."""
+    seamed: Tensor
+    """(B, N + 1, 3, K + 1): the same with it; the first is the fit."""
+    plain_doubt: Tensor
+    """(B,): mean absolute error that is expected of the last stage, of [0, 1]."""
+    seamed_doubt: Tensor
+    same_scene: Tensor
+    """(B,): logit that both sides of the seam belong to one scene; (B + E,) where
+    further seams were given."""
+    label_logits: Tensor
+    """(B, num_labels): the guess before softmax."""
+
+
+class CurveHead(nn.Module):
+    """A description to the heights of three curves, and to the error they will have."""
+
+    def __init__(self, num_inputs: int, hidden: int, num_pieces: int) -> None:
+        super().__init__()
+        self.num_pieces = num_pieces
+        self.layers = nn.Sequential(
+            nn.Linear(num_inputs, hidden), nn.ReLU(),
+            nn.Linear(hidden, hidden), nn.ReLU(),
+        )  # fmt: skip
+        self.curves = nn.Linear(hidden, 3 * (num_pieces + 2))
+        nn.init.zeros_(self.curves.bias)
+        nn.init.normal_(self.curves.weight, std=0.01)  # near the identity at first
+
+    def forward(self, described: Tensor) -> tuple[Tensor, Tensor]:
+        """Give heights (B, 3, K + 1), and the last hidden layer (B, hidden)."""
+        hidden = self.layers(described)
+        params = self.curves(hidden).float()  # whatever the precision of products
+        params = params.reshape(-1, 3, self.num_pieces + 2)  # (B, 3, K + 2)
+        return curve_heights(params), hidden
+
+
+class Doubt(nn.Module):
+    """Predicts the mean absolute error of a cascade's result."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(hidden + 6, 64), nn.ReLU(), nn.Linear(64, 1)
+        )
+
+    def forward(self, hidden: Tensor, heights: Tensor) -> Tensor:
+        """Expect an error, (B,), of [0, 1]."""
+        x = torch.linspace(0, 1, heights.shape[-1], device=heights.device)
+        change = heights - x
+        moved = torch.cat([change.mean(dim=2), change.abs().mean(dim=2)], dim=1)
+        inputs = torch.cat([hidden, 10 * moved], dim=1).detach()
+        # 0.03 at first, of [0, 1]: about eight 8-bit steps.
+        return 0.03 * F.softplus(self.layers(inputs)[:, 0].float() + 0.5413) + 1e-4
+
+
+class SeamNet(nn.Module):
+    """The whole network."""
+
+    def __init__(self, dimensions: SeamDimensions) -> None:
+        super().__init__()
+        d = self.dimensions = dimensions
+        base = Dimensions(
+            num_pieces=d.num_pieces,
+            num_stages=2,
+            has_semantic_label=True,
+            num_labels=d.num_labels,
+            slopes="positive",
+            num_bins=d.num_bins,
+            guesses_label=True,
+            feature_dropout=d.feature_dropout,
+        )
+        self.base = S2CRNet(base)
+        for entry in self.base.encoder[: d.held_layers]:  # type: ignore[index]
+            entry.requires_grad_(False)
+        self.foreground = nn.Linear(NUM_FEATURES, d.features)
+        self.background = nn.Linear(NUM_FEATURES, d.features)
+        num_statistics = 3 * d.num_bins + 9
+        self.statistics = nn.Sequential(
+            nn.Linear(2 * num_statistics, d.statistics), nn.ReLU(),
+            nn.Linear(d.statistics, d.statistics), nn.ReLU(),
+        )  # fmt: skip
+        common = 2 * d.features + d.num_labels + d.statistics + 3 * _NUM_HINTS
+        self.plain = CurveHead(common, d.hidden, d.num_pieces)
+        self.pairs = PairReader(d.pair_width, d.num_heads, d.head_width)
+        self.wide = WideReader(GAPS - 1, d.wide_width)
+        num_inputs = common + self.pairs.num_outputs + self.wide.num_outputs
+        self.seamed = CurveHead(num_inputs, d.hidden, d.num_pieces)
+        self.scene = WideReader(GAPS, d.scene_width)
+        self.same_scene = nn.Sequential(
+            nn.Linear(self.scene.num_outputs, 96), nn.ReLU(), nn.Linear(96, 1)
+        )
+        self.plain_doubt, self.seamed_doubt = Doubt(d.hidden), Doubt(d.hidden)
+        for part in (
+            self.statistics,
+            self.plain.layers,
+            self.pairs,
+            self.seamed.layers,
+        ):
+            for layer in part.modules():
+                if isinstance(layer, nn.Linear):
+                    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                    nn.init.zeros_(layer.bias)
+
+    def judge_scene(self, seam: Tensor, seam_weight: Tensor) -> Tensor:
+        """Logit, (B,), that both sides of a seam belong to one scene."""
+        described = self.scene(seam[:, :, ::2], seam_weight[:, :, ::2])
+        logit: Tensor = self.same_scene(described)[:, 0].float()
+        return logit
+
+    def forward(
+        self,
+        composite: Tensor,
+        mask: Tensor,
+        foreground: Tensor,
+        foreground_mask: Tensor,
+        semantic_label: Tensor,
+        seam: Tensor,
+        seam_weight: Tensor,
+        edges: Tensor | None = None,
+        edge_weight: Tensor | None = None,
+    ) -> Prediction:
+        """Predict both cascades, their doubts, and whether the seam is to be believed.
+
+        Parameters
+        ----------
+        composite, foreground : Tensor of float, shape (B, 3, h, w)
+            Thumbnails of the photo and of the mask's box, RGB, sRGB-encoded, [0, 1].
+        mask, foreground_mask : Tensor of float, shape (B, 1, h, w)
+        semantic_label : Tensor of float, shape (B, num_labels)
+            One-hot; a row of zeros means unknown.
+        seam : Tensor of float, shape (B, G, N, 6)
+            Facing pixels, inner and outer, at each gap.
+        seam_weight : Tensor of float, shape (B, G, N)
+            1 where there is a pair, else 0.
+        edges, edge_weight : Tensor, shape (E, G, N, 6) and (E, G, N)
+            Further seams, of other pictures, to judge the scene of.
+
+        Returns
+        -------
+        Prediction
+        """
+        thumbnails = (composite, mask, foreground, foreground_mask)
+        seen = self.base.see(*thumbnails, semantic_label)
+        slopes = torch.stack([stage(*seen[:4]) for stage in self.base.stages], dim=1)
+        prediction = self.predict(seen, slopes, *thumbnails, seam, seam_weight)
+        if edges is None or edge_weight is None:
+            return prediction
+        further = self.judge_scene(edges, edge_weight)
+        both = torch.cat([prediction.same_scene, further])
+        return prediction._replace(same_scene=both)
+
+    def predict(
+        self,
+        seen: Seen,
+        slopes: Tensor,
+        composite: Tensor,
+        mask: Tensor,
+        foreground: Tensor,
+        foreground_mask: Tensor,
+        seam: Tensor,
+        seam_weight: Tensor,
+    ) -> Prediction:
+        """Predict from what the base sees and its stages' slopes, (B, 2, 3, K)."""
+        d = self.dimensions
+        base = heights_of_slopes(slopes.float())  # (B, 2, 3, K + 1)
+        # What the base proposes, at few places, so that others can go by it.
+        proposed = compose(base).detach()[..., :: d.num_pieces // (_NUM_HINTS - 1)]
+        x = torch.linspace(0, 1, _NUM_HINTS, device=proposed.device)
+        common = [
+            self.foreground(seen.foreground), self.background(seen.background),
+            seen.label, 6 * (proposed - x).flatten(1),
+        ]  # fmt: skip
+        around = region_statistics(composite, 1 - mask, d.num_bins, step=_STEP)
+        crop = foreground[..., ::_STEP, ::_STEP], foreground_mask[..., ::_STEP, ::_STEP]
+
+        def describe(pixels: Tensor) -> list[Tensor]:
+            own = region_statistics(pixels, crop[1], d.num_bins, step=1)
+            both = torch.cat([own, around], dim=1)
+            return [*common, self.statistics(both)]
+
+        # No gradients through what the next stage sees: half the time, and the stages
+        # with the seam share their weights.
+        refined = _render_picture(crop[0], compose(base).detach())
+        last, plain_hidden = self.plain(torch.cat(describe(refined), dim=1))
+        plain = torch.cat([base, last[:, None]], dim=1)
+
+        fitted = fit_pairs(seam[:, 0], seam_weight[:, 0], d.num_pieces)
+        seamed = [fitted]
+        pixels, pairs = _render_picture(crop[0], fitted), _render_pairs(seam, fitted)
+        for _ in range(d.num_stages):
+            near = self.pairs(pairs[:, 0], seam_weight[:, 0])
+            far = self.wide(pairs[:, 1:, ::2], seam_weight[:, 1:, ::2])
+            described = torch.cat([*describe(pixels), near, far], dim=1)
+            heights, hidden = self.seamed(described)
+            seamed.append(heights)
+            pixels = _render_picture(pixels, heights.detach())
+            pairs = _render_pairs(pairs, heights.detach())
+
+        seamed_heights = torch.stack(seamed, dim=1)
+        return Prediction(
+            plain,
+            seamed_heights,
+            self.plain_doubt(plain_hidden, compose(plain)),
+            self.seamed_doubt(hidden, compose(seamed_heights)),
+            self.judge_scene(seam, seam_weight),
+            seen.label_logits,
+        )
+
+
+def _render_picture(picture: Tensor, heights: Tensor) -> Tensor:
+    return render_heights(picture.flatten(2), heights).reshape(picture.shape)
+
+
+def _render_pairs(pairs: Tensor, heights: Tensor) -> Tensor:
+    """Map the inner sides of pairs (B, G, N, 6)."""
+    B, G, N, _ = pairs.shape
+    inner = pairs[..., :3].reshape(B, G * N, 3).transpose(1, 2)
+    inner = render_heights(inner, heights).transpose(1, 2).reshape(B, G, N, 3)
+    return torch.cat([inner, pairs[..., 3:]], dim=-1)
+
+
+SEAM_VARIANTS = {"s2crnet-seam": SeamDimensions()}
+
+
+def build_seam_net(variant: str, **changes: object) -> SeamNet:
+    """Build a variant, or one with some dimensions changed.
+
+    Raises
+    ------
+    UsageError
+        If the variant or a dimension does not exist; it lists the known ones.
+
+    Examples
+    --------
+    >>> sum(p.numel() for p in build_seam_net("s2crnet-seam").parameters())
+    1568668
+    """
+    if variant not in SEAM_VARIANTS:
+        raise UsageError(f"variant is one of {', '.join(SEAM_VARIANTS)}, got {variant}")
+    unknown = changes.keys() - SeamDimensions.__dataclass_fields__.keys()
+    if unknown:
+        known = ", ".join(SeamDimensions.__dataclass_fields__)
+        msg = f"dimensions are {known}; got {', '.join(sorted(unknown))}"
+        raise UsageError(msg)
+    return SeamNet(replace(SEAM_VARIANTS[variant], **changes))  # type: ignore[arg-type]

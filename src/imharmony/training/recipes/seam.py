@@ -1,0 +1,251 @@
+"""How the network that looks at the seam is trained and exported."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from imharmony.inference.choices import AUTO
+from imharmony.inference.contract import Contract
+from imharmony.inference.crossings import GAPS, NUM_PAIRS
+from imharmony.labels import LABELS
+from imharmony.training.checkpoints import load_base, load_trunk
+from imharmony.training.data.pairs import Pair
+from imharmony.training.feed import Feed
+from imharmony.training.losses import relative_l1
+from imharmony.training.networks.heights import render_heights
+from imharmony.training.networks.seam import Prediction, SeamNet, build_seam_net
+from imharmony.training.networks.seam_use import SeamNetInUse, combine, has_seam
+from imharmony.training.recipes.labels import network_inputs, shown_labels
+from imharmony.training.recipes.recipe import (
+    Graph,
+    Group,
+    Harmonized,
+    Losses,
+    Recipe,
+)
+from imharmony.training.settings import TrainSettings
+
+__all__ = ["SeamNetRecipe"]
+
+_STAGE_WEIGHT = 0.3
+"""Of the stages before the last one."""
+_DOUBT_WEIGHT = 0.1
+_CROSSED_WEIGHT = 0.25
+"""Of seams of training pairs, and of seams crossed between two pairs, beside the edges
+that are made as pastes are."""
+
+
+class SeamNetRecipe(Recipe[SeamNet]):
+    """Learns two cascades of curves, their doubts, and to guess scene and label."""
+
+    surroundings = ("same scene", "paste", "no seam")
+
+    def build(self, settings: TrainSettings) -> SeamNet:
+        """Make a network; its base from a checkpoint, or its trunk, if told."""
+        network = build_seam_net(settings.variant, **settings.dimensions)
+        if settings.trunk:
+            load_trunk(network.base, Path(settings.trunk))
+        if settings.base_weights:
+            load_base(network.base, Path(settings.base_weights))
+        return network
+
+    def parameters(self, network: SeamNet, settings: TrainSettings) -> list[Group]:
+        """Let the base, but for its first layers, learn at its own rate."""
+        base = list(network.base.parameters())
+        others = {id(p) for p in base}
+        rest = [p for p in network.parameters() if id(p) not in others]
+        learning = [p for p in base if p.requires_grad]
+        return [
+            Group(rest),
+            Group(learning, settings.base_rate, settings.base_held_steps),
+        ]
+
+    def losses(
+        self,
+        model: Callable[..., Any],
+        network: SeamNet,
+        pair: Pair,
+        *,
+        step: int,
+        feed: Feed,
+    ) -> Losses:
+        """Sum the errors of all stages, the roughness, the doubts and the guesses."""
+        settings = feed.settings
+        labels = shown_labels(pair, step, feed, network.dimensions.num_labels)
+        edges = _edges(pair)
+        prediction: Prediction = model(
+            *network_inputs(pair), labels, pair.seam, pair.seam_weight,
+            edges.seam[len(labels) :], edges.weight[len(labels) :],
+        )  # fmt: skip
+        prediction = Prediction(*(x.float() for x in prediction))
+        crop = (pair.foreground, pair.foreground_real, pair.foreground_mask)
+        pixels, real, mask = (x[:, :, ::2, ::2] for x in crop)
+        plain, _ = _cascade_loss(
+            prediction.plain, prediction.plain_doubt, pixels, real, mask,
+            torch.ones_like(prediction.plain_doubt), settings,
+        )  # fmt: skip
+        seamed, harmonized = _cascade_loss(
+            prediction.seamed, prediction.seamed_doubt, pixels, real, mask,
+            has_seam(pair.seam_weight), settings,
+        )  # fmt: skip
+        scene = F.binary_cross_entropy_with_logits(
+            prediction.same_scene, edges.is_same_scene, weight=edges.importance,
+            reduction="sum",
+        ) / edges.importance.sum().clamp(min=1e-6)  # fmt: skip
+        pixel_loss = plain.total + seamed.total
+        total = settings.pixel_weight * pixel_loss + settings.scene_weight * scene
+        known = pair.semantic_label >= 0  # (B,)
+        if known.any():
+            logits = prediction.label_logits[known]
+            guess = F.cross_entropy(logits, pair.semantic_label[known])
+            total = total + settings.label_weight * guess
+        elif feed.world_size > 1:  # every device's step needs all gradients
+            total = total + 0 * prediction.label_logits.sum()
+        told = {"plain_loss": plain.last, "seam_loss": seamed.last, "scene_loss": scene}
+        return Losses(total, pixel_loss, real, harmonized, told)
+
+    def harmonize(
+        self, network: SeamNet, pair: Pair, *, surroundings: str = "same scene"
+    ) -> Harmonized:
+        """Harmonize a batch as in use: mixed and held back, no label given."""
+        B = len(pair.semantic_label)
+        seam, weight = pair.seam, pair.seam_weight
+        if surroundings == "paste":
+            seam, weight = displaced(seam, weight)
+        elif surroundings == "no seam":
+            weight = torch.zeros_like(weight)
+        labels = torch.zeros(B, network.dimensions.num_labels, device=seam.device)
+        auto = torch.full((B,), AUTO, device=seam.device)
+        with torch.inference_mode():
+            prediction = network(*network_inputs(pair), labels, seam, weight)
+            used = combine(
+                prediction, pair.foreground, pair.foreground_mask, weight, auto,
+                caution=network.dimensions.caution,
+            )  # fmt: skip
+            pixels = pair.composite.flatten(2)
+            image = render_heights(pixels, used.curve_params[:, 0])
+            image = image.reshape(pair.composite.shape)
+            harmonized = pair.mask * image + (1 - pair.mask) * pair.composite
+        return Harmonized(harmonized, used.curve_params[:, 0])
+
+    def graph(self, network: SeamNet) -> Graph:
+        """Export what is used: both predictions mixed and held back."""
+        inputs = (
+            "composite", "mask", "foreground", "foreground_mask", "semantic_label",
+            "seam", "seam_weight", "same_scene",
+        )  # fmt: skip
+        outputs = ("curve_params", "label_logits", "probability", "strength")
+        return Graph(SeamNetInUse(network), inputs, outputs, views=inputs[:2])
+
+    def contract(
+        self,
+        network: SeamNet,
+        *,
+        variant: str,
+        thumbnail_size: tuple[int, int],
+        checkpoint_sha256: str,
+    ) -> Contract:
+        """Say how its heights are to be read, and what seam it wants."""
+        return Contract(
+            variant=variant,
+            thumbnail_size=thumbnail_size,
+            num_stages=1,
+            num_pieces=network.dimensions.num_pieces,
+            has_semantic_label=True,
+            guesses_label=True,
+            foreground_input="crop",
+            slopes="heights",
+            labels=LABELS,
+            contexts=network.dimensions.contexts,
+            seam={"pairs": NUM_PAIRS, "gaps": GAPS},
+            checkpoint_sha256=checkpoint_sha256,
+        )
+
+
+class _CascadeLoss(NamedTuple):
+    total: Tensor
+    last: Tensor
+    """(): the part of the last stage's pixels."""
+
+
+def _cascade_loss(
+    stages: Tensor,
+    doubt: Tensor,
+    pixels: Tensor,
+    real: Tensor,
+    mask: Tensor,
+    counts: Tensor,
+    settings: TrainSettings,
+) -> tuple[_CascadeLoss, Tensor]:
+    """Measure a cascade on the pairs that count, (B,); also return its picture."""
+    share = counts / counts.sum().clamp(min=1)
+    image = pixels.flatten(2)
+    total = (
+        settings.roughness_weight
+        * (
+            share * (stages.shape[-1] * stages.diff(n=2)).square().mean(dim=(1, 2, 3))
+        ).sum()
+    )
+    for number, heights in enumerate(stages.unbind(dim=1), 1):
+        image = render_heights(image, heights)
+        errors = relative_l1(
+            image[..., None], real.flatten(2)[..., None], mask.flatten(2)[..., None]
+        )
+        last = (share * (errors + settings.log_offset).log()).sum()
+        total = total + (last if number == stages.shape[1] else _STAGE_WEIGHT * last)
+    missed = (errors / 3).detach()  # a channel's mean
+    # Likelihood of the error under a Laplace distribution of that mean.
+    unsure = (share * (doubt.log() + missed / doubt)).sum()
+    total = total + _DOUBT_WEIGHT * unsure
+    return _CascadeLoss(total, last.detach()), image.reshape(pixels.shape)
+
+
+class _Edges(NamedTuple):
+    """Seams whose scene is known."""
+
+    seam: Tensor
+    """(B + E + B / 2, G, N, 6): of the pairs, edges made as pastes are, and of half of
+    the pairs the inner sides beside the next pair's outer ones."""
+    weight: Tensor
+    is_same_scene: Tensor
+    """(B + E + B / 2,): 1 or 0."""
+    importance: Tensor
+
+
+def _edges(pair: Pair) -> _Edges:
+    B, E = len(pair.seam), pair.is_same_scene.numel()
+    seam, weight = pair.seam, pair.seam_weight
+    half = max(1, B // 2)
+    crossed = torch.cat([seam[..., :3], seam.roll(1, 0)[..., 3:]], dim=-1)[:half]
+    crossed_weight = (weight * weight.roll(1, 0))[:half]
+    seams, weights = [seam], [weight]
+    if E:
+        seams.append(pair.edge)
+        weights.append(pair.edge_weight)
+    seams.append(crossed)
+    weights.append(crossed_weight)
+    all_weights = torch.cat(weights)
+    one = seam.new_ones(B)
+    is_same = torch.cat([one, pair.is_same_scene, 0 * one[:half]])
+    importance = torch.cat(
+        [
+            _CROSSED_WEIGHT * one,
+            one.new_full((E,), B / max(E, 1)),
+            _CROSSED_WEIGHT * B / half * one[:half],
+        ]
+    )
+    return _Edges(
+        torch.cat(seams), all_weights, is_same, importance * has_seam(all_weights)
+    )
+
+
+def displaced(seam: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Make a seam that says nothing: outer sides from elsewhere along the edge."""
+    half = seam.shape[2] // 2
+    outer = seam.roll(half, 2)[..., 3:]
+    moved = torch.cat([seam[..., :3], outer], dim=-1)
+    return moved, weight * weight.roll(half, 2)
