@@ -149,3 +149,18 @@ def test_displaced_keeps_colors_and_breaks_pairs() -> None:
     assert not np.array_equal(moved.colors[0, :, 3:], seam.colors[0, :, 3:])
     outer, outer_moved = (np.sort(x.colors[0, :, 3]) for x in (seam, moved))
     np.testing.assert_array_equal(outer, outer_moved)
+
+
+def test_edges_towards_another_object_are_left_out() -> None:
+    photo = from_array(noise())
+    mask, both = disc(), disc()
+    both[:, 170:] = 255  # another object right of the middle
+    opened, covered = (mask_from_array(m, size=(H, W)) for m in (mask, both))
+    box = mask_box(opened)
+    assert box is not None
+    seam = sample_seam(photo, opened, box, covered=covered)
+    alone = sample_seam(photo, opened, box)
+    assert 0.4 * alone.num_pairs < seam.num_pairs < alone.num_pairs
+    left = sample_seam(photo, opened, box, num_pairs=10_000)
+    known = {tuple(row) for row in left.colors[0, : left.num_pairs]}
+    assert {tuple(row) for row in seam.colors[0, : seam.num_pairs]} <= known
