@@ -49,6 +49,7 @@ EXTRAS = {
     "cloning.py": {"cv2"},
     "resampling.py": {"cv2", "PIL"},
     "tiff_codecs.py": {"tifffile", "imagecodecs"},
+    "pillow_codecs.py": {"PIL", "pi_heif"},
 }
 MAX_WEIGHTS_BYTES = 8_000_000  # of all bundled weights together
 

@@ -103,6 +103,8 @@ def replace_whole(target: Path, *, overwrite: bool = False) -> Iterator[BinaryIO
     ...     (Path(folder) / "a.txt").read_bytes()
     b'whole'
     """
+    if target.is_symlink():  # what it points to is written, and the link stays
+        target = Path(os.path.realpath(target))
     try:
         with draft(target) as (file, path):
             yield file

@@ -4,6 +4,7 @@ import io
 import struct
 import warnings
 from typing import Any
+from xml.etree import ElementTree
 
 import imagecodecs
 import jpeglib
@@ -375,3 +376,37 @@ def test_only_the_preview_of_exif_goes() -> None:
     assert preview not in after
     assert Image.open(io.BytesIO(after)).getexif()[0x010F] == "Maker"
     assert len(parse_jpeg(after).of(0xE1)[0].data) == len(block)
+
+
+ULTRA_HDR = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/">
+<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/"
+ xmlns:Container="http://ns.google.com/photos/1.0/container/"
+ xmlns:Item="http://ns.google.com/photos/1.0/container/item/"
+ xmlns:dc="http://purl.org/dc/elements/1.1/" dc:source="a film" hdrgm:Version="1.0">
+<Container:Directory><rdf:Seq>
+<rdf:li rdf:parseType="Resource"><Container:Item Item:Semantic="Primary"/></rdf:li>
+<rdf:li rdf:parseType="Resource"><Container:Item Item:Semantic="GainMap"/></rdf:li>
+</rdf:Seq></Container:Directory>
+</rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
+def test_gain_map_and_its_promise_stay_in_jpeg() -> None:
+    data = with_gain_map(pillow_jpeg(scene(), xmp=ULTRA_HDR))
+    after = recolored(data, mask())
+    assert ULTRA_HDR in after
+    assert second_picture(after) == second_picture(data)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".jpg"])
+def test_no_file_promises_a_gain_map_that_it_lacks(suffix: str) -> None:
+    photo = files.read_photo(with_gain_map(pillow_jpeg(scene(), xmp=ULTRA_HDR)))
+    quality = 80 if suffix == ".jpg" else None
+    with pytest.warns(HarmonizeWarning) as caught:
+        after = files.encode_photo(photo, suffix, quality=quality)
+    assert any("further pictures" in str(w.message) for w in caught)
+    xmp = bytes(files.read_photo(after).get("xmp-data"))
+    assert ElementTree.fromstring(xmp) is not None
+    assert b"a film" in xmp
+    assert b"hdrgm:Version" not in xmp
+    assert b"GainMap" not in xmp

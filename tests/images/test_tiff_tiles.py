@@ -193,3 +193,13 @@ def test_white_is_zero_turns_gray_only() -> None:
     data = encoded(255 - pixels, compression="zstd", photometric="miniswhite")
     np.testing.assert_array_equal(read(data)[..., 0], pixels)
     assert tiff_codecs.is_foreign(tifftools.read_tiff(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("missing", [1, 4, 100])
+def test_last_tile_that_lacks_some_bytes_is_an_error(missing: int) -> None:
+    data = encoded(picture("u1", 3), compression="none", tile=(32, 48))
+    tags = tifftools.read_tiff(io.BytesIO(data))["ifds"][0]["tags"]
+    end = tags[324]["data"][-1] + tags[325]["data"][-1]
+    assert end == len(data)
+    with pytest.raises(DecodeError, match="past the end"):
+        files.read_photo(data[:-missing])

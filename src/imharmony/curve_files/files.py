@@ -241,7 +241,10 @@ def read_record(source: Path | bytes, *, name: str | None = None) -> Record:
     if kind == "json":
         return from_json(_decode(data, name), name=name)
     if kind == "cube":
-        return Record(cube.from_cube(_decode(data, name), name=name))
+        # Titles and comments are in any encoding; numbers and keywords are ASCII. DOS
+        # programs end a text by Ctrl-Z.
+        text = data.removeprefix(b"\xef\xbb\xbf").rstrip(b"\x1a\0").decode("latin-1")
+        return Record(cube.from_cube(text, name=name))
     if kind == "hald":
         return Record(hald.from_hald(data, name=name))
     return Record(acv.from_acv(data, name=name))

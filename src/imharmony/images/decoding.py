@@ -9,13 +9,14 @@ from typing import Any
 
 import pyvips
 
-from imharmony.errors import DecodeError, Hint, ImageError
+from imharmony.errors import DecodeError, Hint, ImageError, UsageError
 from imharmony.images.formats import HEAD_BYTES, describe, sniff
 from imharmony.images.photo import FULL_SCALE, GRAY_NAMES, RGB_NAMES, from_array
 from imharmony.images.pixels import STREAM_BYTES, PixelArray
 
 __all__ = [
     "Progress",
+    "check_process",
     "damage_error",
     "decode",
     "decoded_bytes",
@@ -38,6 +39,7 @@ def open_source(source: Path | bytes, name: str) -> tuple[Path | bytes, str]:
     DecodeError
         If the file is absent, empty, or of another format.
     """
+    check_process()
     try:
         if isinstance(source, Path) and source.is_dir():
             raise DecodeError(f"{name}: expected a file, got a folder")
@@ -63,6 +65,39 @@ def open_source(source: Path | bytes, name: str) -> tuple[Path | bytes, str]:
             f"{describe(head)}"
         )
     return source, kind
+
+
+class _Process:
+    """What libvips has done in this process, or in the one it was forked from."""
+
+    has_threads = False
+    is_forked = False
+
+    def note_fork(self) -> None:
+        """Remember in a child that the threads of libvips have stayed behind."""
+        self.is_forked = self.has_threads
+
+
+_process = _Process()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_process.note_fork)
+
+
+def check_process() -> None:
+    """Refuse to wait for threads of libvips that a fork has left behind.
+
+    Raises
+    ------
+    UsageError
+        If this process was forked after libvips had been at work.
+    """
+    if _process.is_forked:
+        raise UsageError(
+            "this process was forked after pictures had been read in its parent, so "
+            "libvips would wait for threads that are not there; start processes by "
+            'spawn or forkserver (multiprocessing.get_context("spawn")), or read none '
+            "before the fork"
+        )
 
 
 def load_header(
@@ -124,6 +159,7 @@ def decode(
                 raise DecodeError(f"{name}: its TIFF tags cannot be read")
             from imharmony.images.tiff_tiles import Tiles
 
+            _process.has_threads = True
             tiles = Tiles(source, tiff_info, name)
             if is_small:
                 return with_header(tiles.read(progress), header, name)
@@ -230,6 +266,8 @@ def run_stoppable(
     Were it the main thread that waits for libvips, Python would hear of Ctrl-C only
     in the callback by which libvips logs that it has finished, and lose it there.
     """
+    check_process()
+    _process.has_threads = True
     # A copy, since whatever is made of an image later on tells its progress, too, even
     # after Python has forgotten whom to tell.
     image = image.copy()

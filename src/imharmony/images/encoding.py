@@ -1,6 +1,7 @@
 """From pixels to a file that says what the photo's own file said, and no more."""
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -54,6 +55,7 @@ def prepare(
         What is to be done with the file that libvips writes; None if nothing.
     """
     kind = SUFFIXES[suffix.lower()]
+    image = _without_promises(image)
     if kind not in ("tiff", "heif"):
         image = straighten(image)
     if kind == "tiff":
@@ -75,6 +77,37 @@ def prepare(
         return image, {}, None
     finish = {"png": _finish_png, "webp": webp_chunks.finish, "jpeg": _finish_jpeg}
     return image, _NO_EXIF, finish[kind]
+
+
+_GAIN_MAP = re.compile(
+    rb"""\s+hdrgm:\w+\s*=\s*(?:"[^"]*"|'[^']*')"""
+    rb"""|<(Container:Directory|hdrgm:\w+)\b.*?(?:/>(?!.*</\1>)|</\1>)""",
+    re.DOTALL,
+)
+"""What XMP says of a gain map: Google's Ultra HDR image format 1.1."""
+
+
+def _without_promises(image: pyvips.Image) -> pyvips.Image:
+    """Take out of XMP what it says of pictures that the new file does not hold.
+
+    Warns
+    -----
+    HarmonizeWarning
+        If the photo's file holds such pictures.
+    """
+    if not jpeg_coefficients.holds_more(image):
+        return image
+    msg = (
+        "the JPEG holds further pictures, such as an HDR gain map, which are not kept: "
+        "only JPEG to JPEG without a quality keeps them"
+    )
+    warnings.warn(msg, HarmonizeWarning, stacklevel=4)
+    if not image.get_typeof("xmp-data"):
+        return image
+    plain = image.copy()
+    xmp = _GAIN_MAP.sub(b"", bytes(image.get("xmp-data")))
+    plain.set_type(pyvips.GValue.blob_type, "xmp-data", xmp)
+    return plain
 
 
 def _has_resolution(image: pyvips.Image) -> bool:

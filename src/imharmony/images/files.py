@@ -9,7 +9,13 @@ from typing import BinaryIO
 import pyvips
 
 from imharmony.colors import BT709_LUMA
-from imharmony.errors import HarmonizeWarning, Hint, ImageError, ShapeError
+from imharmony.errors import (
+    DecodeError,
+    HarmonizeWarning,
+    Hint,
+    ImageError,
+    ShapeError,
+)
 from imharmony.images import avif_boxes, exif_block, jpeg_coefficients, png_chunks
 from imharmony.images.color_tags import make_profile
 from imharmony.images.decoding import (
@@ -57,7 +63,7 @@ def read_photo(
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> pyvips.Image:
-    """Read a JPEG, PNG, WebP, TIFF or AVIF file.
+    """Read a JPEG, PNG, WebP, TIFF, AVIF or GIF file; BMP and HEIC by an extra.
 
     Parameters
     ----------
@@ -106,6 +112,10 @@ def read_photo(
     source, kind = open_source(source, name)
     if kind == "jpeg" and isinstance(source, Path):
         source = source.read_bytes()  # written back to a JPEG, most of it stays
+    if kind in ("bmp", "heic"):
+        from imharmony.images import pillow_codecs
+
+        return pillow_codecs.read(source, kind, name, max_pixels)
     tags = None
     try:
         header = load_header(source, kind, name, max_pixels)
@@ -294,12 +304,19 @@ def read_pair(
     """
     name = names[1] or (str(mask) if isinstance(mask, Path) else "mask data")
     # Ctrl-C waits for the mask, which is mostly done before the photo.
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        reading = pool.submit(read_photo, mask, name=name, max_pixels=max_pixels)
-        image = read_photo(
-            composite, name=names[0], max_pixels=max_pixels, progress=progress
-        )
-        picture = reading.result()
+    try:
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            reading = pool.submit(read_photo, mask, name=name, max_pixels=max_pixels)
+            image = read_photo(
+                composite, name=names[0], max_pixels=max_pixels, progress=progress
+            )
+            picture = reading.result()
+    except DecodeError:
+        # Libvips has one place for the reasons of all threads: each is read alone.
+        for source, called in ((composite, names[0]), (mask, name)):
+            if isinstance(source, bytes) or source.is_file():
+                read_photo(source, name=called, max_pixels=max_pixels)
+        raise
     size = (image.height, image.width)
     return image, as_mask(picture, size, resize=resize, name=name)
 

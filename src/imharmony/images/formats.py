@@ -47,6 +47,9 @@ TIFF_COMPRESSIONS = {
 }
 """Lossless ones by their tag; TIFF 6.0, section 8, and libtiff's tiff.h."""
 
+_HEIC = {b"heic", b"heix", b"hevc", b"heim", b"heis"}
+"""Brands of HEIF with HEVC inside, ISO/IEC 23008-12, annex B."""
+
 _RAW = "a camera's raw file; develop it to TIFF or JPEG first"
 _OTHERS: tuple[tuple[bytes | tuple[bytes, ...], int, str], ...] = (
     (b"8BPS", 0, "a Photoshop document (PSD); save it as TIFF or PNG"),
@@ -91,8 +94,19 @@ def sniff(head: bytes) -> str | None:
         return "webp"
     if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):  # +: BigTIFF
         return "tiff"
-    if head[4:12] in (b"ftypavif", b"ftypavis", b"ftypmif1"):
-        return "heif"
+    if head.startswith(b"GIF8"):
+        return "gif"
+    if head.startswith(b"BM") and head[6:10] == bytes(4):
+        return "bmp"
+    if head[4:8] == b"ftyp":
+        length = int.from_bytes(head[:4], "big")
+        brands = {head[8:12], *(head[i : i + 4] for i in range(16, length, 4))}
+        if brands & {b"avif", b"avis"}:
+            return "heif"
+        if brands & _HEIC:
+            return "heic"
+        if b"mif1" in brands:
+            return "heif"
     return None
 
 

@@ -26,7 +26,14 @@ from imharmony.images.formats import SAMPLING_FIELD
 from imharmony.images.jpeg_file import DHT, Component, JpegFile, parse_jpeg
 from imharmony.images.pixels import STRIP_BYTES, Box, PixelArray, pixels_of
 
-__all__ = ["FIELD", "is_installed", "original_of", "remember", "replace_blocks"]
+__all__ = [
+    "FIELD",
+    "holds_more",
+    "is_installed",
+    "original_of",
+    "remember",
+    "replace_blocks",
+]
 
 FIELD = "imharmony-jpeg-file"
 """Field of a photo: the file that it was read from."""
@@ -106,6 +113,16 @@ def original_of(photo: pyvips.Image) -> Original | None:
     if shape != (pixels.width, pixels.height, pixels.bands, pixels.format):
         return None
     return Original(bytes(photo.get(FIELD)), pixels, photo.get(_ORIENTATION))
+
+
+def holds_more(photo: pyvips.Image) -> bool:
+    """Whether the file that a photo was read from holds further pictures."""
+    if not photo.get_typeof(FIELD):
+        return False
+    try:
+        return parse_jpeg(bytes(photo.get(FIELD))).holds_pictures
+    except DecodeError:
+        return False
 
 
 def replace_blocks(original: Original, photo: pyvips.Image) -> bytes:

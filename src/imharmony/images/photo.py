@@ -56,6 +56,8 @@ PREMULTIPLIED = "imharmony-premultiplied"
 MAX_OBJECTS = 64
 """Values that a picture of objects may hold; soft edges would make more."""
 
+_BRIGHT_MEAN = 2
+"""No photograph whose white is 1 is so bright on average."""
 _TILE_ROWS = 512  # of a file read piece by piece: whole tiles, mostly
 _FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 GRAY_NAMES = {"uchar": "b-w", "ushort": "grey16", "float": "b-w"}
@@ -92,12 +94,14 @@ def split_mask(
     Returns
     -------
     photo, mask : pyvips.Image
-        The photo without alpha, its colors straight; a mask of 8 bit.
+        The photo without alpha, its colors straight; a mask of 8 bit. A cut-out, with
+        nothing under its transparent pixels, keeps its alpha.
 
     Raises
     ------
     ImageError
-        If there is no alpha channel, or one that cuts nothing out.
+        If there is no alpha channel, or one that cuts nothing out; or if the photo is
+        a cut-out, and may not be everything.
 
     Examples
     --------
@@ -111,10 +115,31 @@ def split_mask(
         msg = f"{name}: no mask given and no alpha channel to use as one"
         raise ImageError(msg)
     mask = alpha_mask(alpha)
+    if _is_flat_where(color, mask == 0):
+        if not may_be_full:
+            raise ImageError(
+                f"{name}: no mask given, and one flat color under the transparent "
+                "pixels: a cut-out without a background to fit to; paste it on one, "
+                "or give a reference"
+            )
+        return straighten(photo), mask
     if not may_be_full and mask.min() == 255:
         msg = f"{name}: no mask given, and the alpha channel is opaque everywhere"
         raise ImageError(f"{msg}, so it cuts no foreground out")
     return color, mask
+
+
+def _is_flat_where(color: pyvips.Image, where: pyvips.Image) -> bool:
+    """Whether there are such pixels, and all are of one color."""
+    if where.max() == 0:
+        return False
+    full = FULL_SCALE[color.format]
+    for band in color.bandsplit():
+        highest = where.ifthenelse(band, 0).max()
+        lowest = where.ifthenelse(band, full).min()
+        if highest > lowest:
+            return False
+    return True
 
 
 def mask_from_array(mask: PixelArray, *, size: tuple[int, int]) -> pyvips.Image:
@@ -410,10 +435,27 @@ def split_labels(
 
 
 def check_finite(image: pyvips.Image, name: str) -> None:
-    """Raise an `ImageError` if a float picture holds NaN or infinity."""
+    """Raise an `ImageError` if a float picture holds NaN or infinity.
+
+    Warns
+    -----
+    HarmonizeWarning
+        If its values look as if white were 255 or 65535.
+    """
+    if image.format != "float":
+        return
     # NaN and infinity times 0 are NaN, which is not 0: one pass, no memory.
-    if image.format == "float" and (image * 0 == 0).min() == 0:
+    if (image * 0 == 0).min() == 0:
         raise ImageError(f"{name}: expected finite numbers, got NaN or infinity")
+    mean = image.avg()
+    if mean > _BRIGHT_MEAN:
+        full = 255 if image.max() <= 255 else 65535
+        msg = (
+            f"{name}: float values of {mean:.3g} on average, where 1 is white: nearly "
+            f"all is brighter than white and stays as it is; divide by {full} if that "
+            "is its white"
+        )
+        warnings.warn(msg, HarmonizeWarning, stacklevel=4)
 
 
 def tag(image: pyvips.Image) -> pyvips.Image:
@@ -431,10 +473,22 @@ def scale_mask(image: pyvips.Image, full: int, name: str) -> pyvips.Image:
     high = image.max()
     if full == 1:
         _check_range(image.min(), high, name)
+    warn_if_faint(high, full, name)
     if image.format == "uchar" and high != 1:
         return image
     scale = 255 if high == 1 else 255 / full
     return tag((image * scale).rint().cast("uchar"))
+
+
+def warn_if_faint(high: float, full: int, name: str) -> None:
+    """Warn of a mask of which nothing much will be seen; 1 alone means foreground."""
+    if 0 < high < full / 4 and high != 1:
+        msg = (
+            f"{name}: the brightest value is {high:g} of {full}, so the foreground "
+            f"changes by {100 * high / full:.2g} % at most; white is the foreground. "
+            "Class numbers, and 8-bit values stored in 16 bit, have to be made white"
+        )
+        warnings.warn(msg, HarmonizeWarning, stacklevel=4)
 
 
 def _as_8_bit(mask: PixelArray) -> PixelArray:
@@ -445,10 +499,13 @@ def _as_8_bit(mask: PixelArray) -> PixelArray:
     if mask.dtype == np.bool_:
         return np.multiply(mask.view(np.uint8), 255, dtype=np.uint8)
     if np.issubdtype(mask.dtype, np.floating):
-        _check_range(mask.min(initial=0), mask.max(initial=0), "mask")
+        high = mask.max(initial=0)
+        _check_range(mask.min(initial=0), high, "mask")
+        warn_if_faint(float(high), 1, "mask")
         factor = 255.0
     elif mask.dtype in (np.uint8, np.uint16):
         high = mask.max(initial=0)
+        warn_if_faint(float(high), np.iinfo(mask.dtype).max, "mask")
         if high != 1 and mask.dtype == np.uint8:
             return mask
         factor = 255 if high == 1 else 255 / 65535

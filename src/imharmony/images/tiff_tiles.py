@@ -85,6 +85,18 @@ class Tiles:
                     f"{name}: expected {expected} tiles, got the places of {count}"
                 )
 
+        # Past the end lies our own directory, which is no picture.
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        places = zip(
+            tags[_TILE_OFFSETS]["data"], tags[_TILE_COUNTS]["data"], strict=False
+        )
+        for number, (offset, count) in enumerate(places):
+            if offset + count > size:
+                raise DecodeError(
+                    f"{name}: tile {number} lies past the end of the file, at "
+                    f"{offset} with {count} bytes of {size}; the file is cut off"
+                )
+
     def _first(self, tag: int, default: int) -> int:
         return int(self._tags.get(tag, {"data": [default]})["data"][0])
 

@@ -25,7 +25,15 @@ from imharmony.web.messages import Answer, Job
 
 __all__ = ["check_has_curves", "load", "models", "place", "run"]
 
-_SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "tiff": ".tif"}
+_SUFFIXES = {
+    "jpeg": ".jpg",
+    "png": ".png",
+    "webp": ".webp",
+    "tiff": ".tif",
+    "gif": ".png",
+    "bmp": ".png",
+    "heic": ".png",
+}
 _CURVE_SUFFIXES = {"json": ".json", "cube": ".cube", "acv": ".acv", "hald": ".png"}
 
 

@@ -1,0 +1,31 @@
+"""`imharmony` and `python -m imharmony`: the command line, and a quiet end of it.
+
+The commands are imported inside, so that Ctrl-C ends that without a traceback, too.
+"""
+
+import os
+import sys
+
+__all__ = ["main"]
+
+_STOPPED, _PIPE_CLOSED = 130, 141
+"""What shells say of a program that ended by SIGINT, and by SIGPIPE."""
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        from imharmony.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        sys.exit(_STOPPED)
+    except BrokenPipeError:
+        # What is still to be flushed goes nowhere, without a word.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(_PIPE_CLOSED)
+
+
+if __name__ == "__main__":
+    main()
