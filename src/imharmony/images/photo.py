@@ -56,8 +56,8 @@ PREMULTIPLIED = "imharmony-premultiplied"
 MAX_OBJECTS = 64
 """Values that a picture of objects may hold; soft edges would make more."""
 
-_BRIGHT_MEAN = 2
-"""No photograph whose white is 1 is so bright on average."""
+_BRIGHT_MEAN, _BRIGHT_HIGHLIGHT = 2, 16
+"""No photograph whose white is 1 is so bright on average, with such highlights."""
 _TILE_ROWS = 512  # of a file read piece by piece: whole tiles, mostly
 _FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 GRAY_NAMES = {"uchar": "b-w", "ushort": "grey16", "float": "b-w"}
@@ -448,8 +448,8 @@ def check_finite(image: pyvips.Image, name: str) -> None:
     if (image * 0 == 0).min() == 0:
         raise ImageError(f"{name}: expected finite numbers, got NaN or infinity")
     mean = image.avg()
-    if mean > _BRIGHT_MEAN:
-        full = 255 if image.max() <= 255 else 65535
+    if mean > _BRIGHT_MEAN and (high := image.max()) > _BRIGHT_HIGHLIGHT:
+        full = 255 if high <= 255 else 65535
         msg = (
             f"{name}: float values of {mean:.3g} on average, where 1 is white: nearly "
             f"all is brighter than white and stays as it is; divide by {full} if that "
