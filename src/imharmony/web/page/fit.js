@@ -35,7 +35,7 @@ export function keyOf(object, { photo, reference } = doc()) {
 
 export const isFitted = (object) => object.fitted === keyOf(object);
 const stale = () => doc().objects.filter((object) => isReady(object) && !isFitted(object));
-export const isWaiting = () => Boolean(running) || (stale().length > 0 && $("auto").checked);
+export const isWaiting = () => Boolean(running) || (stale().some((object) => !failed.has(keyOf(object))) && $("auto").checked);
 
 export function hold(isDragging) {
   isHeld = isDragging;

@@ -20,7 +20,7 @@ export function curvesOf(outputs, contract, label) {
   return {
     curves: look,
     label: contract.has_semantic_label ? label || (contract.guesses_label ? guess : "others") : null,
-    sameScene: probability && contract.seam ? probability.data[0] : null,
+    sameScene: probability ? probability.data[0] : null,
   };
 }
 

@@ -1,6 +1,8 @@
 // Pixels that face each other across the mask's edge, sampled as imharmony.inference.seam does.
 
-const NUM_LINES = 192, NUM_PAIRS = 512, LEAST = 8, REACH = 16;
+export const NUM_GAPS = 4, NUM_PAIRS = 512;
+const NUM_LINES = 192, LEAST = 8, REACH = 16;
+export const NO_SEAM = { pairs: new Float32Array(NUM_GAPS * NUM_PAIRS * 6), weights: new Float32Array(NUM_GAPS * NUM_PAIRS), count: 0 };
 const isInside = (value) => value >= 250;
 const isOutside = (value) => value <= 5;
 

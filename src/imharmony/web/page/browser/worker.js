@@ -4,7 +4,7 @@ import * as ort from "../ort/ort.wasm.min.mjs";
 import { encodePng } from "../png.js";
 import { decode, hasAlpha, insert, over, read, recolor, scaleCutout } from "./pixels.js";
 import { curvesOf } from "./prediction.js";
-import { sampleSeam } from "./seam.js";
+import { NO_SEAM, NUM_GAPS, NUM_PAIRS, sampleSeam } from "./seam.js";
 import { makeThumbnails } from "./thumbnails.js";
 
 const MODEL = "s2crnet-cs";
@@ -50,8 +50,9 @@ const actions = {
     if (note?.isFinal) return { curves: null, label: null, notes: [note.text], sameScene: null };
     const thumbnails = makeThumbnails(scene.photo, scene.mask, scene.box, { size: contract.thumbnail_size, contexts: contract.contexts ?? [0], reference: other });
     const feeds = feedsOf(thumbnails, contract, label);
-    const sampled = contract.seam && !other ? sampleSeam(scene.photo, scene.mask, scene.box) : null;
-    if (contract.seam) Object.assign(feeds, seamFeeds(sampled, contract, seam));
+    const hasSeam = session.inputNames.includes("seam");
+    const sampled = hasSeam && !other ? sampleSeam(scene.photo, scene.mask, scene.box) : null;
+    if (hasSeam) Object.assign(feeds, seamFeeds(sampled ?? NO_SEAM, seam));
     const outputs = await session.run(Object.fromEntries(session.inputNames.map((name) => [name, feeds[name]])));
     const answer = curvesOf(outputs, contract, label);
     if (!sampled?.count) answer.sameScene = null; // there is no edge to judge by
@@ -159,11 +160,10 @@ function feedsOf(thumbnails, contract, label) {
   };
 }
 
-function seamFeeds(sampled, { seam: { pairs: count, gaps } }, choice) {
-  const { pairs, weights } = sampled ?? { pairs: new Float32Array(gaps * count * 6), weights: new Float32Array(gaps * count) };
+function seamFeeds({ pairs, weights }, choice) {
   return {
-    seam: new ort.Tensor("float32", pairs, [1, gaps, count, 6]),
-    seam_weight: new ort.Tensor("float32", weights, [1, gaps, count]),
+    seam: new ort.Tensor("float32", pairs, [1, NUM_GAPS, NUM_PAIRS, 6]),
+    seam_weight: new ort.Tensor("float32", weights, [1, NUM_GAPS, NUM_PAIRS]),
     same_scene: new ort.Tensor("float32", Float32Array.of({ auto: -1, trust: 1, ignore: 0 }[choice]), [1]),
   };
 }
