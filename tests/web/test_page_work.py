@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from imharmony import Curves, curve_files
 from imharmony.harmonizer import Harmonizer
@@ -185,6 +185,28 @@ def test_turned_cutout_is_shown_where_the_server_puts_it(page: Page) -> None:
     before = canvas(page, "before")[..., :3].astype(int)
     # Different filters, but of the same place: means agree, edges nearly.
     assert np.abs(result - before).mean() < 1.5
+
+
+def test_same_scene_is_told_and_can_be_decided(page: Page) -> None:
+    asked: list[bytes] = []
+    answers: list[tuple[bytes, dict[str, str]]] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.post_data_buffer or b"")
+        if not answers:
+            response = route.fetch()
+            told = {"Imharmony-Same-Scene": "0.9312"}
+            answers.append((response.body(), response.headers | told))
+        body, headers = answers[0]
+        route.fulfill(body=body, headers=headers)
+
+    page.route("**/api/v1/curves", answer)
+    use_composite(page)
+    expect(page.locator("#same-scene")).to_have_text("Same scene 93 %.")
+    assert b'name="seam"' not in asked[0]
+    page.select_option("#seam", label="From another photo: ignore the edge")
+    settle(page)
+    assert b'name="seam"\r\n\r\nignore' in asked[1]
 
 
 # At once

@@ -55,7 +55,8 @@ export const engine = {
     if (object.seam !== "auto") options.seam = object.seam; // older servers do not know it
     const { blob, header } = await api.post("curves", { ...(await parts(object, photo.file)), ...options }, how);
     const record = JSON.parse(await blob.text());
-    const sameScene = record.seam_pairs === 0 ? null : record.same_scene ?? null; // older servers say nothing
+    const told = header("Imharmony-Same-Scene"); // absent where there is no edge to judge by
+    const sameScene = record.same_scene ?? (told === null ? null : Number(told));
     return { record, notes: JSON.parse(header("Imharmony-Warnings") ?? "[]"), sameScene };
   },
 
