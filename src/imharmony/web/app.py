@@ -14,8 +14,7 @@ from pydantic import ValidationError
 from starlette.middleware.cors import CORSMiddleware
 
 from imharmony.web import metrics, schemas
-from imharmony.web.answers import Sent as _Sent
-from imharmony.web.answers import SentStream, add_error_answers
+from imharmony.web.answers import Sent, SentStream, add_error_answers
 from imharmony.web.batch import (
     MAX_PICTURES,
     Picture,
@@ -63,6 +62,7 @@ _CURVES = {
 
 _ANSWER_HEADERS = ("Imharmony-Label", "Imharmony-Same-Scene", "Imharmony-Warnings")
 
+_Sent = Sent
 F = TypeVar("F", bound=schemas.Form)
 
 
@@ -190,7 +190,7 @@ def _add_api(app: FastAPI, settings: Settings, pool: Pool) -> None:
             folder.cleanup()
             raise
         types = _CURVES if action == "curves" else _PICTURES
-        return _Sent(answer, folder, types, settings.send_s)
+        return Sent(answer, folder, types, settings.send_s)
 
     @app.post(f"{API}/harmonize", **_describe(schemas.HarmonizeForm, _PICTURES))
     async def harmonize(request: Request) -> Response:
