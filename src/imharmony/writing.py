@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,14 @@ from typing import BinaryIO
 
 from imharmony.errors import Hint, ImageError, UsageError
 
-__all__ = ["check_suffix", "check_target", "draft", "replace_whole"]
+__all__ = [
+    "check_new_folder",
+    "check_suffix",
+    "check_target",
+    "draft",
+    "fill_folder",
+    "replace_whole",
+]
 
 
 def check_suffix(suffix: str, name: str, known: Sequence[str]) -> None:
@@ -137,6 +145,67 @@ def draft(target: Path) -> Iterator[tuple[BinaryIO, Path | None]]:
     else:
         with open(unnamed, "w+b") as file:  # noqa: PTH123
             yield file, None
+
+
+@contextmanager
+def fill_folder(target: Path) -> Iterator[Path]:
+    """Make a folder that takes its name only when all of it is written.
+
+    Until then it has a temporary name beside the target. If the block ends with an
+    error, nothing stays.
+
+    Parameters
+    ----------
+    target : Path
+        The name to take; nothing may be there.
+
+    Yields
+    ------
+    Path
+        The folder to write into.
+
+    Raises
+    ------
+    UsageError
+        If the target exists, or its own folder does not.
+    ImageError
+        If something cannot be written, for instance on a full disk.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     with fill_folder(Path(place) / "results") as folder:
+    ...         _ = (folder / "a.txt").write_text("whole")
+    ...     [path.name for path in Path(place).rglob("*")]
+    ['results', 'a.txt']
+    """
+    check_new_folder(target)
+    folder = target.with_name(f".imharmony-{secrets.token_hex(8)}")
+    try:
+        folder.mkdir()
+        yield folder
+        check_new_folder(target)
+        folder.rename(target)
+    except OSError as error:
+        msg = f"{target}: cannot be written ({error.strerror or error})"
+        raise ImageError(msg) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_new_folder(target: Path) -> None:
+    """Refuse a folder that exists or cannot be made, before any work.
+
+    Raises
+    ------
+    UsageError
+    """
+    if target.exists():
+        raise UsageError(f"{target}: exists; the results go to a new folder")
+    if not target.parent.is_dir():
+        msg = f"{target}: the folder {target.parent} does not exist"
+        raise UsageError(msg)
 
 
 def _give_name(

@@ -14,11 +14,11 @@ import numpy.typing as npt
 import pytest
 
 from imharmony.datasets.iharmony4 import PairFiles, find_pairs
-from imharmony.errors import UsageError
+from imharmony.errors import ImageError, UsageError
 from imharmony.evaluation.methods.methods import BASELINES, collect_methods
 from imharmony.evaluation.protocols.protocol import FULL, PROTOCOLS, Scene
 from imharmony.evaluation.reports.interchange import COLUMNS, read_table, write_table
-from imharmony.evaluation.reports.output import check_new_folder, write_folder
+from imharmony.evaluation.reports.output import write_folder
 from imharmony.evaluation.reports.report import rank_images, render_tiles, report
 from imharmony.evaluation.reports.scoring import Score, score_pairs
 from imharmony.evaluation.reports.statistics import (
@@ -40,6 +40,7 @@ from imharmony.evaluation.reports.tables import (
     to_markdown,
 )
 from imharmony.images import files, photo
+from imharmony.writing import check_new_folder
 
 # Double precision.
 ROUNDING = 1e-9
@@ -537,7 +538,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("imharmony.evaluation.reports.output.write_table", fail)
-    with pytest.raises(UsageError, match=r"out: cannot be written \(No space left"):
+    with pytest.raises(ImageError, match=r"out: cannot be written \(No space left"):
         write_folder(tmp_path / "out", tables={}, scores=SCORES, page="", num_threads=1)
     assert list(tmp_path.iterdir()) == []
 

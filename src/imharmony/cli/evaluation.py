@@ -98,10 +98,11 @@ def evaluate(
     from imharmony.errors import ImageError
     from imharmony.evaluation.methods import methods as known
     from imharmony.evaluation.protocols.protocol import choose_protocols
-    from imharmony.evaluation.reports.output import check_new_folder, write_folder
+    from imharmony.evaluation.reports.output import write_folder
     from imharmony.evaluation.reports.report import report
     from imharmony.evaluation.reports.scoring import score_pairs
     from imharmony.evaluation.reports.tables import protocol_tables, to_markdown
+    from imharmony.writing import check_new_folder
 
     protocols = choose_protocols(protocol or ["full"])
     for chosen in protocols:
