@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,9 @@ NEEDS = {
     "proxy": ("nginx",),
     "static": ("chromium", "node", "site/node_modules/onnxruntime-web"),
     "metadata": ("exiftool",),
+    "cluster": ("module:ray", "module:pyarrow"),
 }
-"""Programs, and folders of the project, that the tests of a marker need."""
+"""Programs, folders of the project and modules that the tests of a marker need."""
 
 SYSTEMS = {
     "linux": sys.platform == "linux",
@@ -63,6 +65,8 @@ def pytest_collection_modifyitems(
 
 
 def _is_there(name: str) -> bool:
+    if name.startswith("module:"):
+        return find_spec(name.removeprefix("module:")) is not None
     if "/" in name:
         return (Path(__file__).parents[1] / name).exists()
     return shutil.which(name) is not None

@@ -12,7 +12,7 @@ from imharmony.batch.jobs import Job
 from imharmony.errors import UsageError
 from imharmony.labels import LABELS
 
-__all__ = ["COLUMNS", "job_from_row", "read_manifest"]
+__all__ = ["COLUMNS", "job_from_row", "open_rows", "read_manifest"]
 
 COLUMNS = ("composite", "mask", "reference", "label", "strength", "output")
 """What a row may say; only the composite is needed, and somewhere to write."""
@@ -48,6 +48,17 @@ def read_manifest(
         At once: if the file cannot be read, is of another kind, or its header names
         an unknown column or no composite.
     """
+    return _read_jobs(path, open_rows(path), output, naming)
+
+
+def open_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Give the number of each line and its row, or what is wrong with it.
+
+    Raises
+    ------
+    UsageError
+        At once, as `read_manifest`.
+    """
     if path.suffix.lower() not in (".csv", *_JSON):
         msg = f"{path}: expected a manifest of .csv, .jsonl or .ndjson"
         raise UsageError(f"{msg}, got {path.suffix!r}")
@@ -60,12 +71,17 @@ def read_manifest(
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{path}: cannot be read ({reason})") from error
-    return _read_jobs(path, output, naming)
+    return _read_rows(path)
 
 
-def _read_jobs(path: Path, output: Path | None, naming: Naming) -> Iterator[Job]:
+def _read_jobs(
+    path: Path,
+    rows: Iterator[tuple[int, dict[str, Any] | str]],
+    output: Path | None,
+    naming: Naming,
+) -> Iterator[Job]:
     written: dict[Path, int] = {}
-    for line, row in _read_rows(path):
+    for line, row in rows:
         source = f"{path}, line {line}"
         if isinstance(row, str):
             yield Job(path, source=source, error=row)

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from imharmony.cli import (
+    batch,
     benchmark,
     curves,
     data,
@@ -34,7 +35,13 @@ app = typer.Typer(
 )
 
 PANELS = {
-    "Pictures": (pictures.harmonize, pictures.paste, video.video, web.serve),
+    "Pictures": (
+        pictures.harmonize,
+        pictures.paste,
+        video.video,
+        batch.batch,
+        web.serve,
+    ),
     "Curves": (curves.curves, curves.apply),
     "Research": (
         data.synthesize,

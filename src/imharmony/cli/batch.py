@@ -8,17 +8,26 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imharmony.cli.arguments import PIPE
+from imharmony.cli.arguments import (
+    PIPE,
+    MaxPixels,
+    Model,
+    Quality,
+    ResizeMask,
+    Weights,
+    Workers,
+    needs_extra,
+)
 from imharmony.errors import HarmonizeWarning, UsageError
 
 if TYPE_CHECKING:
     from imharmony.batch import Job, Outcome, Settings
 
-__all__ = ["follow", "harmonize_folders"]
+__all__ = ["batch", "follow", "harmonize_folders"]
 
 _PAUSE_LINES = 100
 """In a pipe, a line is written for so many pictures."""
@@ -169,9 +178,7 @@ def follow(
         finally:
             if pages is not None:
                 pages.write()
-    names = ("done", "skipped", "failed")
-    said = ", ".join(f"{counts[name]} {name}" for name in names if counts[name])
-    typer.echo(said or "nothing to do", err=True)
+    _say_counts(counts)
     if counts["failed"]:
         raise typer.Exit(1)
 
@@ -245,3 +252,82 @@ def _describe_speed(num_done: int, total: int | None, speed: float) -> str:
         return text
     left = round((total - num_done) / speed)
     return f"{num_done} of {total} pictures, {speed:.1f} a second, {left} s left"
+
+
+def batch(
+    manifest: Annotated[
+        str,
+        typer.Argument(
+            help="Table of jobs, by path or URI: .parquet, .csv or .jsonl, with the "
+            "columns composite, mask, reference, label, strength and output."
+        ),
+    ],
+    *,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", help="Folder for the results, by path or URI (s3://...)."
+        ),
+    ],
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Ray cluster to work on: HOST:PORT, auto, or local to start one here. "
+            "Default: this machine, without Ray.",
+            show_default=False,
+        ),
+    ] = None,
+    report: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder for the report, in Parquet. Default: _report in the output "
+            "folder.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Workers = None,
+    model: Model = "s2crnet-cs",
+    weights: Weights = None,
+    resize_mask: ResizeMask = False,
+    quality: Quality = None,
+    max_pixels: MaxPixels = None,
+) -> None:
+    """Harmonize the pictures of a manifest, here or on many machines.
+
+    What is done is skipped, so a second run does what is left.
+    """
+    with needs_extra("cluster"):
+        from imharmony.batch import cluster as runs
+    from imharmony.batch import Settings, locations
+
+    settings = Settings(
+        model=model, weights=weights, resize_mask=resize_mask, quality=quality,
+        max_pixels=max_pixels,
+    )  # fmt: skip
+    if locations.is_local(output):
+        output = str(Path(output).resolve())
+    report = report or locations.join(output, "_report")
+    if locations.is_local(report):
+        report = str(Path(report).resolve())
+    if cluster is None:
+        with _show_speed(None) as (_, advance):
+            counts = runs.run_here(
+                manifest, output, settings=settings, report=report, workers=workers,
+                progress=advance,
+            )  # fmt: skip
+    else:
+        with needs_extra("cluster"):
+            counts = runs.run_on_cluster(
+                manifest, output, address=cluster, settings=settings, report=report,
+                workers=workers,
+            )  # fmt: skip
+    _say_counts(counts)
+    typer.echo(report)
+    if counts["failed"]:
+        raise typer.Exit(1)
+
+
+def _say_counts(counts: Counter[str]) -> None:
+    names = ("done", "skipped", "failed")
+    said = ", ".join(f"{counts[name]} {name}" for name in names if counts[name])
+    typer.echo(said or "nothing to do", err=True)

@@ -1,0 +1,190 @@
+"""Manifests of any length: here, by URI, and on a real Ray cluster of several nodes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import imharmony
+from imharmony import harmonize
+from imharmony.batch.jobs import Settings
+from imharmony.errors import UsageError
+from tests.batch.pictures import composite, disc, fill, load
+
+pytestmark = pytest.mark.cluster
+
+SOURCES = str(Path(imharmony.__file__).parents[1])
+ROOT = str(Path(__file__).parents[2])
+
+
+def read_report(folder: Path) -> list[dict[str, Any]]:
+    import pyarrow.dataset
+
+    rows: list[dict[str, Any]] = pyarrow.dataset.dataset(folder).to_table().to_pylist()
+    return rows
+
+
+def write_manifest(folder: Path, count: int, suffix: str = ".jsonl") -> Path:
+    fill(folder, count)
+    rows = [
+        {"composite": f"{n:03d}.png", "mask": f"{n:03d}_mask.png"} for n in range(count)
+    ]
+    path = folder / f"jobs{suffix}"
+    if suffix == ".parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    elif suffix == ".csv":
+        lines = ["composite,mask", *(f"{r['composite']},{r['mask']}" for r in rows)]
+        path.write_text("\n".join(lines))
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_manifest_is_done_here_and_what_is_done_is_skipped(
+    tmp_path: Path, suffix: str
+) -> None:
+    from imharmony.batch.cluster import run_here
+
+    manifest = write_manifest(tmp_path / "in", 3, suffix)
+    (tmp_path / "in" / "001.png").write_bytes(b"poison")
+    output, report = tmp_path / "out", tmp_path / "report"
+    for expected in ("done", "skipped"):
+        counts = run_here(
+            str(manifest), str(output), settings=Settings(), report=str(report),
+            workers=1,
+        )  # fmt: skip
+        assert counts == {expected: 2, "failed": 1}
+        rows = read_report(report)
+        assert [row["status"] for row in rows] == [expected, "failed", expected]
+        assert "001.png: expected a JPEG" in rows[1]["error"]
+    expected_pixels = harmonize(composite(2), disc()).image
+    np.testing.assert_array_equal(load(output / "002.png"), expected_pixels)
+
+
+def test_files_by_uri_come_and_go(tmp_path: Path) -> None:
+    from imharmony.batch.cluster import run_here
+
+    manifest = write_manifest(tmp_path / "in", 2)
+    with manifest.open("a") as file:
+        file.write(
+            '{"composite": "absent.png"}\n{broken\n{"composite": "", "mask": ""}\n'
+        )
+    uri = f"file://{tmp_path}/in/jobs.jsonl"
+    for expected in ("done", "skipped"):
+        counts = run_here(
+            uri, f"file://{tmp_path}/out", settings=Settings(),
+            report=f"file://{tmp_path}/report", workers=1,
+        )  # fmt: skip
+        assert counts == {expected: 2, "failed": 3}
+        (tmp_path / "out").mkdir(exist_ok=True)
+    rows = read_report(tmp_path / "report")
+    assert rows[0]["output"] == f"file://{tmp_path}/out/000.png"
+    assert f"file://{tmp_path}/in/absent.png: no such file" in rows[2]["error"]
+    assert "line 4: expected a JSON object" in rows[3]["error"]
+    assert "line 5: expected a composite, got none" in rows[4]["error"]
+
+
+def test_unusable_manifests_are_refused(tmp_path: Path) -> None:
+    from imharmony.batch.cluster import run_here
+
+    for name, message in (
+        ("a.parquet", "cannot be read"),
+        ("a.txt", "expected a manifest"),
+        ("a.csv", "cannot be read"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            run_here(
+                str(tmp_path / name), str(tmp_path), settings=Settings(),
+                report=str(tmp_path / "r"),
+            )  # fmt: skip
+
+
+def test_command_says_counts_and_where_the_report_is(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "in", 2)
+    ended = subprocess.run(
+        [sys.executable, "-m", "imharmony.cli", "batch", manifest, "-o",
+         tmp_path / "out", "--workers", "1"],
+        env=os.environ | {"PYTHONPATH": SOURCES}, capture_output=True, text=True,
+        timeout=100, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "2 done\n")
+    assert ended.stdout == f"{tmp_path}/out/_report\n"
+    assert len(read_report(tmp_path / "out/_report")) == 2
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A head without cores, and two nodes with one each."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((SOURCES, ROOT)))
+    import ray
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    for _ in range(2):
+        nodes.add_node(num_cpus=1)
+    ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")
+    yield nodes
+    ray.shutdown()
+    nodes.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_lost_node_costs_no_picture(tmp_path: Path, cluster: Any) -> None:
+    import threading
+
+    from imharmony.batch.cluster import run_on_cluster
+
+    count = 120
+    manifest = write_manifest(tmp_path / "in", count, ".csv")
+    (tmp_path / "in" / "007.png").write_bytes(b"poison")
+    output, report = tmp_path / "out", tmp_path / "report"
+    lost: list[int] = []
+    stamps: dict[str, tuple[int, int]] = {}
+
+    def lose_a_node() -> None:
+        end = time.monotonic() + 200
+        while time.monotonic() < end:
+            there = list(output.glob("*.png"))
+            if len(there) >= 20:
+                for path in there:
+                    stat = path.stat()
+                    stamps[path.name] = stat.st_ino, stat.st_mtime_ns
+                node = cluster.list_all_nodes()[-1]
+                cluster.remove_node(node, allow_graceful=False)
+                lost.append(len(there))
+                return
+            time.sleep(0.05)
+
+    watcher = threading.Thread(target=lose_a_node)
+    watcher.start()
+    counts = run_on_cluster(
+        str(manifest), str(output), address="auto", settings=Settings(),
+        report=str(report), workers=2,
+    )  # fmt: skip
+    watcher.join()
+    assert lost
+    assert lost[0] < count - 10, "lost too late to matter"
+    assert counts["failed"] == 1
+    assert counts.total() == count
+    rows = read_report(report)
+    assert sorted(row["input"] for row in rows) == [
+        str(tmp_path / "in" / f"{n:03d}.png") for n in range(count)
+    ]
+    expected = harmonize(composite(3), disc()).image
+    np.testing.assert_array_equal(load(output / "003.png"), expected)
+    names = sorted(path.name for path in output.iterdir())
+    assert names == [f"{n:03d}.png" for n in range(count) if n != 7]
+    for name, stamp in stamps.items():  # what was written before is not written again
+        stat = (output / name).stat()
+        assert (stat.st_ino, stat.st_mtime_ns) == stamp
