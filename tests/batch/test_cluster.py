@@ -72,26 +72,31 @@ def test_manifest_is_done_here_and_what_is_done_is_skipped(
 
 
 def test_files_by_uri_come_and_go(tmp_path: Path) -> None:
+    import fsspec
+
     from imharmony.batch.cluster import run_here
 
     manifest = write_manifest(tmp_path / "in", 2)
     with manifest.open("a") as file:
-        file.write(
-            '{"composite": "absent.png"}\n{broken\n{"composite": "", "mask": ""}\n'
-        )
-    uri = f"file://{tmp_path}/in/jobs.jsonl"
+        file.write('{"composite": "absent.png"}\n{broken\n')
+        file.write('{"composite": "", "mask": ""}\n')
+    store = fsspec.filesystem("memory")
+    shop = f"/{tmp_path.name}"
+    store.put(f"{tmp_path}/in/", f"{shop}/in/", recursive=True)
     for expected in ("done", "skipped"):
         counts = run_here(
-            uri, f"file://{tmp_path}/out", settings=Settings(),
+            f"memory:/{shop}/in/jobs.jsonl", f"memory:/{shop}/out", settings=Settings(),
             report=f"file://{tmp_path}/report", workers=1,
         )  # fmt: skip
         assert counts == {expected: 2, "failed": 3}
-        (tmp_path / "out").mkdir(exist_ok=True)
     rows = read_report(tmp_path / "report")
-    assert rows[0]["output"] == f"file://{tmp_path}/out/000.png"
-    assert f"file://{tmp_path}/in/absent.png: no such file" in rows[2]["error"]
+    assert rows[0]["output"] == f"memory:/{shop}/out/000.png"
+    assert f"memory:/{shop}/in/absent.png: no such file" in rows[2]["error"]
     assert "line 4: expected a JSON object" in rows[3]["error"]
     assert "line 5: expected a composite, got none" in rows[4]["error"]
+    (tmp_path / "000.png").write_bytes(store.cat_file(f"{shop}/out/000.png"))
+    expected_pixels = harmonize(composite(0), disc()).image
+    np.testing.assert_array_equal(load(tmp_path / "000.png"), expected_pixels)
 
 
 def test_unusable_manifests_are_refused(tmp_path: Path) -> None:

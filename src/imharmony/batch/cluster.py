@@ -236,7 +236,7 @@ def run_on_cluster(
 def _read_blocks(ray: Any, manifest: str) -> Any:
     if locations.suffix_of(manifest).lower() == ".parquet":
         read_rows(manifest)  # for its errors
-        return ray.data.read_parquet(manifest)
+        return ray.data.read_parquet(locations.plain(manifest))
     rows = list(read_rows(manifest))
     if not rows:
         raise UsageError(f"{manifest}: expected rows, got none")
@@ -253,6 +253,7 @@ def _as_text(value: Any) -> str | None:
 
 def _folder_of(manifest: str) -> str:
     """Return where the files of a manifest are found from."""
+    manifest = locations.plain(manifest)
     if locations.is_local(manifest):
         return str(os.path.abspath(os.path.dirname(manifest)))  # noqa: PTH100, PTH120
     return manifest.rpartition("/")[0]

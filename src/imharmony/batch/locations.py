@@ -6,7 +6,15 @@ from typing import Any
 from imharmony.errors import DecodeError, ImageError, UsageError
 from imharmony.writing import replace_whole
 
-__all__ = ["is_local", "join", "measure", "read_bytes", "suffix_of", "write_bytes"]
+__all__ = [
+    "is_local",
+    "join",
+    "measure",
+    "plain",
+    "read_bytes",
+    "suffix_of",
+    "write_bytes",
+]
 
 
 def is_local(location: str) -> bool:
@@ -20,6 +28,17 @@ def is_local(location: str) -> bool:
     return "://" not in location
 
 
+def plain(location: str) -> str:
+    """Return the path of a `file://` URI; other locations stay as they are.
+
+    Examples
+    --------
+    >>> plain("file:///data/a.png"), plain("s3://shop/a.png")
+    ('/data/a.png', 's3://shop/a.png')
+    """
+    return location.removeprefix("file://")
+
+
 def join(folder: str, name: str) -> str:
     """Find a name from a folder, unless it stands for itself.
 
@@ -28,6 +47,7 @@ def join(folder: str, name: str) -> str:
     >>> join("s3://shop/in", "a.png"), join("/data", "b/c.png"), join("/data", "/d.png")
     ('s3://shop/in/a.png', '/data/b/c.png', '/d.png')
     """
+    folder, name = plain(folder), plain(name)
     if not is_local(name) or Path(name).is_absolute():
         return name
     if is_local(folder):
@@ -90,7 +110,11 @@ def write_bytes(location: str, content: bytes, *, overwrite: bool = False) -> No
         return
     system, path = _open_system(location)
     try:
-        system.pipe_file(path, content)
+        try:
+            system.pipe_file(path, content)
+        except FileNotFoundError:  # a store that has folders
+            system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            system.pipe_file(path, content)
     except OSError as error:
         reason = error.strerror or error
         raise ImageError(f"{location}: cannot be written ({reason})") from error

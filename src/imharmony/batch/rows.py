@@ -40,6 +40,7 @@ def read_rows(manifest: str) -> Iterator[dict[str, Any]]:
     UsageError
         At once, if the manifest cannot be read or has other columns.
     """
+    manifest = locations.plain(manifest)
     suffix = locations.suffix_of(manifest).lower()
     if suffix == ".parquet":
         return _read_parquet(manifest)
