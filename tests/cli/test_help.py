@@ -16,7 +16,7 @@ from imharmony import cli
 from tests.cli.commands import SOURCES, Refused, Run, contents
 
 COMMANDS = (
-    *("harmonize", "paste", "serve"),
+    *("harmonize", "paste", "video", "batch", "serve"),
     *("curves", "apply"),
     *("synthesize", "train", "ablate", "export"),
     *("evaluate", "compare", "study", "benchmark", "data"),
