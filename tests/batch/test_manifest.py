@@ -17,11 +17,14 @@ def write(path: Path, text: str) -> Path:
 def test_csv_row_is_a_job(tmp_path: Path) -> None:
     path = write(
         tmp_path / "jobs.csv",
-        "composite,mask,reference,label,strength,output\n"
-        "a.png,m/a.png,dusk.jpg,food,0.5,done/a.png\n"
-        "b.png,,,,,done/b.png\n",
+        "composite,mask,reference,label,strength,seam,output\n"
+        "a.png,m/a.png,dusk.jpg,food,0.5,trust,done/a.png\n"
+        "b.png,,,,,,done/b.png\n"
+        "c.png,,,,,maybe,done/c.png\n",
     )
-    first, second = read_manifest(path)
+    first, second, third = read_manifest(path)
+    assert (first.seam, second.seam) == ("trust", "auto")
+    assert "seam is one of auto, trust, ignore, got 'maybe'" in str(third.error)
     assert first.composite == tmp_path / "a.png"
     assert first.mask == tmp_path / "m/a.png"
     assert first.reference == tmp_path / "dusk.jpg"
@@ -86,7 +89,7 @@ def test_bad_json_fails_with_its_line(tmp_path: Path) -> None:
 def test_row_without_output_needs_a_folder(tmp_path: Path) -> None:
     path = write(tmp_path / "jobs.csv", "composite\na.png\n")
     (job,) = read_manifest(path)
-    assert job.error == "expected an output, got none; --output names a folder"
+    assert job.error == "expected an output, got none, and no folder for all"
 
 
 @pytest.mark.parametrize(

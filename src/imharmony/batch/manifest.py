@@ -10,11 +10,15 @@ from typing import Any
 from imharmony.batch.folders import SAME_NAME, Naming
 from imharmony.batch.jobs import Job
 from imharmony.errors import UsageError
+from imharmony.inference.choices import check_seam
 from imharmony.labels import LABELS
 
 __all__ = ["COLUMNS", "job_from_row", "open_rows", "read_manifest"]
 
-COLUMNS = ("composite", "mask", "reference", "label", "strength", "output")
+COLUMNS = (
+    *("composite", "mask", "reference"),
+    *("label", "strength", "seam", "output"),
+)
 """What a row may say; only the composite is needed, and somewhere to write."""
 
 _JSON = (".jsonl", ".ndjson")
@@ -138,6 +142,7 @@ def job_from_row(
             reference=None if reference is None else folder / reference,
             label=label,
             strength=_read_strength(row.get("strength")),
+            seam=check_seam(_read_text(row, "seam") or "auto"),
             output=target_path,
             source=source,
         )

@@ -132,7 +132,7 @@ Manifest = Annotated[
     Path | None,
     typer.Option(
         help="Table of jobs, .csv or .jsonl, with the columns composite, mask, "
-        "reference, label, strength and output.",
+        "reference, label, strength, seam and output.",
         show_default=False,
     ),
 ]

@@ -259,7 +259,7 @@ def batch(
         str,
         typer.Argument(
             help="Table of jobs, by path or URI: .parquet, .csv or .jsonl, with the "
-            "columns composite, mask, reference, label, strength and output."
+            "columns composite, mask, reference, label, strength, seam and output."
         ),
     ],
     *,
