@@ -230,6 +230,8 @@ def verdict(kind: str, data: bytes) -> str:
         again = to_array(written)
     except HarmonizeError:
         return "refused"
+    if kind == "webp" and again.shape[2] < ours.shape[2] and ours[..., -1].min() == 255:
+        again = np.dstack([again, ours[..., -1]])  # WebP drops alpha that is opaque
     if kind != "jpeg" and not np.array_equal(again[~box], ours[~box]):
         return "DIFFERENT after writing"
     ours = to_array(straighten(rendered)) if kind == "avif" else ours
@@ -243,8 +245,9 @@ def verdict(kind: str, data: bytes) -> str:
             found = "other kind"
             continue
         outside = ~box
-        if ours.shape[2] in (2, 4) and kind == "avif":
-            outside &= ours[..., -1] > 100
+        if ours.shape[2] in (2, 4) and kind in ("avif", "webp"):
+            # Colors without opacity are not shown, and faint ones rounded otherwise.
+            outside &= ours[..., -1] > (100 if kind == "avif" else 0)
         difference = np.abs(theirs[outside].astype(float) - ours[outside])
         if not difference.size or difference.max() <= TOLERANCE.get(kind, 0):
             return "same"

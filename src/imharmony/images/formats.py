@@ -1,6 +1,7 @@
 """File formats: how they are told apart, and with which options each is written."""
 
 import io
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -282,6 +283,7 @@ def _first_table(data: bytes) -> list[int] | None:
     return None
 
 
+@cache
 def _nearest_quality(total: int) -> int:
     """Invert libjpeg's scaling (jpeg_quality_scaling in its jcparam.c)."""
 

@@ -230,16 +230,18 @@ def _add_change(
     change = new_units.astype(np.float32) - old_units  # (N, h, w, C)
     # What a file holds beyond black or white is cut off in its pixels: there, a block
     # is encoded anew, since the difference would be from the wrong place.
-    is_cut = ((old_units == 0) | (old_units == 255)) & (change != 0)
-    anew = is_cut.any(axis=(1, 2, 3))
+    is_cut = ((old_units == 0) | (old_units == 255)) & (old_units != new_units)
+    anew = is_cut.reshape(len(is_cut), -1).any(axis=1)
+    has_anew = bool(anew.any())
     values = change
-    values[anew] = new_units[anew]
+    if has_anew:
+        values[anew] = new_units[anew]
     planes = values if file.is_rgb or values.shape[3] == 1 else values @ _TO_YCBCR.T
     differs = (old_units != new_units).any(axis=3)
     for i, component in enumerate(file.components):
         is_offset = file.is_rgb or i == 0  # chroma lies around 0 already
         plane = planes[..., i]
-        if is_offset:
+        if is_offset and has_anew:
             plane = np.where(anew[:, None, None], plane - 128, plane)
         blocks = _blocks(file, component, plane)  # (N, v, h, 64)
         table = file.tables[component.table]
@@ -283,7 +285,12 @@ def _blocks(file: JpegFile, component: Component, plane: Floats) -> Floats:
     count = len(plane)
     v, h = component.down, component.across
     if (down, across) != (1, 1):
-        plane = plane.reshape(count, v * 8, down, h * 8, across).mean(axis=(2, 4))
+        parts = plane.reshape(count, v * 8, down, h * 8, across)
+        # Sums of views: ten times as quick as a mean over two short axes.
+        total = sum(
+            parts[:, :, i, :, j] for i in range(1, down) for j in range(across)
+        ) + sum(parts[:, :, 0, :, j] for j in range(across))
+        plane = total * np.float32(1 / (down * across))
     blocks = plane.reshape(count, v, 8, h, 8).swapaxes(2, 3)
     return blocks.reshape(count, v, h, 64)
 
