@@ -14,6 +14,9 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("desk", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
+# Of conftest.py no doctests are wanted, and what tests/gimp holds runs inside GIMP.
+collect_ignore_glob = ["conftest.py", "*/conftest.py", "gimp/*"]
+
 NEEDS = {
     "interop": ("ffmpeg", "convert"),
     "browser": ("chromium",),
