@@ -3,7 +3,6 @@
 import threading
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -13,7 +12,7 @@ import pyvips
 
 from imharmony.curves.knots import check_strength
 from imharmony.curves.smoothing import STREAM_WIDTH_S
-from imharmony.errors import HarmonizeWarning, ImageError, ShapeError, UsageError
+from imharmony.errors import HarmonizeWarning, UsageError
 from imharmony.images import adapters, photo
 from imharmony.images.adapters import (
     Depth,
@@ -28,8 +27,16 @@ from imharmony.inference.contract import Contract
 from imharmony.inference.models import DEFAULT_MODEL, load_network, weights_of
 from imharmony.inference.request import Request
 from imharmony.inference.seam import Seam
+from imharmony.opening import (
+    Opened,
+    Options,
+    check_out,
+    count_axes,
+    open_pictures,
+    render_opened,
+    split_masks,
+)
 from imharmony.rendering.objects import join_masks, render_objects
-from imharmony.rendering.render import render, render_into
 from imharmony.results import FittedCurves, ObjectsResult, Predicted, Result
 from imharmony.streams import Stream
 
@@ -214,7 +221,7 @@ class Harmonizer:
         J. Liang et al., "Spatial-Separated Curve Rendering Network for Efficient
         and High-Resolution Image Harmonization", ECCV 2022, arXiv:2109.05750.
         """
-        options = _Options(label, strength, reference, premultiplied, seam)
+        options = Options(label, strength, reference, premultiplied, seam)
         return _announce(self._harmonize(composite, mask, options, out))
 
     def predict(
@@ -263,8 +270,8 @@ class Harmonizer:
         >>> weaker.strength
         0.5
         """
-        options = _Options(label, strength, reference, premultiplied, seam)
-        opened = _open(composite, mask, options)
+        options = Options(label, strength, reference, premultiplied, seam)
+        opened = open_pictures(composite, mask, options)
         return _announce(self._predict(opened, options))
 
     def render(
@@ -288,9 +295,10 @@ class Harmonizer:
         -------
         Result
         """
+        options = Options(None, predicted.strength, None, premultiplied)
         # Whether an opaque alpha makes sense, predicting has decided.
-        options = _Options(None, predicted.strength, composite, premultiplied)
-        return _render(_open(composite, mask, options, out), predicted)
+        opened = open_pictures(composite, mask, options, out, may_be_full=True)
+        return render_opened(opened, predicted)
 
     def predict_objects(
         self,
@@ -445,10 +453,10 @@ class Harmonizer:
         [(48, 64, 3), (48, 64, 3)]
         """
         check_strength(strength)
-        options = _Options(label, strength, reference, premultiplied=False)
+        options = Options(label, strength, reference, premultiplied=False)
 
         def predict(image: pyvips.Image, mask: pyvips.Image) -> Predicted:
-            opened = _Opened(image, mask, None, None, None)
+            opened = Opened(image, mask, None, None, None)
             return _announce(self._predict(opened, options))
 
         return Stream(predict, rate=rate, every=every, width_s=width_s)
@@ -485,34 +493,34 @@ class Harmonizer:
         HarmonizeWarning
             As for calling the harmonizer.
         """
-        options = _Options(label, strength, reference, premultiplied)
-        request = _open(composite, mask, options).make_request(options)
+        options = Options(label, strength, reference, premultiplied)
+        request = open_pictures(composite, mask, options).make_request(options)
         return _announce(self._network.fit_curves(request).at_strength(strength))
 
     def _harmonize(
-        self, composite: Any, mask: Any, options: "_Options", out: PixelArray | None
+        self, composite: Any, mask: Any, options: Options, out: PixelArray | None
     ) -> Result[Any]:
         """Harmonize one picture, or each of a batch."""
-        if _count_axes(composite) != 4:
-            opened = _open(composite, mask, options, out)
-            return _render(opened, self._predict(opened, options))
+        if count_axes(composite) != 4:
+            opened = open_pictures(composite, mask, options, out)
+            return render_opened(opened, self._predict(opened, options))
         batch = adapters.open_picture(composite, name="composite")
         adapters.check_channels_last(batch.pixels, "composite")
-        masks = _split_masks(mask, batch.pixels.shape)
+        masks = split_masks(mask, batch.pixels.shape)
         if out is None:
             native = batch.pixels.dtype.newbyteorder("=")
             out = np.empty(batch.pixels.shape, native)
         else:
-            _check_out(out, batch.pixels, masks)
+            check_out(out, batch.pixels, masks)
         predictions = []
         for pixels, one_mask, one_out in zip(batch.pixels, masks, out, strict=True):
-            opened = _open(pixels, one_mask, options, one_out)
+            opened = open_pictures(pixels, one_mask, options, one_out)
             predicted = self._predict(opened, options)
-            _render(opened, predicted)
+            render_opened(opened, predicted)
             predictions.append(predicted)
         return Result(batch.give_back(out), tuple(predictions), is_batch=True)
 
-    def _predict(self, opened: "_Opened", options: "_Options") -> Predicted:
+    def _predict(self, opened: Opened, options: Options) -> Predicted:
         request = opened.make_request(options)
         return self._network.predict(request).at_strength(options.strength)
 
@@ -587,7 +595,7 @@ def harmonize(
     >>> bool((result.image == composite)[~mask].all())
     True
     """
-    options = _Options(label, strength, reference, premultiplied, seam)
+    options = Options(label, strength, reference, premultiplied, seam)
     return _announce(default_harmonizer()._harmonize(composite, mask, options, out))
 
 
@@ -601,152 +609,6 @@ def default_harmonizer() -> Harmonizer:
         if not _default:
             _default.append(Harmonizer())
         return _default[0]
-
-
-@dataclass(frozen=True)
-class _Options:
-    """What is asked besides the picture."""
-
-    label: str | None
-    strength: float
-    reference: Any
-    premultiplied: bool
-    seam: SeamUse | Seam = "auto"
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """A picture of the caller's, opened."""
-
-    image: pyvips.Image
-    mask: pyvips.Image
-    picture: adapters.Picture | None
-    """None for a pyvips image, which is rendered when its pixels are asked for."""
-    pixels: PixelArray | None
-    """What `image` was made of: the picture's pixels, or float32 of float64."""
-    out: PixelArray | None
-
-    def make_request(self, options: _Options) -> Request:
-        """Ask a network about it."""
-        check_strength(options.strength)
-        reference = options.reference
-        if reference is not None:
-            reference = adapters.to_vips(reference, name="reference")
-        return Request(
-            self.image, self.mask, options.label, reference, seam=options.seam
-        )
-
-
-def _open(
-    composite: Any, mask: Any, options: _Options, out: PixelArray | None = None
-) -> _Opened:
-    """Open composite and mask; without a mask, the composite's alpha is one."""
-    may_be_full = options.reference is not None
-    if isinstance(composite, pyvips.Image):
-        if out is not None:
-            raise UsageError("out: expected None with a pyvips image, got an array")
-        image = composite
-        if mask is None:
-            mask = photo.split_mask(image, name="composite", may_be_full=may_be_full)[1]
-        elif not isinstance(mask, pyvips.Image) or mask.bands > 1:
-            size = image.height, image.width
-            mask = photo.mask_from_array(adapters.open_mask(mask), size=size)
-        return _Opened(image, mask, None, None, None)
-    picture = adapters.open_picture(composite, name="composite")
-    adapters.check_channels_last(picture.pixels, "composite")
-    pixels = picture.pixels
-    if pixels.dtype.name == "float64":
-        pixels = pixels.astype(np.float32)
-    image = photo.from_array(pixels, name="composite")
-    adapters.with_fields(image, picture.fields)
-    if options.premultiplied:
-        image.set_type(pyvips.GValue.gint_type, photo.PREMULTIPLIED, 1)
-    if mask is not None:
-        levels = adapters.open_mask(mask)
-    elif image.bands in (2, 4):
-        levels = pixels[..., -1]
-    else:
-        msg = "composite: no mask given and no alpha channel to use as one"
-        raise ImageError(msg)
-    if out is not None:
-        _check_out(out, picture.pixels, [levels])
-    mask_image = photo.mask_from_array(levels, size=(image.height, image.width))
-    if mask is None and not may_be_full and mask_image.min() == 255:
-        msg = "composite: no mask given, and the alpha channel is opaque everywhere"
-        raise ImageError(f"{msg}, so it cuts no foreground out")
-    return _Opened(image, mask_image, picture, pixels, out)
-
-
-def _render(opened: _Opened, predicted: Predicted) -> Result[Any]:
-    """Apply a change to an opened picture."""
-    image, mask, picture = opened.image, opened.mask, opened.picture
-    change, box = predicted.transform, predicted.box
-    if picture is None or opened.pixels is None:
-        rendered = render(image, mask, change, box=box)
-        return Result(rendered, (predicted,))
-    composite, out = picture.pixels, opened.out
-    if out is None:
-        out = np.empty(composite.shape, composite.dtype.newbyteorder("="))
-    if not _is_same(out, composite):
-        np.copyto(out, composite)
-    if opened.pixels is composite:
-        render_into(out, image, mask, change, box=box)
-    elif box is not None:
-        # float64: the change is computed in float32 and added.
-        changed = opened.pixels.copy()
-        render_into(changed, image, mask, change, box=box)
-        difference = (changed - opened.pixels).astype(np.float64)
-        is_inside = photo.to_array(mask)[..., 0] > 0
-        out[is_inside] += difference[is_inside]
-    return Result(picture.give_back(out), (predicted,))
-
-
-def _count_axes(picture: Any) -> int:
-    """Count the axes of anything with a shape, or of nested lists."""
-    if isinstance(picture, list | tuple):
-        return 1 + (_count_axes(picture[0]) if picture else 0)
-    return len(getattr(picture, "shape", ()))
-
-
-def _split_masks(mask: Any, shape: tuple[int, ...]) -> list[PixelArray | None]:
-    """Find the mask of each picture of a batch."""
-    count, size = shape[0], shape[1:3]
-    if mask is None:
-        return [None] * count
-    levels = adapters.open_mask(mask)
-    if levels.shape[:3] == (count, *size) and levels.ndim in (3, 4):
-        return list(levels)
-    if levels.shape[:2] == size:
-        return [levels] * count
-    msg = f"mask: expected shape {(count, *size)} or {size}, the batch's, got"
-    raise ShapeError(f"{msg} {levels.shape}")
-
-
-def _check_out(
-    out: PixelArray, composite: PixelArray, masks: Sequence[PixelArray | None]
-) -> None:
-    """Refuse an array that cannot hold the result."""
-    if out.shape != composite.shape:
-        msg = f"out: expected the composite's shape {composite.shape}, got {out.shape}"
-        raise ShapeError(msg)
-    if out.dtype != composite.dtype:
-        msg = f"out: expected the composite's dtype {composite.dtype}, got {out.dtype}"
-        raise ImageError(msg)
-    if not out.flags.writeable:
-        raise UsageError(
-            "out: expected an array that can be written, got a read-only one"
-        )
-    shares = not _is_same(out, composite) and np.shares_memory(out, composite)
-    if shares or any(np.shares_memory(out, mask) for mask in masks if mask is not None):
-        msg = "out: expected memory of its own, or the composite itself"
-        raise UsageError(f"{msg}, got some of the composite's or of the mask's")
-
-
-def _is_same(out: PixelArray, composite: PixelArray) -> bool:
-    """Whether two arrays of one shape and dtype are the same pixels in memory."""
-    keys = ("data", "strides")
-    one, other = out.__array_interface__, composite.__array_interface__
-    return all(one[key] == other[key] for key in keys)
 
 
 def _announce(result: P) -> P:
