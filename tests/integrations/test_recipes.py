@@ -80,6 +80,16 @@ def test_the_commands_of_a_page_write_what_they_name(
             assert (workplace / words[words.index("-o") + 1]).exists(), line
 
 
+def test_the_bulk_recipe_makes_a_sheet_and_a_report(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for line in commands(ROOT / "docs" / "recipes" / "products.md"):
+        run(line, monkeypatch)
+    assert sorted(p.name for p in Path("done").iterdir()) == ["left.png", "right.png"]
+    assert len(Path("done.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+    assert Path("sheet.jpg").is_file()
+
+
 @pytest.mark.parametrize("page", [*RECIPES, *PROGRAMS], ids=lambda page: page.name)
 def test_a_page_links_to_files_that_exist(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
