@@ -16,6 +16,7 @@ from imharmony.training.networks.heights import (
 from imharmony.training.networks.pairs import fit_pairs
 from imharmony.training.networks.seam import (
     Prediction,
+    SeamDimensions,
     SeamNet,
     build_seam_net,
 )
@@ -59,11 +60,12 @@ def use(
     prediction: Prediction,
     given: dict[str, Tensor],
     same_scene: float = AUTO,
-    caution: float = 1.0,
+    **changes: float,
 ) -> Used:
     asked = torch.full((len(given["seam"]),), same_scene)
     names = ("foreground", "foreground_mask", "seam_weight")
-    return combine(prediction, *(given[name] for name in names), asked, caution=caution)
+    dimensions = SeamDimensions(**changes)  # type: ignore[arg-type]
+    return combine(prediction, *(given[name] for name in names), asked, dimensions)
 
 
 def rising(batch: int, *, seed: int = 0) -> Tensor:
@@ -149,7 +151,14 @@ def test_each_extreme_takes_one_prediction() -> None:
     given = inputs()
     prediction = predict(given)
     for same_scene, stages in ((0.0, prediction.plain), (1.0, prediction.seamed)):
-        used = use(prediction, given, same_scene, caution=0.0)
+        used = use(
+            prediction,
+            given,
+            same_scene,
+            caution=0.0,
+            least_change=0.0,
+            plain_strength=1.0,
+        )
         torch.testing.assert_close(
             used.curve_params[:, 0], compose(stages), rtol=0, atol=1e-3
         )
@@ -178,6 +187,8 @@ def test_more_doubt_holds_more_back() -> None:
                 ),
                 given,
                 0.0,
+                least_change=0.0,
+                plain_strength=1.0,
             ).strength
         )
         for k in (0.0, 0.5, 1.0, 2.0, 8.0)
@@ -209,8 +220,8 @@ def test_doubt_about_the_scene_counts_where_predictions_differ() -> None:
     given = inputs(1)
     prediction = predict(given)
     apart = prediction._replace(plain=rising(1, seed=1)[:, None].repeat(1, 2, 1, 1))
-    known = float(use(apart, given, 0.0).strength)
-    unknown = float(use(apart, given, 0.5).strength)
+    known = float(use(apart, given, 0.0, least_change=0.0).strength)
+    unknown = float(use(apart, given, 0.5, least_change=0.0).strength)
     assert unknown < known
 
 

@@ -81,8 +81,15 @@ class SeamDimensions:
     contexts: tuple[float, ...] = (0.0, 0.8)
     """In use: one view of the surroundings each, its frame drawn in from the photo's
     rim (0) to the mask's box (1). Each is also seen mirrored."""
-    caution: float = 1.0
-    """In use: weight of the squared doubt against the squared change."""
+    caution: float = 0.35
+    """In use: share of the expected error that a change has to exceed."""
+    least_change: float = 0.02
+    """In use: what it has to exceed besides, of [0, 1]: five 8-bit steps."""
+    distrust: float = 1.0
+    """In use: what is taken off the logit of a same scene before both predictions are
+    mixed by it."""
+    plain_strength: float = 0.88
+    """In use: share of the change without the seam that is made at most."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "contexts", tuple(map(float, self.contexts)))
@@ -91,7 +98,8 @@ class SeamDimensions:
             self.features, self.pair_width, self.num_heads, self.head_width,
             self.wide_width, self.scene_width, self.hidden,
         )  # fmt: skip
-        if min(numbers) < 1 or self.held_layers < 0 or self.caution < 0:
+        lowest = min(self.held_layers, self.caution, self.least_change)
+        if min(numbers) < 1 or lowest < 0:
             raise UsageError(f"dimensions are positive numbers, got {self}")
         if not 0 <= self.feature_dropout < 1:
             msg = f"feature_dropout is from 0 to 1, got {self.feature_dropout}"

@@ -8,9 +8,12 @@ from torch import Tensor, nn
 from imharmony.inference.crossings import MIN_PAIRS
 from imharmony.training.networks.heights import compose, render_heights
 from imharmony.training.networks.s2crnet import Seen
-from imharmony.training.networks.seam import Prediction, SeamNet
+from imharmony.training.networks.seam import Prediction, SeamDimensions, SeamNet
 
 __all__ = ["SeamNetInUse", "Used", "combine", "has_seam"]
+
+_STEEPNESS = 8
+_GAIN = 3
 
 _STEP = 4
 """Of so many of the crop's pixels and rows one is counted."""
@@ -39,8 +42,7 @@ def combine(
     foreground_mask: Tensor,
     seam_weight: Tensor,
     same_scene: Tensor,
-    *,
-    caution: float,
+    dimensions: SeamDimensions,
 ) -> Used:
     """Mix both predictions by the probability of a same scene, and hold back.
 
@@ -53,8 +55,8 @@ def combine(
     seam_weight : Tensor, shape (B, G, N)
     same_scene : Tensor, shape (B,)
         What probability to go by; `AUTO` for the network's own.
-    caution : float
-        See `SeamDimensions`.
+    dimensions : SeamDimensions
+        With what is said of use: `caution` and so on.
 
     Returns
     -------
@@ -62,15 +64,19 @@ def combine(
 
     Notes
     -----
-    With change c, expected error e and caution a, the share c² / (c² + a·e²) of the
-    change is made: nearly all where the change is large against the doubt, nearly none
-    where it is small, and nowhere does it jump. Where the two predictions differ and it
-    is not known which one to believe, that is doubt as well.
+    With change c, expected error e and t = caution·e + least_change, the share
+    c⁸ / (c⁸ + t⁸) of the change is made: nearly all where the change is large against
+    the doubt, nearly none where it is small, and nowhere does it jump: a change that
+    grows by a tenth is made by a fifth more at most. Where the two predictions differ
+    and it is not known which one to believe, that is doubt as well.
     """
     has = has_seam(seam_weight)
     B = has.shape[0]
-    probability = torch.sigmoid(prediction.same_scene[:B]) * has
-    p = torch.where(same_scene < 0, probability, same_scene) * has
+    logit = prediction.same_scene[:B]
+    probability = torch.sigmoid(logit) * has
+    # Half believed is mostly misled: the mixture goes by a steeper probability.
+    believed = torch.sigmoid(_GAIN * logit - dimensions.distrust)
+    p = torch.where(same_scene < 0, believed, same_scene) * has
     share = p[:, None, None]  # (B, 1, 1)
     plain, seamed = compose(prediction.plain), compose(prediction.seamed)
     mixed = share * seamed + (1 - share) * plain  # (B, 3, K + 1)
@@ -86,7 +92,10 @@ def combine(
     apart = change(render_heights(pixels, plain), render_heights(pixels, seamed))
     doubt = p * prediction.seamed_doubt**2 + (1 - p) * prediction.plain_doubt**2
     doubt = doubt + p * (1 - p) * apart**2
-    strength = size**2 / (size**2 + caution * doubt + 1e-9)
+    needed = dimensions.caution * (doubt + 1e-12).sqrt() + dimensions.least_change
+    ratio = (size / (needed + 1e-6)).clamp(max=100) ** _STEEPNESS
+    strength = ratio / (1 + ratio)
+    strength = strength * (p + (1 - p) * dimensions.plain_strength)
     K = mixed.shape[2] - 1
     identity = torch.arange(K + 1, device=mixed.device) / K
     held = identity + strength[:, None, None] * (mixed - identity)
@@ -130,7 +139,7 @@ class SeamNetInUse(nn.Module):
         )  # fmt: skip
         return combine(
             prediction, foreground, foreground_mask, seam_weight, same_scene,
-            caution=self.network.dimensions.caution,
+            self.network.dimensions,
         )  # fmt: skip
 
     def predict(

@@ -124,7 +124,7 @@ class SeamNetRecipe(Recipe[SeamNet]):
             prediction = network(*network_inputs(pair), labels, seam, weight)
             used = combine(
                 prediction, pair.foreground, pair.foreground_mask, weight, auto,
-                caution=network.dimensions.caution,
+                network.dimensions,
             )  # fmt: skip
             pixels = pair.composite.flatten(2)
             image = render_heights(pixels, used.curve_params[:, 0])
