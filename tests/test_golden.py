@@ -46,7 +46,7 @@ def run(
     if case.name == "astronaut":
         case = EXAMPLES
     for path in case.iterdir():
-        if path.suffix != ".md" and path.stem != "expected":
+        if path.is_file() and path.suffix != ".md" and path.stem != "expected":
             shutil.copy(path, folder)
     monkeypatch.chdir(folder)
     monkeypatch.setattr("sys.argv", [*command, *options])
