@@ -288,7 +288,7 @@ def test_label_for_weights_without_labels_is_announced(
 def test_a_foreground_that_already_fits_stays_without_a_warning(
     harmonizer: Harmonizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flat = Slopes(np.ones((2, 3, 64), np.float32), "person")
+    flat = Slopes(np.tile(np.arange(65, dtype=np.float32) / 64, (1, 3, 1)), "person")
     monkeypatch.setattr(CurveNetwork, "run", lambda *_, **__: flat)
     result = harmonizer(picture(), foreground())
     assert result.curves.is_identity
@@ -388,15 +388,15 @@ def test_warnings_point_at_the_line_of_the_caller(harmonizer: Harmonizer) -> Non
     assert [warning.filename for warning in announced] == [__file__] * 3
 
 
-@pytest.mark.parametrize("slopes", [0.0, np.nan])
-def test_slopes_that_define_no_curve_change_nothing_and_are_announced(
-    slopes: float, harmonizer: Harmonizer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("heights", [np.inf, np.nan])
+def test_heights_that_define_no_curve_change_nothing_and_are_announced(
+    heights: float, harmonizer: Harmonizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answer(*_: object, label: str | None) -> Slopes:
-        return Slopes(np.full((2, 3, 64), slopes, np.float32), label)
+    def answer(*_: object, label: str | None, **__: object) -> Slopes:
+        return Slopes(np.full((1, 3, 65), heights, np.float32), label)
 
     monkeypatch.setattr(CurveNetwork, "run", answer)
-    message = r"^the network's slopes define no curve \(red channel: .*\); unchanged$"
+    message = r"^the network's answer defines no curve \(red channel: .*\); unchanged$"
     with pytest.warns(HarmonizeWarning, match=message):
         result = harmonizer(picture(), foreground(), label="food")
     np.testing.assert_array_equal(result.image, picture())
@@ -535,11 +535,9 @@ def test_thumbnails_have_the_size_and_views_of_the_contract(
     seen: list[Thumbnails] = []
     run = CurveNetwork.run
 
-    def look(
-        self: CurveNetwork, thumbnails: Thumbnails, *, label: str | None
-    ) -> Slopes:
+    def look(self: CurveNetwork, thumbnails: Thumbnails, **options: Any) -> Slopes:
         seen.append(thumbnails)
-        return run(self, thumbnails, label=label)
+        return run(self, thumbnails, **options)
 
     monkeypatch.setattr(CurveNetwork, "run", look)
     harmonizer(picture(), foreground())

@@ -28,7 +28,7 @@ _SENTENCES = {
     WarningCode.MASK_INVERTED: "the mask looks inverted (it covers most of the photo "
     "and its whole rim); white is the foreground",
     WarningCode.LABEL_IGNORED: "these weights know no labels; the given one is ignored",
-    WarningCode.NO_CURVE: "the network's slopes define no curve; unchanged",
+    WarningCode.NO_CURVE: "the network's answer defines no curve; unchanged",
     WarningCode.FOREGROUND_TOO_SMALL: "the foreground is too small or too thin to be "
     "seen in the network's thumbnail; unchanged",
     WarningCode.NOT_FINITE: "the network's picture is not finite; unchanged",

@@ -41,7 +41,7 @@ def test_harmonize_writes_the_file_and_prints_its_path(inputs: Inputs) -> None:
 def test_a_foreground_that_fits_already_is_said(
     run: Run, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flat = Slopes(np.ones((2, 3, 64), np.float32), "person")
+    flat = Slopes(np.tile(np.arange(65, dtype=np.float32) / 64, (1, 3, 1)), "person")
     monkeypatch.setattr(CurveNetwork, "run", lambda *_, **__: flat)
     finished = run("harmonize", inputs.composite, inputs.mask, "-o", "out.png")
     assert "nothing changed: the foreground seems to fit already" in finished.err

@@ -231,7 +231,17 @@ def of(row: list[Score], method: str) -> Score:
 
 
 def test_every_image_is_scored_by_every_method(scores: list[list[Score]]) -> None:
-    rows = ["composite", "reinhard", "histogram", "seamless", "s2crnet-cs", "ceiling"]
+    rows = [
+        "composite",
+        "reinhard",
+        "histogram",
+        "seamless",
+        "seam fit",
+        "s2crnet-cs",
+        "s2crnet-cs, paste",
+        "s2crnet-cs, no seam",
+        "ceiling",
+    ]
     assert [[score.method for score in row] for row in scores] == [rows] * 3
 
 
@@ -321,7 +331,7 @@ def test_a_weights_file_is_called_by_its_name(
     weights = tmp_path / "mine.onnx"
     weights.write_bytes(MODELS["s2crnet-cs"].read_bytes())
     found = collect_methods(["model"], pairs, weights=[weights])
-    assert list(found) == ["mine"]
+    assert list(found) == ["mine", "mine, paste", "mine, no seam"]
 
 
 def test_a_network_that_gives_a_picture_scores_what_its_pixels_score(

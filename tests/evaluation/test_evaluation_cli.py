@@ -84,7 +84,8 @@ def test_evaluate_prints_all_rows_under_full(run: Run, root: Path) -> None:
     assert (code, err) == (0, "")
     assert out.startswith("Protocol full: native size; ")
     for method in (
-        "composite", "reinhard", "histogram", "seamless", "s2crnet-cs", "ceiling",
+        "composite", "reinhard", "histogram", "seamless", "seam fit", "s2crnet-cs",
+        "s2crnet-cs, paste", "s2crnet-cs, no seam", "ceiling",
     ):  # fmt: skip
         assert len(lines(out, method)) == 2  # per sub-set, and per foreground ratio
 

@@ -15,6 +15,7 @@ from imharmony.errors import UsageError, WeightsError
 from imharmony.inference import runtime
 from imharmony.inference.contract import Contract
 from imharmony.inference.models import MODELS, load_network
+from imharmony.inference.seam import Seam
 from imharmony.inference.thumbnails import Thumbnails
 from imharmony.labels import LABELS, label_index
 from tests.onnx_files import (
@@ -116,6 +117,9 @@ def test_each_thumbnail_reaches_the_input_of_its_name() -> None:
     feeds = dict(vars(seen))
     feeds |= {k: feeds[k][None] for k in ("foreground", "foreground_mask")}
     feeds["semantic_label"] = np.eye(5, dtype=np.float32)[:1]
+    seam = Seam.none(network.contract.seam_pairs)
+    feeds |= {"seam": seam.colors[None], "seam_weight": seam.weight[None]}
+    feeds["same_scene"] = np.array([-1], np.float32)
     session = runtime.start_session(BUNDLED.read_bytes())
     (expected,) = session.run(["curve_params"], feeds)
     prediction = network.run(seen, label=LABELS[0])
@@ -126,7 +130,7 @@ def test_each_thumbnail_reaches_the_input_of_its_name() -> None:
 def test_curve_params_have_the_shape_of_the_contract() -> None:
     network = load_network(BUNDLED)
     seen = thumbnails(network.contract.thumbnail_size)
-    shape = (network.contract.num_stages, 3, network.contract.num_pieces)
+    shape = (network.contract.num_stages, 3, network.contract.num_pieces + 1)
     assert network.run(seen, label=None).curve_params.shape == shape
 
 

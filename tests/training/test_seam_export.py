@@ -145,6 +145,7 @@ def test_the_command_line_says_same_scene(
         files.write_photo(photo.from_array(pixels), path)
     common = ["harmonize", *map(str, paths), "--weights", str(weights), "--output"]
     written = {}
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     for seam in ("trust", "ignore"):
         target = tmp_path / f"{seam}.png"
         assert run(monkeypatch, *common, str(target), "--seam", seam) == 0

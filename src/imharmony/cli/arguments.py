@@ -267,7 +267,7 @@ def say_what_was_found(
     predicted: "Predicted", *, label: str | None, strength: float
 ) -> None:
     """Announce a guessed label, the scene, and that nothing needed a change."""
-    if predicted.same_scene is not None:
+    if predicted.same_scene is not None and sys.stderr.isatty():
         text = f"same scene: {predicted.same_scene:.2f}"
         typer.echo(f"{text} (by {predicted.seam_pairs} pairs of pixels)", err=True)
     if predicted.label is not None and label is None:

@@ -1,6 +1,8 @@
 """Commands that write predicted curves and apply written ones: curves and apply."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,7 +99,7 @@ def curves(
     from imharmony import curve_files, writing
     from imharmony.curve_files import plots, tables
     from imharmony.harmonizer import Harmonizer
-    from imharmony.results import FittedCurves
+    from imharmony.results import FittedCurves, Predicted
 
     kind = _kind_of(output, kind)
     inputs = [composite, mask, reference]
@@ -130,12 +132,13 @@ def curves(
     has_curves = harmonizer.has_curves
     if best_fit and has_curves:
         raise UsageError(f"{name} predicts curves; --best-fit is for models without")
-    find = harmonizer.predict if has_curves else harmonizer.fit_curves
+    find: Callable[..., Predicted] = harmonizer.fit_curves
+    if has_curves:
+        find = partial(harmonizer.predict, seam=check_seam(seam))
     with show_progress("looking", None):
         predicted = find(
-            image, mask_image, label=label, strength=strength, reference=other,
-            seam=check_seam(seam),
-        )  # fmt: skip
+            image, mask_image, label=label, strength=strength, reference=other
+        )
     if isinstance(predicted, FittedCurves):
         _say_what_is_lost(predicted, name, best_fit=best_fit)
     say_what_was_found(predicted, label=label, strength=strength)

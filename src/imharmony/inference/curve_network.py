@@ -128,7 +128,7 @@ class CurveNetwork(Network):
         try:
             stages = tuple(map(build, slopes.curve_params))
         except CurveError as error:
-            msg = f"the network's slopes define no curve ({error}); unchanged"
+            msg = f"the network's answer defines no curve ({error}); unchanged"
             notices = (*notices, Notice(WarningCode.NO_CURVE, msg))
             return Predicted(NO_CHANGE, (), slopes.label, notices, box)
         full = CurveTransform(reduce(Curves.then, stages))

@@ -215,7 +215,7 @@ class SeamNet(nn.Module):
 
     def judge_scene(self, seam: Tensor, seam_weight: Tensor) -> Tensor:
         """Logit, (B,), that both sides of a seam belong to one scene."""
-        described = self.scene(seam[:, :, ::2], seam_weight[:, :, ::2])
+        described = self.scene(seam, seam_weight)
         logit: Tensor = self.same_scene(described)[:, 0].float()
         return logit
 
