@@ -61,6 +61,7 @@ class Sent(FileResponse):
             headers["Imharmony-Label"] = answer.label
         if answer.same_scene is not None:
             headers["Imharmony-Same-Scene"] = f"{answer.same_scene:.4f}"
+            headers["Imharmony-Seam-Pairs"] = str(answer.seam_pairs)
         super().__init__(
             path,
             media_type=media_types[path.suffix],

@@ -60,7 +60,10 @@ _CURVES = {
     ".png": "image/png",
 }
 
-_ANSWER_HEADERS = ("Imharmony-Label", "Imharmony-Same-Scene", "Imharmony-Warnings")
+_ANSWER_HEADERS = (
+    *("Imharmony-Label", "Imharmony-Warnings"),
+    *("Imharmony-Same-Scene", "Imharmony-Seam-Pairs"),
+)
 
 _Sent = Sent
 F = TypeVar("F", bound=schemas.Form)

@@ -55,6 +55,8 @@ class _Line:
     file: str | None = None
     """Name of the result in the archive; None where there is none."""
     label: str | None = None
+    same_scene: float | None = None
+    seam_pairs: int = 0
     warnings: list[str] = field(default_factory=list)
     error: dict[str, str] | None = None
 
@@ -211,7 +213,8 @@ async def stream_results(
                 else:
                     path = Path(answer.file)
                     name = names.choose(called, path.suffix)
-                    lines.append(_Line(called, name, answer.label, answer.warnings))
+                    fields = asdict(answer) | {"composite": called, "file": name}
+                    lines.append(_Line(**fields))
                     with (
                         path.open("rb") as source,
                         archive.open(zipfile.ZipInfo(name), "w") as target,

@@ -86,7 +86,13 @@ def run(job: Job) -> Answer:
         warnings.simplefilter("always", HarmonizeWarning)
         made = _ACTIONS[job.action](job)
     notes = [str(w.message) for w in caught if w.category is HarmonizeWarning]
-    return Answer(str(made.path), made.label, made.same_scene, notes)
+    return Answer(
+        file=str(made.path),
+        label=made.label,
+        same_scene=made.same_scene,
+        seam_pairs=made.seam_pairs,
+        warnings=notes,
+    )
 
 
 class _Made(NamedTuple):
@@ -95,6 +101,7 @@ class _Made(NamedTuple):
     path: Path
     label: str | None = None
     same_scene: float | None = None
+    seam_pairs: int = 0
 
 
 def place(
@@ -212,7 +219,7 @@ def _harmonize(job: Job) -> _Made:
     predicted = _predict(job, image, mask)
     rendered = render(image, mask, predicted.curves, box=predicted.box)
     path = _write(job, rendered, name)
-    return _Made(path, predicted.label, predicted.same_scene)
+    return _Made(path, predicted.label, predicted.same_scene, predicted.seam_pairs)
 
 
 def _render(job: Job) -> _Made:
@@ -224,7 +231,7 @@ def _render(job: Job) -> _Made:
 
 def _curves(job: Job) -> _Made:
     kind = job.options["format"]
-    same_scene = None
+    same_scene, seam_pairs = None, 0
     if "curves" in job.files:
         record = curve_files.read_record(Path(job.files["curves"]), name="curves")
         strength = job.options["strength"]
@@ -232,7 +239,7 @@ def _curves(job: Job) -> _Made:
     else:
         image, mask, _ = _open(job, is_mask_needed=True)
         predicted = _predict(job, image, mask)
-        same_scene = predicted.same_scene
+        same_scene, seam_pairs = predicted.same_scene, predicted.seam_pairs
         model = job.options["model"]
         contract = load(model, job.weights).contract
         record = curve_files.Record(
@@ -248,7 +255,7 @@ def _curves(job: Job) -> _Made:
     path.write_bytes(data)
     if kind != "json":
         curve_files.warn_of_cost(record.curves, data, name=path.name)
-    return _Made(path, record.label, same_scene)
+    return _Made(path, record.label, same_scene, seam_pairs)
 
 
 def _write(job: Job, image: pyvips.Image, name: str) -> Path:

@@ -30,4 +30,6 @@ class Answer:
     label: str | None = None
     same_scene: float | None = None
     """Probability that foreground and surroundings are of one scene, where judged."""
+    seam_pairs: int = 0
+    """Pairs of pixels across the mask's edge that it was judged by."""
     warnings: list[str] = field(default_factory=list)

@@ -126,7 +126,9 @@ def _describe_type(part: dict[str, Any]) -> str:
         return f"{_describe_type(part['items'])}s"
     if "enum" in part:
         return " ".join(f"<code>{escape(str(word))}</code>" for word in part["enum"])
-    name = {"string": "text", "boolean": "yes or no"}.get(part["type"], part["type"])
+    name: str = {"string": "text", "boolean": "yes or no"}.get(
+        part["type"], part["type"]
+    )
     if "minimum" in part and "maximum" in part:
         name += f", {part['minimum']:g} to {part['maximum']:g}"
     return name

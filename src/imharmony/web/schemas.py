@@ -59,6 +59,14 @@ Strength = Annotated[
         "exaggerates.",
     ),
 ]
+Seam = Annotated[
+    SeamUse,
+    Field(
+        description="Pixels across the mask's edge: auto lets the network judge "
+        "whether the foreground is of the same scene; trust says it is (edited, "
+        "inpainted or relit in place); ignore does not look.",
+    ),
+]
 _LENGTH = r"[+-]?(\d{1,7}(\.\d{0,3})?|\.\d{1,3})(px|%)?"
 
 
@@ -130,12 +138,7 @@ class _Look(_Pictures):
     model: str | SkipJsonSchema[None] = Field(
         None, max_length=100, description="One of `models`; the first by default."
     )
-    seam: SeamUse = Field(
-        "auto",
-        description="Pixels across the mask's edge: auto lets the network judge "
-        "whether the foreground is of the same scene; trust says it is (edited, "
-        "inpainted or relit in place); ignore does not look.",
-    )
+    seam: Seam = "auto"
     reference: OptionalFile = Field(
         None,
         description="Another photo to fit the foreground to, instead of its own "
@@ -186,6 +189,7 @@ class BatchForm(_Written):
     model: str | SkipJsonSchema[None] = Field(
         None, max_length=100, description="One of `models`; the first by default."
     )
+    seam: Seam = "auto"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
