@@ -133,10 +133,19 @@ def test_render_without_mask_recolors_all(server: Server) -> None:
 
 def test_alpha_is_the_mask_where_there_is_none(server: Server) -> None:
     composite = np.full((16, 16, 4), 90, np.uint8)
+    composite[::2, :, :3] = 120  # a scene, not the nothing around a cut-out
     composite[..., 3] = 0
     composite[4:12, 4:12, 3] = 255
     answer = server.post("harmonize", {"composite": ("c", picture(composite))})
     assert pixels(answer.content).shape == (16, 16, 3)
+
+
+def test_cutout_alone_is_told_what_is_missing(server: Server) -> None:
+    composite = np.zeros((16, 16, 4), np.uint8)
+    composite[4:12, 4:12] = (90, 80, 70, 255)
+    response = server.post("harmonize", {"composite": ("c", picture(composite))})
+    assert error_of(response) == (422, "bad_picture")
+    assert "give a reference" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("kind", ["json", "cube", "acv", "hald"])
