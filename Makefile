@@ -30,7 +30,7 @@ check: .venv-test/ready
 	.venv-test/bin/ruff format --check
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports --no-logo
-	.venv-test/bin/codespell README.md CHANGELOG.md CONTRIBUTING.md docs src
+	.venv-test/bin/codespell README.md CHANGELOG.md CONTRIBUTING.md docs
 	.venv-test/bin/validate-pyproject pyproject.toml
 	.venv-test/bin/zizmor --offline --quiet --persona=pedantic .github
 	$(SCHEMA) vendor.github-workflows .github/workflows/*.yml
