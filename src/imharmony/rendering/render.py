@@ -4,9 +4,6 @@ One way for photos that are opened from files, put off until their pixels are as
 for, and one that writes into an array; both give the same bytes.
 """
 
-import threading
-
-import numpy as np
 import pyvips
 
 from imharmony.curves import Curves
@@ -21,6 +18,7 @@ from imharmony.images.photo import (
     straighten,
 )
 from imharmony.images.pixels import STRIP_BYTES, Box, PixelArray, pixels_of, to_array
+from imharmony.rendering.table import Table, add_alpha_row
 from imharmony.rendering.transform import Transform, as_transform
 from imharmony.threads import share_out
 
@@ -28,7 +26,6 @@ __all__ = ["render", "render_into", "render_over"]
 
 _PART_BYTES = 3 * 2**17
 """What one thread renders at once. Numbers into a table take 8 times as much."""
-_PERIODS = 1024  # of channels, to which the starts of their tables are added at once
 
 
 def render(
@@ -71,6 +68,7 @@ def render(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from imharmony.images.photo import from_array, mask_from_array
     >>> knots = np.array([0.0, 0.5, 1.0])
     >>> brighter = Curves((knots,) * 3, (np.array([0.0, 0.8, 1.0]),) * 3)
@@ -116,6 +114,7 @@ def render_into(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from imharmony.images.photo import from_array
     >>> pixels = np.full((1, 2), 0.5, dtype=np.float32)
     >>> photo, mask = from_array(pixels), from_array(np.array([[0, 255]], np.uint8))
@@ -136,7 +135,7 @@ def render_into(
     if rows is not None:
         row_bytes = box.width * pixels[0, 0].nbytes
         num_rows = max(1, _PART_BYTES // row_bytes)
-        table = _Table(rows, photo, num_rows * box.width)
+        table = Table(add_alpha_row(rows, photo), num_rows * box.width)
         weights = pixels_of(mask, box)[..., 0]
 
         def recolor(strip: Box) -> None:
@@ -147,87 +146,6 @@ def render_into(
         return
     for strip in box.strips(max(1, STRIP_BYTES // (box.width * pixels[0, 0].nbytes))):
         strip.of(pixels)[...] = to_array(_render_box(photo, mask, transform, strip))
-
-
-class _Table:
-    """A change of whole numbers, as NumPy looks them up quickest.
-
-    The tables of all channels lie one after another. Two neighbors of 8 bit count as
-    one number of 16 bit, since what takes time is the number of look-ups.
-
-    Parameters
-    ----------
-    rows : ndarray of uint8 or uint16, shape (3, 256) or (3, 65536)
-        As `Transform.make_table` gives them.
-    photo : pyvips.Image
-        Of the rows' depth; its alpha stays as it is.
-    num_pixels : int
-        How many are looked up at once, at most.
-    """
-
-    def __init__(self, rows: PixelArray, photo: pyvips.Image, num_pixels: int) -> None:
-        C = photo.bands
-        self.dtype = rows.dtype
-        unchanged = np.arange(rows.shape[1], dtype=self.dtype)
-        rows = np.stack([*rows[: C - photo.hasalpha()], unchanged])[:C]
-        self.num_values = num_pixels * C
-        self.heights = rows.ravel()
-        self.code = self.dtype
-        if self.dtype == np.uint8:
-            self.num_values += self.num_values % 2
-            # The first of a pair is its lower byte. After C pairs, channel 0 is first.
-            self.code = np.dtype("<u2")
-            pairs = np.arange(2 * C).reshape(C, 2) % C
-            low, high = rows[pairs.T].astype(self.code)  # (C, 256) each
-            self.heights = (high[:, :, None] << 8 | low[:, None, :]).ravel()
-        self.starts = np.tile(np.arange(C) << 16, _PERIODS)
-        self._scratch = threading.local()
-
-    def blend_into(self, part: PixelArray, mask: PixelArray) -> None:
-        """Blend pixels in place, rounding as libvips does, and quicker.
-
-        `part` is (h, w, C), the mask (h, w) of 8 bit. Pixels are copied as a whole, in
-        runs; only where the mask is soft is there any arithmetic.
-        """
-        if not hasattr(self._scratch, "arrays"):
-            num_codes = self.num_values * self.dtype.itemsize // 2
-            self._scratch.arrays = (
-                np.empty(self.num_values, self.dtype),
-                np.empty(num_codes, np.intp),
-                np.empty(num_codes, self.code),
-            )
-        num_channels = part.shape[2]
-        size = part.size + part.size % (self.code.itemsize // self.dtype.itemsize)
-        values, index, mapped = self._scratch.arrays
-        values = values[:size]
-        np.copyto(values[: part.size].reshape(part.shape), part)
-        codes = values.view(self.code)
-        index, mapped = index[: len(codes)], mapped[: len(codes)]
-        np.copyto(index, codes)
-        rest = len(codes) % len(self.starts)
-        lines = index[: len(codes) - rest].reshape(-1, len(self.starts))
-        lines += self.starts
-        index[len(codes) - rest :] += self.starts[:rest]
-        self.heights.take(index, out=mapped, mode="clip")  # none is outside
-
-        pixel = f"V{self.dtype.itemsize * num_channels}"  # all channels as one thing
-        before = values[: part.size].view(pixel)  # (N,)
-        after = mapped.view(self.dtype)[: part.size].view(pixel)
-        mask = np.ascontiguousarray(mask)
-        soft = np.flatnonzero(mask - np.uint8(1) < 254)  # 0 wraps to 255
-        # No sum exceeds 255 times the largest value, nor that the type.
-        wide = np.uint16 if self.dtype == np.uint8 else np.uint32
-        weights = np.repeat(mask.ravel().take(soft).astype(wide), num_channels)
-        old, new = (x.take(soft).view(self.dtype) for x in (before, after))
-        blended = (weights * new + (255 - weights) * old + 128) // 255
-        np.put(after, soft, blended.astype(self.dtype).view(pixel))
-
-        is_tight = part.strides[1:] == (after.itemsize, self.dtype.itemsize)
-        is_tight = is_tight and part.dtype.isnative
-        target = part.view(pixel)[..., 0] if is_tight else before.reshape(mask.shape)
-        np.copyto(target, after.reshape(mask.shape), where=mask > 0)
-        if not is_tight:
-            part[...] = values[: part.size].reshape(part.shape)
 
 
 def _fit_channels(change: Curves | Transform, photo: pyvips.Image) -> Transform:
