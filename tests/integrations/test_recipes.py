@@ -1,6 +1,5 @@
 """Every command of the recipes, of the pages of programs and of the examples is run."""
 
-import inspect
 import re
 import shlex
 import shutil
@@ -12,16 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imharmony import Harmonizer, cli
+from imharmony import cli
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "docs" / "recipes").glob("*.md"))
 PROGRAMS = sorted((ROOT / "docs" / "programs").glob("*.md"))
 PAGES = [path for path in (*RECIPES, *PROGRAMS) if path.name != "README.md"]
 SHORT = {"-frames:v 240": "-frames:v 4"}
-HAS_SEAM = "seam" in inspect.signature(Harmonizer.__call__).parameters
-if not HAS_SEAM:  # weights that look at the seam come with the option
-    SHORT["--seam trust"] = ""
 OTHERS = ("ffmpeg", "mkdir")
 
 
