@@ -31,7 +31,7 @@ from imharmony.scenes import SceneWatch, shrink
 
 Pixels = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
-Raw = list[tuple[FloatArray | None, bool]]
+Raw = list[tuple[npt.NDArray[np.floating[Any]] | None, bool]]
 
 RATE = 24
 FRAMES = 72
@@ -131,7 +131,7 @@ def smooth_stream(raw: Raw) -> list[Curves]:
 
 def average_exponentially(raw: Raw) -> list[Curves]:
     """As Harmonizer's demo does with its arguments: 1 - 1 / rate, never begun anew."""
-    latest: FloatArray | None = None
+    latest: npt.NDArray[Any] | None = None
     smoothed = []
     for heights, _ in raw:
         if heights is not None:

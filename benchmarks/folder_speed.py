@@ -63,7 +63,9 @@ def main() -> None:
     given = parser.parse_args()
     cores = os.sched_getaffinity(0)
     one = {min(cores)}
-    loop, single, shared = [], [], []
+    loop: list[float] = []
+    single: list[float] = []
+    shared: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         many = fill(folder / "many", given.composite, given.mask, given.count)

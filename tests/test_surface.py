@@ -35,6 +35,7 @@ BASE_INSTALL = {
 }
 # Imported where needed, or under TYPE_CHECKING.
 FOLDERS = {
+    "batch": {"ray", "pyarrow", "fsspec"},
     "web": {
         *("fastapi", "starlette", "pydantic", "uvicorn", "h11", "python_multipart"),
         "prometheus_client",

@@ -109,7 +109,7 @@ def seeds(kind: str) -> list[bytes]:
             by_pillow("WEBP", frames=2, lossless=True),
         ]
     if kind == "avif":
-        options = {"quality": 100, "subsampling": "4:4:4"}
+        options: dict[str, Any] = {"quality": 100, "subsampling": "4:4:4"}
         return [
             by_pillow("AVIF", **options),
             by_pillow("AVIF", 4, alpha_premultiplied=False, **options),

@@ -92,7 +92,9 @@ def written(tmp_path: Path, name: str) -> Path:
     path = tmp_path / f"before.{kind}"
     picture = Image.fromarray(pixels())
     if kind == "tif":
-        extra = [(0x9C9B, 1, None, "Größe".encode("utf-16-le"), True)]
+        extra: list[tuple[Any, ...]] = [
+            (0x9C9B, 1, None, "Größe".encode("utf-16-le"), True)
+        ]
         extra += [(270, "s", 0, "a title", True), (315, "s", 0, "Ann", True)]
         options: dict[str, Any] = {"compression": "lzw", "photometric": "rgb"}
         options["software"] = False

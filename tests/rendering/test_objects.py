@@ -28,6 +28,8 @@ SIZE = (H, W)
 
 masks = st.lists(arrays(np.uint8, SIZE), min_size=1, max_size=3)
 pictures = arrays(np.uint8, (H, W, 3))
+# Masks drawn at random may be so faint that a warning asks whether they are meant.
+pytestmark = pytest.mark.filterwarnings("ignore::imharmony.errors.HarmonizeWarning")
 
 
 def both(

@@ -90,7 +90,8 @@ def noise(seed: int, views: int = 1) -> dict[str, Tensor]:
 
 def predict(network: S2CRNet, inputs: dict[str, Tensor]) -> Prediction:
     with torch.inference_mode():
-        return S2CRNetInUse(network)(**inputs)
+        prediction: Prediction = S2CRNetInUse(network)(**inputs)
+        return prediction
 
 
 def thumbnails(inputs: dict[str, Tensor]) -> Thumbnails:

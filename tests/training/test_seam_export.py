@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -120,8 +121,10 @@ def test_given_pairs_are_looked_at(weights: Path) -> None:
 
 
 def test_unknown_choices_are_refused(weights: Path) -> None:
+    composite, mask = scene()
+    choice: Any = "maybe"
     with pytest.raises(UsageError, match="seam is one of auto, trust, ignore"):
-        Harmonizer(weights=weights)(*scene(), seam="maybe")  # type: ignore[arg-type]
+        Harmonizer(weights=weights)(composite, mask, seam=choice)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:

@@ -63,9 +63,10 @@ def use(
     **changes: float,
 ) -> Used:
     asked = torch.full((len(given["seam"]),), same_scene)
-    names = ("foreground", "foreground_mask", "seam_weight")
+    foreground, mask = given["foreground"], given["foreground_mask"]
     dimensions = SeamDimensions(**changes)  # type: ignore[arg-type]
-    return combine(prediction, *(given[name] for name in names), asked, dimensions)
+    weight = given["seam_weight"]
+    return combine(prediction, foreground, mask, weight, asked, dimensions)
 
 
 def rising(batch: int, *, seed: int = 0) -> Tensor:
@@ -129,7 +130,7 @@ def test_the_first_layers_of_the_trunk_stay() -> None:
     trained = network(held_layers=5).base.encoder
     learns = [
         any(p.requires_grad for p in entry.parameters())
-        for entry in trained
+        for entry in trained.children()
         if list(entry.parameters())
     ]
     assert learns == [False, False, False, True, True, True, True, True]

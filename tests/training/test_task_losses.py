@@ -12,7 +12,7 @@ from imharmony.training.feed import open_sources
 from imharmony.training.losses import distance_to, render_stages, stage_losses
 from imharmony.training.networks.discriminator import discriminator
 from imharmony.training.networks.s2crnet import S2CRNet, build_s2crnet
-from imharmony.training.recipes.s2crnet import network_inputs
+from imharmony.training.recipes.labels import network_inputs
 from imharmony.training.settings import TrainSettings
 from imharmony.training.task import Devices, Progress, train
 

@@ -90,7 +90,7 @@ def sample(photo: UInt8, mask: UInt8) -> tuple[FloatArray, FloatArray]:
 def ellipse(height: int, width: int, center: float, soft: float) -> UInt8:
     y, x = np.mgrid[:height, :width]
     away = np.hypot((x / width - center) / 0.4, (y / height - 0.5) / 0.3)
-    return np.clip((1 - away) / soft * 255, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((1 - away) / soft * 255, 0, 255), np.uint8)
 
 
 def specks(height: int, width: int) -> UInt8:

@@ -47,7 +47,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page's files, below a folder, as a host that knows nothing of them has it."""
     folder = tmp_path_factory.mktemp("site")
-    command = ["node", ROOT / "site" / "build.mjs", folder / "below"]
+    command = ["node", str(ROOT / "site" / "build.mjs"), str(folder / "below")]
     subprocess.run(command, check=True, capture_output=True)
     handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -74,7 +74,7 @@ def ellipse(height: int, width: int, *, soft: float) -> npt.NDArray[np.uint8]:
     away = np.hypot(
         (x - 0.55 * width) / (0.3 * width), (y - 0.5 * height) / (0.35 * height)
     )
-    return np.clip((1 - away) / soft * 255, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((1 - away) / soft * 255, 0, 255), np.uint8)
 
 
 def make_pairs(folder: Path) -> list[tuple[Path, Path]]:

@@ -290,7 +290,7 @@ def _blocks(file: JpegFile, component: Component, plane: Floats) -> Floats:
         total = sum(
             parts[:, :, i, :, j] for i in range(1, down) for j in range(across)
         ) + sum(parts[:, :, 0, :, j] for j in range(across))
-        plane = total * np.float32(1 / (down * across))
+        plane = np.asarray(total) * np.float32(1 / (down * across))
     blocks = plane.reshape(count, v, 8, h, 8).swapaxes(2, 3)
     return blocks.reshape(count, v, h, 64)
 

@@ -64,9 +64,9 @@ def read(source: Path | bytes, kind: str, name: str, max_pixels: int) -> pyvips.
                     f"{height}x{width} (height x width)"
                 )
             info = dict(picture.info)
-            picture = ImageOps.exif_transpose(picture)
-            has_alpha = "A" in picture.getbands() or "transparency" in info
-            is_gray = picture.mode in ("1", "L", "LA")
+            turned = ImageOps.exif_transpose(picture)
+            has_alpha = "A" in turned.getbands() or "transparency" in info
+            is_gray = turned.mode in ("1", "L", "LA")
             mode = (
                 ("LA" if is_gray else "RGBA")
                 if has_alpha
@@ -74,7 +74,7 @@ def read(source: Path | bytes, kind: str, name: str, max_pixels: int) -> pyvips.
                 if is_gray
                 else "RGB"
             )
-            pixels = np.asarray(picture.convert(mode))
+            pixels = np.asarray(turned.convert(mode))
     except (
         *(UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError),
         *(ValueError, RuntimeError, EOFError, LookupError, ArithmeticError),

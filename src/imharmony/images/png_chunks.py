@@ -48,7 +48,8 @@ def read_chunks(source: Path | bytes) -> list[Chunk]:
     opened = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
     with opened as file:
         file.seek(len(_SIGNATURE))
-        chunks, total = [], 0
+        chunks: list[tuple[bytes, bytes]] = []
+        total = 0
         while len(head := file.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)
             if kind in (b"IDAT", b"fdAT") or total + length > _MAX_BYTES:

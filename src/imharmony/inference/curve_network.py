@@ -122,9 +122,8 @@ class CurveNetwork(Network):
             seam=seam,
             same_scene=request.same_scene,
         )
-        build = Curves.from_params
-        if self.contract.slopes == "heights":
-            build = Curves.from_heights
+        has_heights = self.contract.slopes == "heights"
+        build = Curves.from_heights if has_heights else Curves.from_params
         try:
             stages = tuple(map(build, slopes.curve_params))
         except CurveError as error:

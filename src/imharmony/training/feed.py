@@ -205,7 +205,7 @@ def crop_and_flip(
         for picture, part in zip(pictures, parts, strict=True):
             cut = picture[i, :, top : top + h, left : left + w]
             part[i] = cut.flip(-1) if is_mirrored else cut
-    return Pair(*parts, *pair[6:])
+    return Pair._make([*parts, *pair[6:]])
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The kinds of network there are, and which kind each variant is of."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from imharmony.errors import UsageError
@@ -80,7 +80,7 @@ def build_network(variant: str, **changes: object) -> AnyNetwork:
     >>> type(build_network("s2crnet-cs", num_bins=16)).__name__
     'S2CRNet'
     """
-    builders = {
+    builders: dict[str, Callable[..., AnyNetwork]] = {
         "hdnet": build_hdnet,
         "seamnet": build_seam_net,
         "s2crnet": build_s2crnet,

@@ -54,10 +54,10 @@ def validate(
         "composite_mse": float(255**2 * mse_before.mean()),
         "harm_rate": float((first > mse_before).float().mean()),
     }
-    for name, errors in zip(recipe.surroundings[1:], others, strict=True):
+    for name, squared in zip(recipe.surroundings[1:], others, strict=True):
         key = name.replace(" ", "_")
-        scores[f"{key}_psnr"] = _mean_psnr(errors)
-        scores[f"{key}_harm_rate"] = float((errors > mse_before).float().mean())
+        scores[f"{key}_psnr"] = _mean_psnr(squared)
+        scores[f"{key}_harm_rate"] = float((squared > mse_before).float().mean())
     return scores
 
 

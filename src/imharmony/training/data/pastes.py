@@ -94,7 +94,7 @@ def _somewhere(
         taken = min(full, int(np.ceil(length / scale)))
         start = int(rng.integers(full - taken + 1))
         places.append(start + np.arange(length) * taken // length)
-    part = photo[places[0][:, None], places[1]]
+    part: UInt8Array = photo[places[0][:, None], places[1]]
     return part[:, ::-1] if rng.random() < 0.5 else part
 
 

@@ -158,7 +158,9 @@ class SeamNetInUse(nn.Module):
             for x in (composite, mask, foreground, foreground_mask)
         ]
         base = self.network.base
-        seen = base.see(*views, semantic_label.expand(views[0].shape[0], -1))
+        composite, mask, foreground, foreground_mask = views
+        labels = semantic_label.expand(views[0].shape[0], -1)
+        seen = base.see(composite, mask, foreground, foreground_mask, labels)
         slopes = torch.stack([stage(*seen[:4]) for stage in base.stages], dim=1)
         slopes = slopes / slopes.mean(dim=-1, keepdim=True)
         averaged = Seen(*(part.mean(dim=0, keepdim=True) for part in seen))
