@@ -60,6 +60,8 @@ class Inputs:
     composite: Path
     mask: Path
     cutout: Path
+    small: Path
+    small_mask: Path
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ def inputs(folder: Path) -> Inputs:
         composite=save(folder / "composite.png", pixels()),
         mask=save(folder / "mask.png", disc()),
         cutout=save(folder / "cutout.png", cutout()),
+        small=save(folder / "small.png", pixels()[:10, :16]),
+        small_mask=save(folder / "small-mask.png", cutout()[..., 3]),
     )
 
 

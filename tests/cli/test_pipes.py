@@ -106,7 +106,7 @@ def test_reader_that_left_is_no_traceback(kind: str, inputs: Inputs) -> None:
     # What is small waits in Python's buffer, and fails only when that is emptied.
     pictures = [inputs.composite, inputs.mask]
     if kind == "small":
-        pictures = [inputs.cutout]
+        pictures = [inputs.small, inputs.small_mask]
     target = "out.png" if kind == "path" else "-"
     reading, writing = os.pipe()
     os.close(reading)

@@ -1,6 +1,7 @@
 """Photo files: read whole or refused with a reason, written whole or not at all."""
 
 import io
+import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -314,22 +315,38 @@ def read_pair(
     except DecodeError:
         # Libvips has one place for the reasons of all threads: each is read alone.
         for source, called in ((composite, names[0]), (mask, name)):
-            if isinstance(source, bytes) or source.is_file():
+            # Not Path.is_file, which fails where a name is too long.
+            if isinstance(source, bytes) or os.path.isfile(source):  # noqa: PTH113
                 read_photo(source, name=called, max_pixels=max_pixels)
         raise
     size = (image.height, image.width)
     return image, as_mask(picture, size, resize=resize, name=name)
 
 
+def _without_fields(picture: pyvips.Image) -> pyvips.Image:
+    """Forget what a picture's file said: what is made with it must not inherit that.
+
+    libvips gives a picture made of two the fields of both. A JPEG that was written as
+    PNG got EXIF and color from its mask.
+    """
+    plain = picture.copy()
+    for field in plain.get_fields():
+        if field.startswith(("imharmony-", "exif-", "icc-", "xmp-", "iptc-", "png-")):
+            plain.remove(field)
+    return plain
+
+
 def as_mask(
     picture: pyvips.Image, size: tuple[int, int], *, resize: bool, name: str
 ) -> pyvips.Image:
     """Turn any picture into a mask, as `read_mask` does with a file's."""
-    color, alpha = split_alpha(picture)
-    if (
+    is_jpeg = (
         picture.get_typeof("vips-loader")
         and picture.get("vips-loader") == "jpegload_source"
-    ):
+    )
+    picture = _without_fields(picture)
+    color, alpha = split_alpha(picture)
+    if is_jpeg:
         color = ((color - 16) * (255 / 223)).rint().cast("uchar")
     full = FULL_SCALE[color.format]
     if alpha is not None and alpha.min() < full:
