@@ -353,8 +353,8 @@ def job(folder: Path, **changes: Any) -> Job:
         (folder / name).write_bytes(data)
         paths[name] = str(folder / name)
     options = {
-        "resize_mask": False, "strength": 1.0, "label": None, "model": "s2crnet-cs",
-        "format": "json", "size": None,
+        "resize_mask": False, "strength": 1.0, "label": None, "seam": "auto",
+        "model": "s2crnet-cs", "format": "json", "size": None,
     }  # fmt: skip
     return Job("curves", str(folder), paths, options, 10**7, **changes)
 

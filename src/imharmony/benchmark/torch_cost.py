@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from imharmony.inference.crossings import GAPS, NUM_PAIRS
 from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork, build_network, kind_of
 from imharmony.training.networks.hdnet import HDNet
 from imharmony.training.networks.s2crnet import build_s2crnet
+from imharmony.training.networks.seam import SeamNet
 from imharmony.training.threads import num_threads
 
 __all__ = ["count_macs", "count_params", "reference_loop", "variants", "whole_photo"]
@@ -127,4 +129,11 @@ def _inputs(network: AnyNetwork, size: int) -> tuple[Tensor, ...]:
     if isinstance(network, HDNet):
         return image, mask
     label = torch.zeros(1, network.dimensions.num_labels)
-    return image, mask, image, mask, label
+    thumbnails = image, mask, image, mask, label
+    if isinstance(network, SeamNet):
+        return (
+            *thumbnails,
+            torch.zeros(1, GAPS, NUM_PAIRS, 6),
+            torch.zeros(1, GAPS, NUM_PAIRS),
+        )
+    return thumbnails

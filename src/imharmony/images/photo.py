@@ -105,10 +105,10 @@ def split_mask(
 
     Examples
     --------
-    >>> pixels = np.array([[[9, 9, 9, 0], [5, 5, 5, 255]]], np.uint8)
+    >>> pixels = np.array([[[9, 9, 9, 0], [7, 7, 7, 0], [5, 5, 5, 255]]], np.uint8)
     >>> photo, mask = split_mask(from_array(pixels), name="cat.png")
     >>> photo.bands, to_array(mask).ravel().tolist()
-    (3, [0, 255])
+    (3, [0, 0, 255])
     """
     color, alpha = split_alpha(straighten(photo))
     if alpha is None:

@@ -120,8 +120,8 @@ def sample_seam(
     >>> mask = np.zeros((64, 64), np.uint8)
     >>> mask[16:48, 16:48], pixels[16:48, 16:48] = 255, 102
     >>> seam = sample_seam(from_array(pixels), from_array(mask), Box(16, 16, 32, 32))
-    >>> seam.num_pairs, seam.colors[0, 0].round(1).tolist()
-    (128, [0.4, 0.4, 0.4, 0.2, 0.2, 0.2])
+    >>> seam.num_pairs, (255 * seam.colors[0, 0]).round().tolist()
+    (128, [102.0, 102.0, 102.0, 51.0, 51.0, 51.0])
     """
     seam = Seam.none(num_pairs)
     crossings = _find(mask, box)
