@@ -354,7 +354,8 @@ def test_a_checkpoint_of_a_kind_that_there_is_not_is_refused(tmp_path: Path) -> 
     path.write_bytes(
         data.replace(b'\\"network\\": \\"hdnet\\"', b'\\"network\\": \\"hdbet\\"')
     )
-    with pytest.raises(WeightsError, match="network is s2crnet, seamnet or hdnet, got 'hdbet'"):
+    message = "network is s2crnet, seamnet or hdnet, got 'hdbet'"
+    with pytest.raises(WeightsError, match=message):
         load_checkpoint(path)
 
 
