@@ -60,8 +60,8 @@ class Inputs:
     composite: Path
     mask: Path
     cutout: Path
-    small: Path
-    small_mask: Path
+    small: Path = Path("small.png")
+    small_mask: Path = Path("small-mask.png")
 
 
 @dataclass(frozen=True)
