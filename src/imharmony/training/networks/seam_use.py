@@ -153,14 +153,15 @@ class SeamNetInUse(nn.Module):
         seam_weight: Tensor,
     ) -> Prediction:
         """Predict from all views; parameters as for calling."""
-        views = [
-            torch.cat([x, x.flip(-1)])
-            for x in (composite, mask, foreground, foreground_mask)
-        ]
         base = self.network.base
-        composite, mask, foreground, foreground_mask = views
-        labels = semantic_label.expand(views[0].shape[0], -1)
-        seen = base.see(composite, mask, foreground, foreground_mask, labels)
+        views = _with_mirrored(composite)
+        seen = base.see(
+            views,
+            _with_mirrored(mask),
+            _with_mirrored(foreground),
+            _with_mirrored(foreground_mask),
+            semantic_label.expand(views.shape[0], -1),
+        )
         slopes = torch.stack([stage(*seen[:4]) for stage in base.stages], dim=1)
         slopes = slopes / slopes.mean(dim=-1, keepdim=True)
         averaged = Seen(*(part.mean(dim=0, keepdim=True) for part in seen))
@@ -170,3 +171,7 @@ class SeamNetInUse(nn.Module):
             averaged, slopes.mean(dim=0, keepdim=True), composite[:1], mask[:1],
             foreground, foreground_mask, seam, seam_weight,
         )  # fmt: skip
+
+
+def _with_mirrored(pictures: Tensor) -> Tensor:
+    return torch.cat([pictures, pictures.flip(-1)])
