@@ -164,7 +164,10 @@ def test_several_objects_each_with_its_own_look(
         )
         picture = render(pasted.composite, pasted.mask, curves.blend(strength))
     page.select_option("#photo-format", "png")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
     result = photo.to_array(files.read_photo(download(page)))
+    assert asked.count("render") == 1
     np.testing.assert_array_equal(result, photo.to_array(picture))
     shown = canvas(page, "after")[..., :3].astype(int)
     assert np.abs(result.astype(int) - shown).mean() < 1.5  # another filter for size

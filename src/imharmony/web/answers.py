@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,29 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     return JSONResponse(answered.to_json(), answered.status, headers=error.headers)
 
 
+def _describe_objects(objects: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Write what is known of each object; nothing where nothing is known of any.
+
+    Examples
+    --------
+    >>> _describe_objects([{"label": "food", "same_scene": 0.25, "seam_pairs": 7}])
+    {'Imharmony-Label': 'food', 'Imharmony-Same-Scene': '0.2500', \
+'Imharmony-Seam-Pairs': '7'}
+    """
+    labels = [one["label"] for one in objects]
+    judged = [one["same_scene"] for one in objects]
+    headers = {}
+    if any(label is not None for label in labels):
+        headers["Imharmony-Label"] = ", ".join(label or "unknown" for label in labels)
+    if any(share is not None for share in judged):
+        headers["Imharmony-Same-Scene"] = ", ".join(
+            "unknown" if share is None else f"{share:.4f}" for share in judged
+        )
+        pairs = ", ".join(str(one["seam_pairs"]) for one in objects)
+        headers["Imharmony-Seam-Pairs"] = pairs
+    return headers
+
+
 class Sent(FileResponse):
     """A result; its folder is removed when it has been sent, or could not be."""
 
@@ -57,11 +81,7 @@ class Sent(FileResponse):
         self._folder = folder
         self._send_s = send_s
         headers = {"Imharmony-Warnings": json.dumps(answer.warnings)}
-        if answer.label is not None:
-            headers["Imharmony-Label"] = answer.label
-        if answer.same_scene is not None:
-            headers["Imharmony-Same-Scene"] = f"{answer.same_scene:.4f}"
-            headers["Imharmony-Seam-Pairs"] = str(answer.seam_pairs)
+        headers |= _describe_objects([asdict(answer), *answer.others])
         super().__init__(
             path,
             media_type=media_types[path.suffix],

@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib import metadata, resources
 from pathlib import Path
@@ -26,6 +26,7 @@ from imharmony.web.errors import STATUS, ApiError
 from imharmony.web.guard import Guard
 from imharmony.web.messages import Answer, Job
 from imharmony.web.metrics import Metrics
+from imharmony.web.objects import describe_parts, limit_parts, split_fields
 from imharmony.web.pool import Pool
 from imharmony.web.record import REQUEST_ID, Record
 from imharmony.web.reference import STYLE, write_reference
@@ -186,9 +187,12 @@ def _add_api(app: FastAPI, settings: Settings, pool: Pool) -> None:
         folder = tempfile.TemporaryDirectory(prefix="imharmony-request-")
         try:
             path = Path(folder.name)
-            names = kind.model_fields
-            form = _validate(kind, await receive(request, path, names, settings))
-            answer = await _run(request, pool, _job(action, form, path, pool, settings))
+            several = limit_parts(kind)
+            names = [name for name in kind.model_fields if name not in several]
+            fields = await receive(request, path, names, settings, repeated=several)
+            forms = [_validate(kind, one) for one in split_fields(fields)]
+            job = _job(action, forms, path, pool, settings)
+            answer = await _run(request, pool, job)
         except BaseException:
             folder.cleanup()
             raise
@@ -257,7 +261,7 @@ async def _begin_batch(
         one = schemas.HarmonizeForm.model_validate(
             {**options, "composite": picture.composite, "mask": picture.mask}
         )
-        return await pool.run(_job("harmonize", one, place, pool, settings))
+        return await pool.run(_job("harmonize", [one], place, pool, settings))
 
     # One worker is left to the others where there is more than one.
     num_ahead = max(1, settings.num_workers - 1)
@@ -281,8 +285,27 @@ def _validate(kind: type[F], fields: Mapping[str, Any]) -> F:
 
 
 def _job(
-    action: str, form: schemas.Form, folder: Path, pool: Pool, settings: Settings
+    action: str,
+    forms: Sequence[schemas.Form],
+    folder: Path,
+    pool: Pool,
+    settings: Settings,
 ) -> Job:
+    first, *others = [_sort_parts(form, pool) for form in forms]
+    weights = None if settings.weights is None else str(settings.weights)
+    return Job(
+        action=action,
+        folder=str(folder),
+        files=first["files"],
+        options=first["options"],
+        max_pixels=settings.max_pixels,
+        weights=weights,
+        others=others,
+    )
+
+
+def _sort_parts(form: schemas.Form, pool: Pool) -> dict[str, dict[str, Any]]:
+    """Tell the files of a form from its options."""
     options: dict[str, Any] = {}
     paths: dict[str, str] = {}
     for name in type(form).model_fields:
@@ -293,8 +316,7 @@ def _job(
             options[name] = value
     if options.get("model", "") is None:
         options["model"] = pool.models[0]["name"]
-    weights = None if settings.weights is None else str(settings.weights)
-    return Job(action, str(folder), paths, options, settings.max_pixels, weights)
+    return {"files": paths, "options": options}
 
 
 async def _run(request: Request, pool: Pool, job: Job) -> Answer:
@@ -331,7 +353,7 @@ def _describe(form: type[schemas.Form], media_types: dict[str, str]) -> dict[str
         kind: {"schema": {}} if kind == "application/json" else binary for kind in kinds
     }
     codes = (code for code in STATUS if code not in ("not_found", "not_allowed"))
-    body = {"multipart/form-data": {"schema": form.model_json_schema()}}
+    body = {"multipart/form-data": {"schema": describe_parts(form)}}
     return {
         "response_class": Response,
         "responses": _errors(*codes) | {200: {"content": content}},

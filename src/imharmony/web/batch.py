@@ -214,6 +214,7 @@ async def stream_results(
                     path = Path(answer.file)
                     name = names.choose(called, path.suffix)
                     fields = asdict(answer) | {"composite": called, "file": name}
+                    del fields["others"]  # one object a picture
                     lines.append(_Line(**fields))
                     with (
                         path.open("rb") as source,

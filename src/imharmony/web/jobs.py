@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -86,22 +87,28 @@ def run(job: Job) -> Answer:
         warnings.simplefilter("always", HarmonizeWarning)
         made = _ACTIONS[job.action](job)
     notes = [str(w.message) for w in caught if w.category is HarmonizeWarning]
+    first, *others = made.objects
     return Answer(
         file=str(made.path),
-        label=made.label,
-        same_scene=made.same_scene,
-        seam_pairs=made.seam_pairs,
+        **first._asdict(),
+        others=[one._asdict() for one in others],
         warnings=notes,
     )
 
 
-class _Made(NamedTuple):
-    """A file, and how the change in it came about."""
+class _Known(NamedTuple):
+    """What is known of one object."""
 
-    path: Path
     label: str | None = None
     same_scene: float | None = None
     seam_pairs: int = 0
+
+
+class _Made(NamedTuple):
+    """A file, and what is known of the objects in it."""
+
+    path: Path
+    objects: list[_Known]
 
 
 def place(
@@ -214,32 +221,61 @@ def _predict(job: Job, image: pyvips.Image, mask: pyvips.Image) -> Predicted:
     )
 
 
+def _split(job: Job) -> list[Job]:
+    """Make a job for each object."""
+    return [job, *(replace(job, **other, others=[]) for other in job.others)]
+
+
+def _lay(
+    job: Job, mask: pyvips.Image, below: pyvips.Image
+) -> tuple[pyvips.Image, pyvips.Image]:
+    """Lay an object on what the objects before it left; give that and the mask."""
+    if "cutout" not in job.files:
+        return below, mask
+    how = {key: job.options[key] for key in ("at", "scale", "rotation", "flip")}
+    pasted = place(_read(job, "cutout"), below, **how)
+    return pasted.composite, pasted.mask
+
+
 def _harmonize(job: Job) -> _Made:
-    image, mask, name = _open(job, is_mask_needed=True)
-    predicted = _predict(job, image, mask)
-    rendered = render(image, mask, predicted.curves, box=predicted.box)
-    path = _write(job, rendered, name)
-    return _Made(path, predicted.label, predicted.same_scene, predicted.seam_pairs)
+    """Fit each object to the photo without the others, then render them in turn."""
+    known: list[_Known] = []
+    below: pyvips.Image | None = None
+    for one in _split(job):
+        image, mask, name = _open(one, is_mask_needed=True)
+        predicted = _predict(one, image, mask)
+        known.append(
+            _Known(predicted.label, predicted.same_scene, predicted.seam_pairs)
+        )
+        if below is not None:
+            image, mask = _lay(one, mask, below)
+        below = render(image, mask, predicted.curves, box=predicted.box)
+    return _Made(_write(job, below, name), known)
 
 
 def _render(job: Job) -> _Made:
-    record = curve_files.read_record(Path(job.files["curves"]), name="curves")
-    image, mask, name = _open(job, is_mask_needed=job.options["alpha_mask"])
-    curves = record.curves.blend(job.options["strength"])
-    return _Made(_write(job, render(image, mask, curves), name))
+    below: pyvips.Image | None = None
+    for one in _split(job):
+        record = curve_files.read_record(Path(one.files["curves"]), name="curves")
+        image, mask, name = _open(one, is_mask_needed=one.options["alpha_mask"])
+        if below is not None:
+            image, mask = _lay(one, mask, below)
+        below = render(image, mask, record.curves.blend(one.options["strength"]))
+    return _Made(_write(job, below, name), [_Known()])
 
 
 def _curves(job: Job) -> _Made:
     kind = job.options["format"]
-    same_scene, seam_pairs = None, 0
+    known = _Known()
     if "curves" in job.files:
         record = curve_files.read_record(Path(job.files["curves"]), name="curves")
         strength = job.options["strength"]
         record = curve_files.Record(record.curves.blend(strength), strength=strength)
+        known = _Known(record.label)
     else:
         image, mask, _ = _open(job, is_mask_needed=True)
         predicted = _predict(job, image, mask)
-        same_scene, seam_pairs = predicted.same_scene, predicted.seam_pairs
+        known = _Known(predicted.label, predicted.same_scene, predicted.seam_pairs)
         model = job.options["model"]
         contract = load(model, job.weights).contract
         record = curve_files.Record(
@@ -255,7 +291,7 @@ def _curves(job: Job) -> _Made:
     path.write_bytes(data)
     if kind != "json":
         curve_files.warn_of_cost(record.curves, data, name=path.name)
-    return _Made(path, record.label, same_scene, seam_pairs)
+    return _Made(path, [known])
 
 
 def _write(job: Job, image: pyvips.Image, name: str) -> Path:

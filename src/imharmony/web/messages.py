@@ -19,6 +19,8 @@ class Job:
     options: dict[str, Any]
     max_pixels: int
     weights: str | None = None
+    others: list[dict[str, Any]] = field(default_factory=list)
+    """Files and options of the second object and those after it."""
 
 
 @dataclass(frozen=True)
@@ -32,4 +34,6 @@ class Answer:
     """Probability that foreground and surroundings are of one scene, where judged."""
     seam_pairs: int = 0
     """Pairs of pixels across the mask's edge that it was judged by."""
+    others: list[dict[str, Any]] = field(default_factory=list)
+    """Label, same_scene and seam_pairs of the second object and those after it."""
     warnings: list[str] = field(default_factory=list)

@@ -119,11 +119,15 @@ def _describe_type(part: dict[str, Any]) -> str:
     'number, 0 to 10'
     >>> _describe_type({"type": "array", "items": {"format": "binary"}})
     'files'
+    >>> _describe_type({"type": "array", "items": {"type": "boolean"}})
+    'yes or no; one for all objects, or for each'
     """
     if part.get("format") == "binary":
         return "file"
     if part.get("type") == "array":
-        return f"{_describe_type(part['items'])}s"
+        if part["items"].get("format") == "binary":
+            return "files"
+        return f"{_describe_type(part['items'])}; one for all objects, or for each"
     if "enum" in part:
         return " ".join(f"<code>{escape(str(word))}</code>" for word in part["enum"])
     name: str = {"string": "text", "boolean": "yes or no"}.get(
@@ -137,7 +141,7 @@ def _describe_type(part: dict[str, Any]) -> str:
 def _describe_default(name: str, part: dict[str, Any], form: dict[str, Any]) -> str:
     if name in form.get("required", ()):
         return "needed"
-    default = part.get("default")
+    default = part.get("items", part).get("default")
     if default is None or default == []:
         return ""
     return f"<code>{escape(str(default).lower())}</code>"

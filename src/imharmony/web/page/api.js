@@ -18,7 +18,7 @@ export function setToken(value) {
 
 export const ApiError = PageError;
 
-// Files and texts in, {blob, headers} out. Waits and tries again while the server is busy.
+// Files and texts in, or lists of them; {blob, headers} out. Waits and tries again while the server is busy.
 export async function post(action, parts, { onProgress, onBusy, signal } = {}) {
   for (let attempt = 0; ; attempt++) {
     try {
@@ -40,7 +40,9 @@ export async function get(what) {
 function form(parts) {
   const data = new FormData();
   for (const [name, value] of Object.entries(parts)) {
-    if (value !== null && value !== undefined && value !== "") data.append(name, value);
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== null && one !== undefined && one !== "") data.append(name, one);
+    }
   }
   return data;
 }

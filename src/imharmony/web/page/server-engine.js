@@ -7,6 +7,7 @@ import { placed } from "./place.js";
 import { encodePng } from "./png.js";
 import { isReady } from "./state.js";
 
+const MAX_OBJECTS = 16; // in one request
 const OWN = { jpeg: "jpg", png: "png", webp: "webp", tiff: "tif", avif: "avif" };
 
 const toFile = (look, about) => new Blob([JSON.stringify(curves.toRecord(look, about))], { type: "application/json" });
@@ -35,6 +36,41 @@ async function parts(object, photo) {
   return { composite: photo, mask: object.maskFile, resize_mask: "true" };
 }
 
+const takesAlpha = (object) => object.kind === "mask" && object.maskFile === "alpha" && object.version === 0;
+
+// What a request can hold: cut-outs, or masks; a photo's own alpha goes alone.
+function group(objects) {
+  const groups = [];
+  for (const object of objects) {
+    const last = groups.at(-1);
+    const isAlone = !last || last.length === MAX_OBJECTS || takesAlpha(object) || takesAlpha(last[0]);
+    if (isAlone || last[0].kind !== object.kind) groups.push([object]);
+    else last.push(object);
+  }
+  return groups;
+}
+
+// An object, its place and its look, as the parts of a request.
+async function layer(object, photo) {
+  const look = hasHand(object)
+    ? { curves: toFile(finish(object).look), strength: "1" }
+    : { curves: toFile(object.look ?? curves.identity()), strength: String(object.strength) };
+  return { ...(await parts(object, photo)), ...look, ...(takesAlpha(object) && { alpha_mask: "true" }) };
+}
+
+// Parts of some objects as those of one request: what is each one's own comes several times.
+function merge(layers) {
+  const shared = ["composite", "background", "resize_mask", "alpha_mask"];
+  const merged = {};
+  for (const one of layers) {
+    for (const [name, value] of Object.entries(one)) {
+      if (shared.includes(name)) merged[name] = value;
+      else (merged[name] ??= []).push(value);
+    }
+  }
+  return merged;
+}
+
 export const engine = {
   privacy: "Your pictures go to the computer that runs imharmony and nowhere else. Nothing is kept.",
   photoFormats: [["", "As photo"], ["png", "PNG"], ["jpg", "JPEG"], ["webp", "WebP"], ["tif", "TIFF"], ["avif", "AVIF"]],
@@ -60,19 +96,18 @@ export const engine = {
     return { record, notes: JSON.parse(header("Imharmony-Warnings") ?? "[]"), sameScene };
   },
 
-  // One object after the other, each on what the one before left; nothing is lost between.
+  // Neighbors of one kind go in one request; the next lie on what that left, and nothing is
+  // lost between.
   async render(document, format, how) {
     const objects = document.objects.filter((object) => isReady(object, document));
+    const own = OWN[document.photo.about.kind] ?? "png";
+    const groups = group(objects);
     let photo = document.photo.file, answer = null;
-    for (const [index, object] of objects.entries()) {
-      const isLast = index === objects.length - 1;
-      const own = objects.length > 1 ? OWN[document.photo.about.kind] ?? "png" : "";
-      const look = hasHand(object)
-        ? { curves: toFile(finish(object).look), strength: "1" }
-        : { curves: toFile(object.look ?? curves.identity()), strength: String(object.strength) };
-      const options = { ...look, format: isLast ? format || own : "tif" };
-      if (object.kind === "mask" && object.maskFile === "alpha" && object.version === 0) options.alpha_mask = "true";
-      answer = await api.post("render", { ...(await parts(object, photo)), ...options }, how);
+    for (const [index, members] of groups.entries()) {
+      const isLast = index === groups.length - 1;
+      const written = index > 0 ? format || own : format;
+      const request = merge(await Promise.all(members.map((object) => layer(object, photo))));
+      answer = await api.post("render", { ...request, format: isLast ? written : "tif" }, how);
       photo = answer.blob;
     }
     return { blob: answer.blob, suffix: suffixOf(answer.header) };
