@@ -33,6 +33,7 @@ BOX = Box(384, 512, 768, 512)  # a sixth of the frame; multiples of the tiles
 BOX_SHARE = 1 / 6
 # Filters reach over the box's rim into other tiles, headers are read again.
 SLACK = 0.15
+HEADERS = 0.01
 
 
 @pytest.fixture(scope="session")
@@ -168,8 +169,10 @@ def test_predicting_reads_the_mask_once_and_its_box_thrice_more(
     mask = Counted(large[1])
     image = from_array(large[0])
     predict = lambda: harmonizer.predict(image, mask.image)  # noqa: E731
-    # The seam reads lines of the box once more.
-    assert mask.passes(predict) <= 1 + 3 * BOX_SHARE + SLACK
+    # Thumbnails of the whole and of the box, and the seam's rows and columns, which
+    # together touch each of the box's tiles once.
+    passes = mask.passes(predict)
+    assert 1 + 2 * BOX_SHARE < passes <= 1 + 3 * BOX_SHARE + HEADERS
 
 
 def test_rendering_into_an_array_reads_only_the_box(
@@ -207,7 +210,7 @@ def test_a_call_looks_for_the_box_and_runs_the_network_once(
     count(Network, "predict")
     count(curve_network, "make_thumbnails")
     harmonizer(scene(), soft_mask())
-    assert sorted(called) == ["make_thumbnails", "mask_box", "predict"]
+    assert called == ["predict", "mask_box", "make_thumbnails"]
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])

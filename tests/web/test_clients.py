@@ -194,12 +194,13 @@ def test_docs_have_no_script_and_nothing_from_elsewhere(server: Server) -> None:
 
 
 @pytest.mark.browser
-def test_axe_finds_nothing_in_the_docs(server: Server) -> None:
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing_in_the_docs(server: Server, width: int) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page()
+        page = browser.new_page(viewport={"width": width, "height": 800})
         page.set_default_timeout(90_000)
         page.goto(f"{server.address}docs")
         axe = resources.files("axe_playwright_python").joinpath("axe.min.js")

@@ -11,7 +11,8 @@ html { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
 body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h2 { margin-top: 2.5rem; }
 code, pre { font: 14px/1.5 ui-monospace, monospace; }
-pre { overflow-x: auto; padding: .75rem; border: 1px solid; border-radius: 6px; }
+pre { padding: .75rem; border: 1px solid; border-radius: 6px; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; }
 tr { border-bottom: 1px solid #8888; }
