@@ -14,8 +14,9 @@ demo: .venv/ready
 		--output demo/harmonized.png --strip demo/strip.png --overwrite
 	@echo "Look at demo/harmonized.png, and at demo/strip.png for before and after."
 
+# The tests of one file stay together: they share what is slow to make. A worker a core.
 test: check
-	.venv-test/bin/python -m pytest
+	.venv-test/bin/python -m pytest --numprocesses logical --dist loadfile
 
 # What works without torch and without any extra, in the Python at hand.
 test-base:

@@ -5,6 +5,7 @@ import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -65,6 +66,16 @@ def pytest_collection_modifyitems(
             items[:] = [item for item in items if item not in left_out]
             config.hook.pytest_deselected(items=left_out)
     config.stash[_LEFT_OUT] = told
+    if hasattr(config, "workeroutput"):  # one of several processes of pytest-xdist
+        config.workeroutput["left_out"] = told
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take over what another process left out, to say so once."""
+    told = getattr(node, "workeroutput", {}).get("left_out")
+    if told is not None:
+        node.config.stash[_LEFT_OUT] = told
 
 
 def _is_there(name: str) -> bool:

@@ -1,6 +1,7 @@
 """A small folder of photographs, and weights in the released format."""
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,14 @@ ROWS = [
     ["farm/e.png", "farm/e-mask.png", "farm", "animal", "val", "0.2"],
     ["farm/f.png", "farm/f-mask.png", "farm", "", "val", "0.2"],
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cores_are_shared() -> None:
+    """Let the processes of pytest-xdist not wait for each other's threads."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // processes))
 
 
 @pytest.fixture(scope="session")
