@@ -221,8 +221,10 @@ def test_doubt_about_the_scene_counts_where_predictions_differ() -> None:
     given = inputs(1)
     prediction = predict(given)
     apart = prediction._replace(plain=rising(1, seed=1)[:, None].repeat(1, 2, 1, 1))
-    known = float(use(apart, given, 0.0, least_change=0.0).strength)
-    unknown = float(use(apart, given, 0.5, least_change=0.0).strength)
+    changes = {"least_change": 0.0, "plain_strength": 1.0, "caution": 1.0}
+    known, unknown = (
+        float(use(apart, given, share, **changes).strength) for share in (0.0, 0.5)
+    )
     assert unknown < known
 
 

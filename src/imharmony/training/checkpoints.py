@@ -21,6 +21,7 @@ from imharmony.errors import UsageError, WeightsError
 from imharmony.training.kinds import AnyNetwork, kind_of, restore_network
 from imharmony.training.networks.hdnet import HDNet, HDNetDimensions
 from imharmony.training.networks.s2crnet import Dimensions, S2CRNet
+from imharmony.training.networks.seam import SeamNet
 
 __all__ = [
     "load_base",
@@ -126,16 +127,35 @@ def load_trunk(network: S2CRNet, path: Path) -> None:
     _load_strictly(network.encoder, trunk, name=str(path), prefix="features.")
 
 
-def load_base(network: S2CRNet, path: Path) -> None:
-    """Start a network from a checkpoint of ours that has the same parameters.
+def load_base(network: SeamNet, path: Path) -> None:
+    """Start what predicts without the seam from a checkpoint of ours.
+
+    Parameters
+    ----------
+    network : SeamNet
+        Of a checkpoint of s2crnet-cs its base is overwritten; of a network that looks
+        at the seam all but the cascade that reads it.
+    path : Path
 
     Raises
     ------
     WeightsError
         If the file cannot be read or holds another network.
     """
-    stored, _, _ = load_checkpoint(path)
-    _load_strictly(network, stored.state_dict(), name=str(path))
+    stored = _read_state_dict(path)
+    if not any(key.startswith("base.") for key in stored):
+        base, _, _ = load_checkpoint(path)
+        _load_strictly(network.base, base.state_dict(), name=str(path))
+        return
+    for name, part in network.named_children():
+        if not name.startswith(("seam", "pairs", "wide")):
+            start = f"{name}."
+            of_part = {
+                key.removeprefix(start): value
+                for key, value in stored.items()
+                if key.startswith(start)
+            }
+            _load_strictly(part, of_part, name=str(path), prefix=start)
 
 
 def released_keys(dimensions: Dimensions | HDNetDimensions) -> dict[str, str]:

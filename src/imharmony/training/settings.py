@@ -44,9 +44,12 @@ class TrainSettings:
     """A torchvision SqueezeNet state dict to start the encoder from."""
     base_weights: str | None = None
     """Of a network that looks at the seam: a checkpoint of s2crnet-cs that its base
-    starts from."""
+    starts from; or of such a network, of which all but its cascade with the seam is
+    taken."""
     base_rate: float = 0.1
     """Of such a network: the base's share of the learning rate."""
+    plain_rate: float = 1.0
+    """Of such a network: the same share of what else predicts without the seam."""
     base_held_steps: int = 0
     """Of such a network: steps before the base learns."""
     thumbnail_size: tuple[int, int] = (256, 256)
@@ -161,7 +164,7 @@ class TrainSettings:
 _NOT_OF_HDNET = (
     "batch_norm", "trunk", "adversarial_weight", "discriminator_learning_rate",
     "label_dropout", "label_weight", "roughness_weight", "scene_weight", "base_rate",
-    "base_held_steps", "seam",
+    "plain_rate", "base_held_steps", "seam",
 )  # fmt: skip
 
 _RANGES = (
@@ -172,7 +175,8 @@ _RANGES = (
         "learning_rate", "warmup_steps", "weight_decay", "max_gradient_norm",
         "pixel_weight", "min_area", "log_offset", "adversarial_weight",
         "discriminator_learning_rate", "label_weight", "roughness_weight", "seed",
-        "checkpoint_every", "scene_weight", "base_rate", "base_held_steps",
+        "checkpoint_every", "scene_weight", "base_rate", "plain_rate",
+        "base_held_steps",
     )),
     ("average_decay", 0, 1),
     ("label_dropout", 0, 1),

@@ -18,6 +18,7 @@ __all__ = [
     "Scene",
     "SeamSamples",
     "SinglePair",
+    "Swatch",
     "halve",
     "mask_limits",
     "positions",
@@ -32,6 +33,7 @@ Box = tuple[slice, slice]
 
 
 _NO_PAIRS = torch.zeros(0, GAPS, 1, 6)
+_NO_COLORS = torch.zeros(0, 3, 1, 1)
 
 
 class Pair(NamedTuple):
@@ -58,6 +60,19 @@ class Pair(NamedTuple):
     edge_weight: Tensor = _NO_PAIRS[..., 0]
     is_same_scene: Tensor = _NO_PAIRS[:, 0, 0, 0]
     """(E,): 1 for edited in place, 0 for pasted."""
+    swatch: Tensor = _NO_COLORS
+    """(S, 3, h', w'): of further pairs, some of the object's colors in the
+    composite."""
+    swatch_real: Tensor = _NO_COLORS
+    swatch_mask: Tensor = _NO_COLORS[:, :1]
+    """(S, 1, h', w')"""
+    around: Tensor = _NO_COLORS
+    """(S, 3, h', w'): some of the composite's colors around it."""
+    around_mask: Tensor = _NO_COLORS[:, :1]
+    """(S, 1, h', w'): 1 for background."""
+    swatch_seam: Tensor = _NO_PAIRS
+    """(S, G, N, 6) and (S, G, N): the seams of these pairs."""
+    swatch_seam_weight: Tensor = _NO_PAIRS[..., 0]
 
 
 class Scene(NamedTuple):
@@ -92,6 +107,21 @@ class Edge(NamedTuple):
     is_same_scene: bool
 
 
+class Swatch(NamedTuple):
+    """A pair of which only colors are drawn."""
+
+    composite: FloatArray
+    """(3, h, w) float32 in [0, 1], sRGB-encoded: some of the object's."""
+    real: FloatArray
+    mask: FloatArray
+    """(1, h, w)"""
+    around: FloatArray
+    """(3, h, w): some of the composite's around it."""
+    around_mask: FloatArray
+    """(1, h, w): 1 for background."""
+    seam: SeamSamples
+
+
 class SinglePair(NamedTuple):
     """One pair before it is stacked."""
 
@@ -102,8 +132,8 @@ class SinglePair(NamedTuple):
     edge: Edge | None = None
 
 
-def stack(pairs: Sequence[SinglePair]) -> Pair:
-    """Make a batch of pairs of one size."""
+def stack(pairs: Sequence[SinglePair], swatches: Sequence[Swatch] = ()) -> Pair:
+    """Make a batch of pairs of one size, and of pairs of colors alone."""
     columns = zip(*((*pair.photo, *pair.crop) for pair in pairs), strict=True)
     tensors = [torch.from_numpy(np.stack(arrays)) for arrays in columns]
     labels = [pair.semantic_label for pair in pairs]
@@ -118,6 +148,16 @@ def stack(pairs: Sequence[SinglePair]) -> Pair:
         colors, weight = _stack_seams([edge.samples for edge in edges])
         is_same = torch.tensor([float(edge.is_same_scene) for edge in edges])
         batch = batch._replace(edge=colors, edge_weight=weight, is_same_scene=is_same)
+    if swatches:
+        *parts, seams_of_them = zip(*swatches, strict=True)
+        colors, weight = _stack_seams(seams_of_them)
+        swatch, real, mask, around, around_mask = (
+            torch.from_numpy(np.stack(arrays)) for arrays in parts
+        )
+        batch = batch._replace(
+            swatch=swatch, swatch_real=real, swatch_mask=mask, around=around,
+            around_mask=around_mask, swatch_seam=colors, swatch_seam_weight=weight,
+        )  # fmt: skip
     return batch
 
 

@@ -46,6 +46,11 @@ class SeamSettings:
     """Largest distance of the blend's middle from the mask's edge."""
     edges: int = 0
     """Edges a batch for telling a same scene from a paste, half of them of each."""
+    swatches: int = 0
+    """For each pair of a batch so many further ones of which only colors are drawn, in
+    a fraction of the time: they teach what the seam says."""
+    shown: int = 1
+    """How often each of these is shown, `SHOWN_AGAIN` pairs of a batch apart."""
 
     def __post_init__(self) -> None:
         shares = (self.nearer, self.nearest, self.blended)
@@ -55,16 +60,21 @@ class SeamSettings:
         if len(self.displaced) % 2 == 0 or not sum(self.displaced) > 0:
             msg = f"displaced gives shares to an odd number, got {self.displaced}"
             raise UsageError(msg)
-        if self.num_pairs < 0 or self.edges < 0 or self.edges % 2:
-            msg = "num_pairs and edges are at least 0, edges even"
-            raise UsageError(f"{msg}; got {self.num_pairs} and {self.edges}")
+        numbers = (self.num_pairs, self.edges, self.swatches)
+        if min(numbers) < 0 or self.edges % 2:
+            msg = "num_pairs, edges and swatches are at least 0, edges even"
+            raise UsageError(f"{msg}; got {numbers}")
+        if self.shown < 1 or self.swatches % self.shown:
+            msg = f"shown divides swatches, {self.swatches}"
+            raise UsageError(f"{msg}; got {self.shown}")
 
 
 def exact(settings: SeamSettings) -> SeamSettings:
     """Give the settings of seams as they are, for validation."""
     return replace(
-        settings, nearer=0.0, displaced=(1.0,), noise=0.0, blended=0.0, edges=0
-    )
+        settings, nearer=0.0, displaced=(1.0,), noise=0.0, blended=0.0, edges=0,
+        swatches=0,
+    )  # fmt: skip
 
 
 def draw_seam(

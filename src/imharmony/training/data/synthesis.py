@@ -39,6 +39,7 @@ from imharmony.training.data.pairs import (
     Scene,
     SeamSamples,
     SinglePair,
+    Swatch,
     halve,
     mask_limits,
     positions,
@@ -56,6 +57,13 @@ from imharmony.training.data.shapes import (
     stretch,
     superpixel_mask,
 )
+from imharmony.training.data.swatches import (
+    SHOWN_AGAIN,
+    Material,
+    draw_swatch,
+    gather,
+    swatch_numbers,
+)
 from imharmony.training.data.transfers import TRANSFERS
 
 __all__ = ["FAMILIES", "LookSettings", "Pair", "Synthesis"]
@@ -65,6 +73,9 @@ WHOLE = {"retouch": retouch_look, "daylight": daylight_look}
 LOCAL = {"light": light_look}
 """Families that change an object from one end to the other."""
 FAMILIES = (*WHOLE, *LOCAL, *TRANSFERS)
+_FIRST_SWATCH = 1 << 40
+"""Pairs of which only colors are drawn have numbers of their own, from here on."""
+_CROSSINGS_KEPT = 1024
 CHANGED = ("foreground", "rest", "both", "nothing")
 
 
@@ -170,6 +181,8 @@ class Synthesis:
         self.pool, self.settings, self.seed = pool, settings, seed
         self.seam = seam or SeamSettings()
         self._crossings: dict[int, Crossings] = {}
+        self._materials: dict[int, Material] = {}
+        self._swatches: dict[int, Swatch] = {}
         self._kept: dict[int, tuple[UInt8Array, UInt8Array]] = {}
         self._boxes: dict[int, Box] = {}
         self._halved: dict[tuple[int, tuple[int, int]], list[UInt8Array]] = {}
@@ -231,12 +244,13 @@ class Synthesis:
         Judged on some 2,000 pixels: looks that break a bound of the settings are
         drawn again, up to ten times, weaker if they were too strong.
         """
-        return self._draw_looks(index, example, *self.draw_pixels(index, example))
+        photo, mask = self.draw_pixels(index, example)
+        return self._draw_looks(index, example, *self._samples(example, photo, mask))
 
     def _draw_looks(
-        self, index: int, example: int, photo: UInt8Array, mask: UInt8Array
+        self, index: int, example: int, whole: UInt8Array, own: UInt8Array
     ) -> tuple[Look, Look]:
-        whole, own = self._samples(example, photo, mask)
+        """Draw looks for an example of which some pixels, (3, N) each, are given."""
         low, high = self.settings.difference
         rng = self._rng(index, 2)
         base = self._draw_base(index)
@@ -328,7 +342,34 @@ class Synthesis:
         for place, index in enumerate(indices[: self.seam.edges]):
             edge = self._edge(index, is_same_scene=place % 2 == 0)
             pairs[place] = pairs[place]._replace(edge=edge)
-        return stack(pairs)
+        numbers = swatch_numbers(indices, self.seam.swatches, self.seam.shown)
+        return stack(pairs, [self._swatch(_FIRST_SWATCH + n) for n in numbers])
+
+    def _swatch(self, index: int) -> Swatch:
+        """Draw the colors of a pair, or show them again."""
+        if index not in self._swatches:
+            limit = SHOWN_AGAIN * max(1, self.seam.swatches)
+            while len(self._swatches) >= limit:
+                del self._swatches[next(iter(self._swatches))]  # the oldest
+            self._swatches[index] = self._draw_swatch(index)
+        return self._swatches[index]
+
+    def _draw_swatch(self, index: int) -> Swatch:
+        """Draw the colors of a pair. A photo without a mask keeps the first it gets."""
+        example = self.draw_example(index)
+        photo, mask = self.pool.pixels(example)
+        material = self._materials.get(example)
+        if material is None:
+            if not mask.size:
+                _, mask = self.draw_pixels(_FIRST_SWATCH - 1 - example, example)
+            box = mask_limits(mask)
+            crossings = _all_crossings(mask, box).spread(_CROSSINGS_KEPT)
+            material = gather(photo, mask, box, crossings)
+            self._materials[example] = material
+        looks = self._draw_looks(index, example, *material.samples)
+        rng = self._rng(index, 6)
+        seam = draw_seam(rng, photo, material.crossings, looks, material.box, self.seam)
+        return draw_swatch(rng, material, looks, seam)
 
     def _thumbnails(self, index: int, size: tuple[int, int]) -> SinglePair:
         example = self.draw_example(index)
@@ -339,7 +380,8 @@ class Synthesis:
         step = -1 if rng.random() < 0.5 else 1
         if self.settings.parts > rng.random():
             inner = part_of_object(rng, inner, full_mask)
-        looks = self._draw_looks(index, example, photo, full_mask)
+        samples = self._samples(example, photo, full_mask)
+        looks = self._draw_looks(index, example, *samples)
         layers = self._layers(example, photo, full_mask, size)
         parts = [
             resize_part(photo, full_mask, layers, part, size) for part in (outer, inner)
@@ -376,9 +418,7 @@ class Synthesis:
         box = self._box(example, mask)
         crossings = self._crossings.get(example)
         if crossings is None:
-            limits = (side.stop - side.start for side in box)
-            corners = (box[0].start, box[1].start, *limits)
-            crossings = find_crossings(mask, corners)
+            crossings = _all_crossings(mask, box)
             if self.pool[example].mask is not None:  # the next pair's mask is another
                 self._crossings[example] = crossings
         rng = self._rng(index, 6)
@@ -416,6 +456,14 @@ class Synthesis:
                 np.dstack([x[..., :3], m]) for x, m in zip(layers, masks, strict=True)
             ]
         return layers
+
+
+def _all_crossings(mask: UInt8Array, box: Box) -> Crossings:
+    rows, columns = box
+    corners = (
+        rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start
+    )  # fmt: skip
+    return find_crossings(mask, corners)
 
 
 class _Choice:

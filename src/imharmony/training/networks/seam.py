@@ -39,6 +39,7 @@ __all__ = [
     "Prediction",
     "SeamDimensions",
     "SeamNet",
+    "Swatches",
     "build_seam_net",
 ]
 
@@ -74,6 +75,8 @@ class SeamDimensions:
     """Width of the layers that tell a same scene."""
     hidden: int = 224
     """Width of what brings all together."""
+    seam_hidden: int = 224
+    """The same of the cascade with the seam."""
     held_layers: int = 5
     """Entries of the trunk, from the first on, that are not trained."""
     feature_dropout: float = 0.1
@@ -96,7 +99,7 @@ class SeamDimensions:
         numbers = (
             self.num_pieces, self.num_stages, self.num_bins - 1, self.statistics,
             self.features, self.pair_width, self.num_heads, self.head_width,
-            self.wide_width, self.scene_width, self.hidden,
+            self.wide_width, self.scene_width, self.hidden, self.seam_hidden,
         )  # fmt: skip
         lowest = min(self.held_layers, self.caution, self.least_change)
         if min(numbers) < 1 or lowest < 0:
@@ -113,7 +116,8 @@ class Prediction(NamedTuple):
     """(B, 3, 3, K + 1): heights of each stage's curves without the seam: the base's
     two and one that refines them."""
     seamed: Tensor
-    """(B, N + 1, 3, K + 1): the same with it; the first is the fit."""
+    """(B, N + 1, 3, K + 1): the same with it; the first is the fit. Of the swatches,
+    and so its doubt, where some were given."""
     plain_doubt: Tensor
     """(B,): mean absolute error that is expected of the last stage, of [0, 1]."""
     seamed_doubt: Tensor
@@ -122,6 +126,22 @@ class Prediction(NamedTuple):
     further seams were given."""
     label_logits: Tensor
     """(B, num_labels): the guess before softmax."""
+
+
+class Swatches(NamedTuple):
+    """What the cascade with the seam reads of a batch: colors."""
+
+    pixels: Tensor
+    """(B, 3, h, w): some of the object's, RGB, sRGB-encoded, [0, 1]."""
+    mask: Tensor
+    """(B, 1, h, w): their weight."""
+    around: Tensor
+    """(B, 3, h', w'): some of the rest's."""
+    around_mask: Tensor
+    seam: Tensor
+    """(B, G, N, 6): facing pixels, inner and outer, at each gap."""
+    seam_weight: Tensor
+    """(B, G, N): 1 where there is a pair, else 0."""
 
 
 class CurveHead(nn.Module):
@@ -195,16 +215,23 @@ class SeamNet(nn.Module):
         self.plain = CurveHead(common, d.hidden, d.num_pieces)
         self.pairs = PairReader(d.pair_width, d.num_heads, d.head_width)
         self.wide = WideReader(GAPS - 1, d.wide_width)
-        num_inputs = common + self.pairs.num_outputs + self.wide.num_outputs
-        self.seamed = CurveHead(num_inputs, d.hidden, d.num_pieces)
+        self.seam_statistics = nn.Sequential(
+            nn.Linear(2 * num_statistics, d.statistics), nn.ReLU(),
+            nn.Linear(d.statistics, d.statistics), nn.ReLU(),
+        )  # fmt: skip
+        num_fits = 3 * _NUM_HINTS * GAPS
+        readers = self.pairs.num_outputs + self.wide.num_outputs
+        num_inputs = d.statistics + readers + num_fits
+        self.seamed = CurveHead(num_inputs, d.seam_hidden, d.num_pieces)
         self.scene = WideReader(GAPS, d.scene_width)
         self.same_scene = nn.Sequential(
             nn.Linear(self.scene.num_outputs, 96), nn.ReLU(), nn.Linear(96, 1)
         )
-        self.plain_doubt, self.seamed_doubt = Doubt(d.hidden), Doubt(d.hidden)
+        self.plain_doubt, self.seamed_doubt = Doubt(d.hidden), Doubt(d.seam_hidden)
         for part in (
             self.statistics,
             self.plain.layers,
+            self.seam_statistics,
             self.pairs,
             self.seamed.layers,
         ):
@@ -230,6 +257,7 @@ class SeamNet(nn.Module):
         seam_weight: Tensor,
         edges: Tensor | None = None,
         edge_weight: Tensor | None = None,
+        swatches: Swatches | None = None,
     ) -> Prediction:
         """Predict both cascades, their doubts, and whether the seam is to be believed.
 
@@ -246,6 +274,8 @@ class SeamNet(nn.Module):
             1 where there is a pair, else 0.
         edges, edge_weight : Tensor, shape (E, G, N, 6) and (E, G, N)
             Further seams, of other pictures, to judge the scene of.
+        swatches : Swatches or None
+            Pairs to predict with the seam in place of these.
 
         Returns
         -------
@@ -254,7 +284,9 @@ class SeamNet(nn.Module):
         thumbnails = (composite, mask, foreground, foreground_mask)
         seen = self.base.see(*thumbnails, semantic_label)
         slopes = torch.stack([stage(*seen[:4]) for stage in self.base.stages], dim=1)
-        prediction = self.predict(seen, slopes, *thumbnails, seam, seam_weight)
+        prediction = self.predict(
+            seen, slopes, *thumbnails, seam, seam_weight, swatches=swatches
+        )
         if edges is None or edge_weight is None:
             return prediction
         further = self.judge_scene(edges, edge_weight)
@@ -271,6 +303,8 @@ class SeamNet(nn.Module):
         foreground_mask: Tensor,
         seam: Tensor,
         seam_weight: Tensor,
+        *,
+        swatches: Swatches | None = None,
     ) -> Prediction:
         """Predict from what the base sees and its stages' slopes, (B, 2, 3, K)."""
         d = self.dimensions
@@ -285,38 +319,63 @@ class SeamNet(nn.Module):
         around = region_statistics(composite, 1 - mask, d.num_bins, step=_STEP)
         crop = foreground[..., ::_STEP, ::_STEP], foreground_mask[..., ::_STEP, ::_STEP]
 
-        def describe(pixels: Tensor) -> list[Tensor]:
-            own = region_statistics(pixels, crop[1], d.num_bins, step=1)
-            both = torch.cat([own, around], dim=1)
-            return [*common, self.statistics(both)]
-
         # No gradients through what the next stage sees: half the time, and the stages
         # with the seam share their weights.
         refined = _render_picture(crop[0], compose(base).detach())
-        last, plain_hidden = self.plain(torch.cat(describe(refined), dim=1))
+        own = region_statistics(refined, crop[1], d.num_bins, step=1)
+        colors = self.statistics(torch.cat([own, around], dim=1))
+        last, hidden = self.plain(torch.cat([*common, colors], dim=1))
         plain = torch.cat([base, last[:, None]], dim=1)
-
-        fitted = fit_pairs(seam[:, 0], seam_weight[:, 0], d.num_pieces)
-        seamed = [fitted]
-        pixels, pairs = _render_picture(crop[0], fitted), _render_pairs(seam, fitted)
-        for _ in range(d.num_stages):
-            near = self.pairs(pairs[:, 0], seam_weight[:, 0])
-            far = self.wide(pairs[:, 1:, ::2], seam_weight[:, 1:, ::2])
-            described = torch.cat([*describe(pixels), near, far], dim=1)
-            heights, hidden = self.seamed(described)
-            seamed.append(heights)
-            pixels = _render_picture(pixels, heights.detach())
-            pairs = _render_pairs(pairs, heights.detach())
-
-        seamed_heights = torch.stack(seamed, dim=1)
+        if swatches is None:
+            some = (..., slice(None, None, _STEP), slice(None, None, _STEP))
+            swatches = Swatches(
+                *crop, composite[some], 1 - mask[some], seam, seam_weight
+            )
+        seamed, seamed_doubt = self.predict_seamed(swatches)
         return Prediction(
             plain,
-            seamed_heights,
-            self.plain_doubt(plain_hidden, compose(plain)),
-            self.seamed_doubt(hidden, compose(seamed_heights)),
+            seamed,
+            self.plain_doubt(hidden, compose(plain)),
+            seamed_doubt,
             self.judge_scene(seam, seam_weight),
             seen.label_logits,
         )
+
+    def predict_seamed(self, swatches: Swatches) -> tuple[Tensor, Tensor]:
+        """Predict with the seam, from colors alone.
+
+        Returns
+        -------
+        tuple of Tensor
+            Heights, (B, N + 1, 3, K + 1), and the error that is expected, (B,).
+        """
+        pixels, mask, _, _, seam, seam_weight = swatches
+        d = self.dimensions
+        B, G = seam.shape[:2]
+        every = fit_pairs(seam.flatten(0, 1), seam_weight.flatten(0, 1), d.num_pieces)
+        fits = every.reshape(B, G, 3, d.num_pieces + 1)
+        x = torch.arange(_NUM_HINTS, device=seam.device) / (_NUM_HINTS - 1)
+        shown = fits[..., :: d.num_pieces // (_NUM_HINTS - 1)]
+        # What other gaps say besides: of a blended edge the nearest says little.
+        hints = torch.cat([shown[:, :1] - x, shown[:, 1:] - shown[:, :1]], dim=1)
+        hints = 6 * hints.flatten(1)
+        around = region_statistics(
+            swatches.around, swatches.around_mask, d.num_bins, step=1
+        )
+        seamed = [fits[:, 0]]
+        for stage in range(d.num_stages + 1):
+            if stage:
+                own = region_statistics(pixels, mask, d.num_bins, step=1)
+                colors = self.seam_statistics(torch.cat([own, around], dim=1))
+                near = self.pairs(seam[:, 0], seam_weight[:, 0])
+                far = self.wide(seam[:, 1:, ::2], seam_weight[:, 1:, ::2])
+                described = torch.cat([colors, hints, near, far], dim=1)
+                heights, hidden = self.seamed(described)
+                seamed.append(heights)
+            pixels = _render_picture(pixels, seamed[-1].detach())
+            seam = _render_pairs(seam, seamed[-1].detach())
+        stacked = torch.stack(seamed, dim=1)
+        return stacked, self.seamed_doubt(hidden, compose(stacked))
 
 
 def _render_picture(picture: Tensor, heights: Tensor) -> Tensor:

@@ -17,7 +17,12 @@ from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import Feed
 from imharmony.training.losses import relative_l1
 from imharmony.training.networks.heights import render_heights
-from imharmony.training.networks.seam import Prediction, SeamNet, build_seam_net
+from imharmony.training.networks.seam import (
+    Prediction,
+    SeamNet,
+    Swatches,
+    build_seam_net,
+)
 from imharmony.training.networks.seam_use import SeamNetInUse, combine, has_seam
 from imharmony.training.recipes.labels import network_inputs, shown_labels
 from imharmony.training.recipes.recipe import (
@@ -50,17 +55,26 @@ class SeamNetRecipe(Recipe[SeamNet]):
         if settings.trunk:
             load_trunk(network.base, Path(settings.trunk))
         if settings.base_weights:
-            load_base(network.base, Path(settings.base_weights))
+            load_base(network, Path(settings.base_weights))
         return network
 
     def parameters(self, network: SeamNet, settings: TrainSettings) -> list[Group]:
-        """Let the base, but for its first layers, learn at its own rate."""
+        """Let what predicts without the seam learn at rates of its own."""
         base = list(network.base.parameters())
-        others = {id(p) for p in base}
-        rest = [p for p in network.parameters() if id(p) not in others]
+        plain = [
+            parameter
+            for part in (
+                network.foreground, network.background, network.statistics,
+                network.plain, network.plain_doubt,
+            )
+            for parameter in part.parameters()
+        ]  # fmt: skip
+        slow = {id(p) for p in (*base, *plain)}
+        rest = [p for p in network.parameters() if id(p) not in slow]
         learning = [p for p in base if p.requires_grad]
         return [
             Group(rest),
+            Group(plain, settings.plain_rate),
             Group(learning, settings.base_rate, settings.base_held_steps),
         ]
 
@@ -77,20 +91,28 @@ class SeamNetRecipe(Recipe[SeamNet]):
         settings = feed.settings
         labels = shown_labels(pair, step, feed, network.dimensions.num_labels)
         edges = _edges(pair)
+        colors = pair.swatch, pair.swatch_mask, pair.around, pair.around_mask
+        swatches = Swatches(*colors, pair.swatch_seam, pair.swatch_seam_weight)
         prediction: Prediction = model(
             *network_inputs(pair), labels, pair.seam, pair.seam_weight,
             edges.seam[len(labels) :], edges.weight[len(labels) :],
+            swatches if len(pair.swatch) else None,
         )  # fmt: skip
         prediction = Prediction(*(x.float() for x in prediction))
         crop = (pair.foreground, pair.foreground_real, pair.foreground_mask)
-        pixels, real, mask = (x[:, :, ::2, ::2] for x in crop)
-        plain, _ = _cascade_loss(
+        shown = tuple(x[:, :, ::2, ::2] for x in crop)
+        pixels, real, mask = shown
+        plain, harmonized = _cascade_loss(
             prediction.plain, prediction.plain_doubt, pixels, real, mask,
             torch.ones_like(prediction.plain_doubt), settings,
         )  # fmt: skip
-        seamed, harmonized = _cascade_loss(
-            prediction.seamed, prediction.seamed_doubt, pixels, real, mask,
-            has_seam(pair.seam_weight), settings,
+        counts = has_seam(pair.seam_weight)
+        if len(pair.swatch):
+            pixels, real, mask = pair.swatch, pair.swatch_real, pair.swatch_mask
+            counts = has_seam(pair.swatch_seam_weight)
+        seamed, _ = _cascade_loss(
+            prediction.seamed, prediction.seamed_doubt, pixels, real, mask, counts,
+            settings,
         )  # fmt: skip
         scene = F.binary_cross_entropy_with_logits(
             prediction.same_scene, edges.is_same_scene, weight=edges.importance,
@@ -106,7 +128,7 @@ class SeamNetRecipe(Recipe[SeamNet]):
         elif feed.world_size > 1:  # every device's step needs all gradients
             total = total + 0 * prediction.label_logits.sum()
         told = {"plain_loss": plain.last, "seam_loss": seamed.last, "scene_loss": scene}
-        return Losses(total, pixel_loss, real, harmonized, told)
+        return Losses(total, pixel_loss, shown[1], harmonized, told)
 
     def harmonize(
         self, network: SeamNet, pair: Pair, *, surroundings: str = "same scene"
