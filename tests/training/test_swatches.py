@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from imharmony.errors import UsageError, WeightsError
-from imharmony.inference.crossings import GAPS, find_crossings
+from imharmony.inference.crossings import GAPS
 from imharmony.training.checkpoints import load_base, save_checkpoint
 from imharmony.training.data.looks import LEVELS, UNTOUCHED, Look
 from imharmony.training.data.pairs import Pair, SeamSamples, mask_limits
@@ -32,11 +32,10 @@ def test_a_swatch_shows_each_regions_color_under_its_look() -> None:
     mask = np.zeros((90, 120), np.uint8)
     mask[20:70, 30:90] = 255
     box = mask_limits(mask)
-    crossings = find_crossings(mask, (20, 30, 50, 60))
     darker = Look(np.tile((0.5 * LEVELS).astype(np.float32), (3, 1)))
     brighter = Look(np.tile((0.1 + 0.9 * LEVELS).astype(np.float32), (3, 1)))
     swatch = draw_swatch(
-        np.random.default_rng(0), gather(photo, mask, box, crossings),
+        np.random.default_rng(0), gather(photo, mask, box, (1,)),
         (brighter, darker), SeamSamples.none(8),
     )  # fmt: skip
     assert swatch.composite.shape == swatch.around.shape == (3, 16, 16)
@@ -55,10 +54,19 @@ def test_a_swatch_shows_each_regions_color_under_its_look() -> None:
     )
 
 
+def test_wider_scales_look_further_from_the_same_edge(pool_folder: Path) -> None:
+    photo, mask = read_pool(pool_folder, split="train").pixels(0)
+    near, far = gather(photo, mask, mask_limits(mask), (1, 3)).crossings
+    np.testing.assert_array_equal(near.outer[0], far.outer[0])
+    apart = np.abs(far.outer - far.inner).sum(axis=2)  # (G, M)
+    # Of a soft edge the first gap is wider than 1; the others add to both sides.
+    assert (np.diff(apart, axis=0) == [[4], [6], [12]]).all()
+
+
 def test_an_untouched_swatch_is_its_own_truth(pool_folder: Path) -> None:
     photo, mask = read_pool(pool_folder, split="train").pixels(0)
     box = mask_limits(mask)
-    material = gather(photo, mask, box, find_crossings(mask, (0, 0, 1, 1)))
+    material = gather(photo, mask, box, (1,))
     swatch = draw_swatch(
         np.random.default_rng(0), material,
         (UNTOUCHED, UNTOUCHED), SeamSamples.none(8),

@@ -29,10 +29,10 @@ class SeamSettings:
     num_pairs: int = 0
     """Crossings of each pair; 0 trains without a seam."""
     nearer: float = 0.8
-    """Share of pairs whose outer pixels at the first gap are drawn nearer to the inner
-    ones, as in larger photographs."""
+    """Share of pairs whose outer pixels are drawn nearer to the inner ones, as in
+    larger photographs; less so at wider gaps."""
     nearest: float = 0.1
-    """Smallest share of their difference that is left then."""
+    """Smallest share of their difference at the first gap that is left then."""
     displaced: tuple[float, ...] = (0.1, 0.2, 0.4, 0.2, 0.1)
     """Shares of displacements of the mask against the object, in pixels; the middle
     one is none."""
@@ -49,6 +49,9 @@ class SeamSettings:
     swatches: int = 0
     """For each pair of a batch so many further ones of which only colors are drawn, in
     a fraction of the time: they teach what the seam says."""
+    scales: tuple[int, ...] = (1, 2, 3)
+    """Their gaps are 1, a, 2a and 4a pixels, with one of these for a: how far a blend
+    reaches is seen at several gaps only, which are one in small photographs."""
     shown: int = 1
     """How often each of these is shown, `SHOWN_AGAIN` pairs of a batch apart."""
 
@@ -64,6 +67,8 @@ class SeamSettings:
         if min(numbers) < 0 or self.edges % 2:
             msg = "num_pairs, edges and swatches are at least 0, edges even"
             raise UsageError(f"{msg}; got {numbers}")
+        if not self.scales or min(self.scales) < 1:
+            raise UsageError(f"scales are at least 1, got {self.scales}")
         if self.shown < 1 or self.swatches % self.shown:
             msg = f"shown divides swatches, {self.swatches}"
             raise UsageError(f"{msg}; got {self.shown}")
@@ -118,9 +123,10 @@ def draw_seam(
     levels = np.moveaxis(colors, 3, 0).astype(np.float32)  # (3, 2, G, n)
     if rng.random() < settings.nearer:
         share = rng.uniform(settings.nearest, 1.0)
-        for gap, least in ((0, share), (1, max(share, 0.55))):
+        for gap in range(GAPS):
             inside, outside = levels[:, 0, gap], levels[:, 1, gap]
-            levels[:, 1, gap] = inside + least * (outside - inside)
+            left = share ** (1 / (1 + gap))
+            levels[:, 1, gap] = inside + left * (outside - inside)
     levels += rng.normal(0.0, settings.noise, levels.shape).astype(np.float32)
     whole = np.rint(levels).clip(0, 255).astype(np.uint8)
     place = None

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imharmony.inference.crossings import Crossings
+from imharmony.inference.crossings import Crossings, find_crossings
 from imharmony.training.data.looks import FloatArray, Look, UInt8Array
 from imharmony.training.data.pairs import (
     Box,
@@ -25,6 +25,8 @@ SHOWN_AGAIN = 256
 """Pairs of a batch after which a swatch is shown again."""
 SIDE = 64
 """Height and width that photo and object are shrunk to, as thumbnails are."""
+_KEPT = 1024
+"""Crossings, at most."""
 STEP = 4
 """Of so many of these pixels and rows one is drawn."""
 
@@ -36,8 +38,8 @@ class Material(NamedTuple):
     """(4, 2, h, w): red, green, blue and mask of the photo and of the mask's box."""
     place: FloatArray
     """(2, 2, h, w): where in the box they lie, as `positions` gives it."""
-    crossings: Crossings
-    """All of its mask."""
+    crossings: tuple[Crossings, ...]
+    """Of its mask, the same ones at each scale of gaps."""
     box: Box
     samples: tuple[UInt8Array, UInt8Array]
     """Pixels of the photo and of the object, (3, N) each, that looks are judged by."""
@@ -73,9 +75,17 @@ def swatch_numbers(indices: Sequence[int], count: int, shown: int) -> list[int]:
 
 
 def gather(
-    photo: UInt8Array, mask: UInt8Array, box: Box, crossings: Crossings
+    photo: UInt8Array, mask: UInt8Array, box: Box, scales: Sequence[int]
 ) -> Material:
-    """Shrink a photo (H, W, 3) and its mask (H, W), and keep what else is needed."""
+    """Shrink a photo (H, W, 3) and its mask (H, W), and find its edge."""
+    rows, columns = box
+    corners = (
+        rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start
+    )  # fmt: skip
+    crossings = tuple(
+        find_crossings(mask, corners, gaps=(1, a, 2 * a, 4 * a)).spread(_KEPT)
+        for a in scales
+    )
     whole = (slice(0, mask.shape[0]), slice(0, mask.shape[1]))
     size = (SIDE, SIDE)
     parts = [resize_part(photo, mask, [], part, size) for part in (whole, box)]

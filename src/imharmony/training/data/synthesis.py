@@ -75,7 +75,6 @@ LOCAL = {"light": light_look}
 FAMILIES = (*WHOLE, *LOCAL, *TRANSFERS)
 _FIRST_SWATCH = 1 << 40
 """Pairs of which only colors are drawn have numbers of their own, from here on."""
-_CROSSINGS_KEPT = 1024
 CHANGED = ("foreground", "rest", "both", "nothing")
 
 
@@ -362,13 +361,12 @@ class Synthesis:
         if material is None:
             if not mask.size:
                 _, mask = self.draw_pixels(_FIRST_SWATCH - 1 - example, example)
-            box = mask_limits(mask)
-            crossings = _all_crossings(mask, box).spread(_CROSSINGS_KEPT)
-            material = gather(photo, mask, box, crossings)
+            material = gather(photo, mask, mask_limits(mask), self.seam.scales)
             self._materials[example] = material
         looks = self._draw_looks(index, example, *material.samples)
         rng = self._rng(index, 6)
-        seam = draw_seam(rng, photo, material.crossings, looks, material.box, self.seam)
+        crossings = material.crossings[rng.integers(len(material.crossings))]
+        seam = draw_seam(rng, photo, crossings, looks, material.box, self.seam)
         return draw_swatch(rng, material, looks, seam)
 
     def _thumbnails(self, index: int, size: tuple[int, int]) -> SinglePair:
@@ -418,7 +416,9 @@ class Synthesis:
         box = self._box(example, mask)
         crossings = self._crossings.get(example)
         if crossings is None:
-            crossings = _all_crossings(mask, box)
+            limits = (side.stop - side.start for side in box)
+            corners = (box[0].start, box[1].start, *limits)
+            crossings = find_crossings(mask, corners)
             if self.pool[example].mask is not None:  # the next pair's mask is another
                 self._crossings[example] = crossings
         rng = self._rng(index, 6)
@@ -456,14 +456,6 @@ class Synthesis:
                 np.dstack([x[..., :3], m]) for x, m in zip(layers, masks, strict=True)
             ]
         return layers
-
-
-def _all_crossings(mask: UInt8Array, box: Box) -> Crossings:
-    rows, columns = box
-    corners = (
-        rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start
-    )  # fmt: skip
-    return find_crossings(mask, corners)
 
 
 class _Choice:
