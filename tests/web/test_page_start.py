@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from imharmony.harmonizer import Harmonizer
@@ -125,6 +126,19 @@ def test_transparent_composite_brings_its_mask(page: Page, tmp_path: Path) -> No
     result = photo.to_array(files.read_photo(download(page)))
     expected = Harmonizer()(pixels, mask).image
     np.testing.assert_array_equal(result, expected)
+
+
+def test_one_transparent_gray_makes_a_cutout(page: Page, tmp_path: Path) -> None:
+    gray = np.tile(np.arange(64, dtype=np.uint8), (48, 1))
+    gray[8:40, 16:48] = 200
+    path = tmp_path / "keyed.png"
+    Image.fromarray(gray).save(path, transparency=0)  # a PNG without an alpha channel
+    drop(page, BACKGROUND)
+    settle(page)
+    drop(page, path)
+    settle(page)
+    assert page.inner_text("#objects .name") == path.name
+    assert page.evaluate("imharmony.doc().objects[0].kind") == "cutout"
 
 
 def test_second_file_while_one_is_read_replaces_it(page: Page, tmp_path: Path) -> None:

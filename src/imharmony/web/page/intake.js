@@ -133,7 +133,7 @@ async function putPhoto(picture, job) {
   const isChanged = old && kept.some(({ strength, hand, label }) => strength !== 1 || label || Object.values(hand).some((points) => points.length));
   if (old) kept = kept.map((object) => ({ ...object, strength: 1, hand: noHand(), label: "", seam: "auto" }));
   const added = [];
-  if (picture.hasAlpha) added.push(maskObject(Mask.fromPicture(picture, picture), "its transparency", "alpha"));
+  if (picture.hasAlpha) added.push(maskObject(await Mask.fromPicture(picture, picture), "its transparency", "alpha"));
   photoJob = job;
   history.commit({ photo: picture, objects: [...kept, ...added], selected: added[0]?.id ?? doc().selected, pendingMask: null });
   if (pendingMask) await putMask(pendingMask, true);
@@ -188,7 +188,7 @@ async function putMask(picture, isLater = false) {
     ]);
     if (answer !== "fit") return;
   }
-  const mask = Mask.fromPicture(picture, photo);
+  const mask = await Mask.fromPicture(picture, photo);
   if (mask.isEmpty()) throw new PageError("bad_picture", "This mask is black everywhere: there is no object in it. White is the object.");
   const object = maskObject(mask, picture.file.name, picture.file);
   const empty = doc().objects.find((one) => one.kind === "mask" && one.mask.isEmpty());
@@ -214,6 +214,6 @@ export async function useAsPhoto() {
   const objects = doc().objects.filter((one) => one !== object);
   history.commit({ objects });
   const { picture } = object;
-  const mask = maskObject(Mask.fromPicture(picture, picture), "its transparency", "alpha");
+  const mask = maskObject(await Mask.fromPicture(picture, picture), "its transparency", "alpha");
   history.amend({ photo: picture, objects: [...objects, mask], selected: mask.id });
 }

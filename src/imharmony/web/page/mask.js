@@ -20,11 +20,12 @@ export class Mask {
   }
 
   // A picture's alpha, or its brightness, as a mask of the photo's size.
-  static fromPicture(picture, photo) {
+  static async fromPicture(picture, photo) {
+    await picture.whole; // it may be lent
     const { width, height } = photo;
     const data = new Uint8Array(width * height);
     const rows = Math.max(1, Math.floor(STRIP_PIXELS / width));
-    const canvas = newCanvas(width, Math.min(rows, height));
+    const canvas = newCanvas(width, Math.min(rows, height), picture.about.isOpaque);
     const context = canvas.getContext("2d");
     const isJpeg = picture.about.kind === "jpeg"; // black and white of a JPEG mask are not quite
     for (let top = 0; top < height; top += rows) {

@@ -6,6 +6,7 @@ import { UNREADABLE } from "./words.js";
 
 export const PROXY_PIXELS = 2 ** 20; // about what a window shows
 const THUMB = 96;
+const SAMPLES = 2 ** 18; // of pixels, to tell a mask by
 
 export class PageError extends Error {
   constructor(code, message) {
@@ -14,11 +15,12 @@ export class PageError extends Error {
   }
 }
 
-export function newCanvas(width, height) {
+// An opaque one is read much faster: its colors need not be divided by alpha.
+export function newCanvas(width, height, isOpaque = false) {
   const canvas = document.createElement("canvas");
   canvas.width = width;
   canvas.height = height;
-  canvas.getContext("2d", { willReadFrequently: true });
+  canvas.getContext("2d", { willReadFrequently: true, alpha: !isOpaque });
   return canvas;
 }
 
@@ -47,17 +49,46 @@ export class Picture {
     const { width, height } = bitmap;
     Object.assign(this, { id: newId(), file, bitmap, about, width, height });
     this.ratio = Math.min(1, Math.sqrt(PROXY_PIXELS / (width * height)));
-    this.proxy = newCanvas(Math.max(1, Math.round(width * this.ratio)), Math.max(1, Math.round(height * this.ratio)));
-    const context = this.proxy.getContext("2d");
+    // Alpha is looked for everywhere; of colors, some pixels say enough.
+    const small = about.isOpaque ? this.shrunk(Math.min(1, Math.sqrt(SAMPLES / (width * height))), false) : this.proxy;
+    Object.assign(this, judge(pixelsOf(small).data));
+  }
+
+  // The small copy and the thumbnail, made when first asked for: a large mask needs neither.
+  get proxy() {
+    this.madeProxy ??= this.shrunk(this.ratio, true);
+    return this.madeProxy;
+  }
+
+  get thumb() {
+    this.madeThumb ??= thumbOf(this.proxy);
+    return this.madeThumb;
+  }
+
+  shrunk(ratio, isSmooth) {
+    const canvas = newCanvas(Math.max(1, Math.round(this.width * ratio)), Math.max(1, Math.round(this.height * ratio)), this.about.isOpaque);
+    const context = canvas.getContext("2d");
+    context.imageSmoothingEnabled = isSmooth;
     context.imageSmoothingQuality = "high";
-    context.drawImage(bitmap, 0, 0, this.proxy.width, this.proxy.height);
-    Object.assign(this, judge(pixelsOf(this.proxy).data));
-    this.thumb = thumbOf(this.proxy);
+    context.drawImage(this.bitmap, 0, 0, canvas.width, canvas.height);
+    return canvas;
   }
 
   // Which pixels are right to draw at a scale, and how large they are against the whole.
   source(scale) {
-    return scale <= this.ratio * 1.001 ? this.proxy : this.bitmap;
+    return scale <= this.ratio * 1.001 || this.isLent ? this.proxy : this.bitmap;
+  }
+
+  // Let a worker have the pixels for a while; a copy would take longer. Until they come back,
+  // the small copy stands in.
+  lend(use) {
+    const { bitmap, proxy } = this; // made while the pixels are here
+    this.isLent = Boolean(proxy);
+    this.whole = use(bitmap).catch(() => createImageBitmap(this.file)).then((back) => {
+      this.bitmap = back;
+      this.isLent = false;
+    });
+    return this.whole;
   }
 }
 

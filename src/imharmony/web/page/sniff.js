@@ -2,11 +2,11 @@
 
 const ascii = (bytes, start, length) => String.fromCharCode(...bytes.subarray(start, start + length));
 
-// {kind, hasProfile, isDeep}: kind is jpeg, png, webp, tiff, avif, or one of words.js's UNREADABLE.
+// {kind, hasProfile, isDeep, isOpaque}: isOpaque if the kind cannot be transparent; kind is jpeg, png, webp, tiff, avif, or one of words.js's UNREADABLE.
 export async function sniff(file) {
   const bytes = new Uint8Array(await file.slice(0, 2 ** 18).arrayBuffer());
   const kind = kindOf(bytes);
-  const about = { kind, hasProfile: false, isDeep: kind === "tiff" };
+  const about = { kind, hasProfile: false, isDeep: kind === "tiff", isOpaque: kind === "jpeg" };
   if (kind === "jpeg") readJpeg(bytes, about);
   if (kind === "png") readPng(bytes, about);
   if (kind === "webp") about.hasProfile = ascii(bytes, 12, 4) === "VP8X" && (bytes[20] & 0x20) > 0 && !namesSrgb(bytes);
@@ -58,9 +58,22 @@ function readJpeg(bytes, about) {
 
 function readPng(bytes, about) {
   about.isDeep = bytes[24] === 16;
+  const [hasAlpha, isPalette] = [(bytes[25] & 4) > 0, bytes[25] === 3];
+  about.isOpaque = !hasAlpha && !isPalette && isWithout(bytes, "tRNS", "IDAT");
   const text = ascii(bytes, 33, Math.min(1024, Math.max(0, bytes.length - 33)));
   const start = text.indexOf("iCCP");
   about.hasProfile = start >= 0 && !/^iCCP[^\0]*srgb/i.test(text.slice(start));
+}
+
+// Whether a PNG's pixels begin, in what was read, without a chunk of that name before them.
+function isWithout(bytes, name, pixels) {
+  for (let at = 8; at + 8 <= bytes.length;) {
+    const [length, chunk] = [new DataView(bytes.buffer, bytes.byteOffset + at).getUint32(0), ascii(bytes, at + 4, 4)];
+    if (chunk === name) return false;
+    if (chunk === pixels) return true;
+    at += 12 + length;
+  }
+  return false;
 }
 
 // Most profiles are sRGB under one of its names; those are nothing to tell.

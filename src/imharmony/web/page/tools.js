@@ -42,8 +42,7 @@ export function startTools(view, composer, refresh) {
   }
 
   function showCursor(point) {
-    view.cursor = isBrush() && point ? { x: point[0], y: point[1], radius: brush().radius } : null;
-    view.draw();
+    view.showCursor(isBrush() && point ? { x: point[0], y: point[1], radius: brush().radius } : null);
   }
 
   // What of the chosen object is under a point of the screen.
@@ -100,7 +99,7 @@ export function startTools(view, composer, refresh) {
     const box = paintLine(mask, edit, from, to, brush());
     composer.renew(box);
     view.tint(box);
-    view.changed();
+    view.changed(box);
   }
 
   function follow(event) {

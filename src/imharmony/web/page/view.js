@@ -1,6 +1,7 @@
 // What is seen through the window: zoom, the line between before and after, outlines, the brush.
 // Pixels of the screen are pixels of the photo times scale, plus (x, y).
 
+import { unite } from "./mask.js";
 import { newCanvas } from "./picture.js";
 import { placed } from "./place.js";
 
@@ -19,6 +20,7 @@ export class View {
     this.tintOf = null; // a mask to show in red
     this.outline = null; // an object with handles
     this.cursor = this.lasso = this.detail = null;
+    this.dirty = null; // the part of the screen to be painted next
     this.onZoom = () => {};
     new ResizeObserver(() => this.resize()).observe(canvas);
   }
@@ -77,10 +79,12 @@ export class View {
   }
 
   // After a change of what is shown: the sharp part is old, and made anew when all is calm.
-  changed() {
+  // Of a change within a box of the photo, only that part of the screen is painted.
+  changed(box = null) {
+    const part = box && !this.detail ? this.onScreen(box, 2 / this.composer.ratio) : undefined;
     this.detail = null;
     clearTimeout(this.detailTimer);
-    this.draw();
+    this.draw(part);
     if (this.photo && this.scale > this.composer.ratio * 1.02) {
       this.detailTimer = setTimeout(() => this.makeDetail(), DETAIL_MS);
     }
@@ -88,6 +92,7 @@ export class View {
 
   makeDetail() {
     if (this.composer.ratio === 1) return; // the small copy is the photo itself
+    if (this.photo.isLent) return this.photo.whole.then(() => this.changed());
     const [left, top] = this.toPhoto([0, 0]).map((n) => Math.max(0, Math.floor(n)));
     const [right, bottom] = this.toPhoto([this.canvas.width, this.canvas.height]).map(Math.ceil);
     const box = { left, top, width: Math.min(right, this.photo.width) - left, height: Math.min(bottom, this.photo.height) - top };
@@ -102,7 +107,27 @@ export class View {
 
   get divider() { return this.compare * this.canvas.width; }
 
-  draw() {
+  // A box of the photo, and a margin, as whole pixels of the screen; smoothing reaches farther.
+  onScreen({ left, top, width, height }, margin = 0) {
+    const [x, y] = this.toScreen([left - margin, top - margin]).map((n) => Math.floor(n) - 3);
+    const [right, bottom] = this.toScreen([left + width + margin, top + height + margin]).map((n) => Math.ceil(n) + 3);
+    return { left: x, top: y, width: right - x, height: bottom - y };
+  }
+
+  // Move the brush's circle, and paint no more than where it was and is.
+  showCursor(cursor) {
+    const around = ({ x, y, radius }) => {
+      const reach = radius + (3 * this.dpr) / this.scale;
+      return this.onScreen({ left: x - reach, top: y - reach, width: 2 * reach, height: 2 * reach });
+    };
+    if (this.cursor) this.draw(around(this.cursor));
+    if (cursor) this.draw(around(cursor));
+    this.cursor = cursor;
+  }
+
+  // Paint with the next frame: everything, or a part of the screen.
+  draw(part = { left: 0, top: 0, width: this.canvas.width, height: this.canvas.height }) {
+    this.dirty = unite(this.dirty, part);
     if (this.frame) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
@@ -111,10 +136,21 @@ export class View {
   }
 
   paint() {
-    const { context, canvas, photo, composer } = this;
+    const { context } = this;
+    const { left, top, width, height } = this.dirty;
+    this.dirty = null;
+    context.save();
     context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, canvas.width, canvas.height);
-    if (!photo) return;
+    context.clearRect(left, top, width, height);
+    context.beginPath();
+    context.rect(left, top, width, height);
+    context.clip();
+    if (this.photo) this.paintLayers();
+    context.restore();
+  }
+
+  paintLayers() {
+    const { context, canvas, composer } = this;
     // A filter for large steps takes long, and shows nothing in small ones.
     context.imageSmoothingQuality = this.scale < 0.5 * composer.ratio ? "high" : "low";
     this.paintPicture(this.mode === "before" ? "before" : "after");

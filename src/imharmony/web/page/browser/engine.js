@@ -31,26 +31,28 @@ function sentence(error) {
   return "The browser could not do that. Reload the page and try again; a newer browser may help.";
 }
 
-function ask(action, options = {}, signal = null) {
+function ask(action, options = {}, { signal = null, transfer = [] } = {}) {
   const id = nextId++;
   return new Promise((resolve, reject) => {
     waiting.set(id, { resolve, reject });
     signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
-    worker.postMessage({ id, action, options });
+    worker.postMessage({ id, action, options }, transfer);
   });
 }
 
 const opened = new WeakMap(); // files the worker knows
 let nextFile = 1;
 
-// Its pixels go along as they are: decoding them once more would take longer.
+// Its pixels are lent: decoding them once more, or copying them, would take longer. Those that
+// are transparent the worker has to decode in another way.
 function open(picture) {
-  const { file, bitmap, hasAlpha } = picture;
-  if (!opened.has(file)) {
-    opened.set(file, nextFile++);
-    ask("open", { id: opened.get(file), file, bitmap, isOpaque: !hasAlpha });
-  }
-  return opened.get(file);
+  const { file, bitmap, about } = picture;
+  const id = opened.get(file) ?? nextFile++;
+  if (opened.has(file)) return id;
+  opened.set(file, id);
+  if (about.isOpaque && !picture.isLent) picture.lend((lent) => ask("open", { id, file, bitmap: lent, isOpaque: true }, { transfer: [lent] }));
+  else ask("open", { id, file, bitmap, isOpaque: false });
+  return id;
 }
 
 // An object as plain values: a cut-out's file and place, or the values of a mask's box.
@@ -96,7 +98,7 @@ export const engine = {
 
   async predict({ photo, reference }, object, { signal }) {
     const options = { photo: open(photo), reference: reference ? open(reference) : null, object: describe(object), label: object.label, seam: object.seam };
-    const { curves: look, label, notes, sameScene } = await ask("predict", options, signal);
+    const { curves: look, label, notes, sameScene } = await ask("predict", options, { signal, transfer: options.object.mask ? [options.object.mask.buffer] : [] });
     return { record: curves.toRecord(look ?? curves.identity(), { model: "s2crnet-cs", label }), notes, sameScene };
   },
 
@@ -106,7 +108,7 @@ export const engine = {
       return { object: describe(object), tables: isChanged ? tables : null };
     });
     const kind = format || ownFormat(document.photo);
-    const blob = await ask("render", { photo: open(document.photo), layers, format: kind, quality: QUALITY }, signal);
+    const blob = await ask("render", { photo: open(document.photo), layers, format: kind, quality: QUALITY }, { signal, transfer: layers.flatMap(({ object }) => (object.mask ? [object.mask.buffer] : [])) });
     return { blob, suffix: TYPES[blob.type.slice(6)] ?? ".png" };
   },
 

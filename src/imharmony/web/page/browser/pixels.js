@@ -5,21 +5,25 @@ const ROWS = 512; // at a time: memory for a strip, not for the picture once mor
 export const WHOLE = ({ width, height }) => ({ left: 0, top: 0, width, height });
 
 // {width, height, data}. Decoded without a color profile's own numbers: sRGB, as it is shown.
-export async function decode(file) { return read(await createImageBitmap(file), file, false); }
+export async function decode(file) {
+  const bitmap = await createImageBitmap(file);
+  const pixels = await read(bitmap, file, false);
+  bitmap.close();
+  return pixels;
+}
 
-// Of a picture that the page has decoded, whose pixels need only be read.
+// Of a picture that is decoded, whose pixels need only be read.
 export async function read(bitmap, file, isOpaque) {
   const { width, height } = bitmap;
   const data = new Uint8ClampedArray(4 * width * height);
   const canvas = new OffscreenCanvas(width, Math.min(ROWS, height));
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const context = canvas.getContext("2d", { willReadFrequently: true, alpha: !isOpaque });
   for (let top = 0; top < height; top += ROWS) {
     const rows = Math.min(ROWS, height - top);
-    context.clearRect(0, 0, width, rows);
+    if (!isOpaque) context.clearRect(0, 0, width, rows);
     context.drawImage(bitmap, 0, -top);
     data.set(context.getImageData(0, 0, width, rows).data, 4 * top * width);
   }
-  bitmap.close();
   const straight = !isOpaque && hasAlpha(data) ? await decodeStraight(file, width, height) : null;
   return { width, height, data: straight ?? data };
 }

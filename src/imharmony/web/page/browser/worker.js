@@ -36,10 +36,14 @@ const actions = {
     return { name: MODEL, labels: contract.has_semantic_label ? contract.labels : [], guesses_label: contract.guesses_label };
   },
 
-  open({ id, file, bitmap, isOpaque }) {
+  // Keeps a picture's pixels; a bitmap that was lent goes back.
+  async open({ id, file, bitmap, isOpaque }) {
     files.set(id, file);
     pictures.set(id, read(bitmap, file, isOpaque));
-    pictures.get(id).catch(() => pictures.delete(id)); // tried again by whoever needs it
+    await pictures.get(id).catch(() => pictures.delete(id)); // tried again by whoever needs it
+    if (isOpaque) return bitmap;
+    bitmap.close();
+    return null;
   },
 
   async predict({ photo, reference, object, label, seam }) {
@@ -188,7 +192,8 @@ function encode({ width, height, data }, format, quality) {
 
 self.onmessage = async ({ data: { id, action, options } }) => {
   try {
-    self.postMessage({ id, result: await actions[action](options) });
+    const result = await actions[action](options);
+    self.postMessage({ id, result }, result instanceof ImageBitmap ? [result] : []);
   } catch (error) {
     self.postMessage({ id, error: String(error?.message ?? error) });
   }
