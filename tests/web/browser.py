@@ -1,6 +1,7 @@
 """What a person does with the page, in Debian's chromium."""
 
 import base64
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update"),
     "--disable-sync",
 ]
+PATIENCE_MS = 120_000
+"""How long a machine with much other work may take for what takes a moment."""
 DESK: Any = {"width": 1440, "height": 900}
 LAPTOP: Any = {"width": 1024, "height": 640}
 PHONE: Any = {"width": 390, "height": 844}
@@ -29,7 +32,7 @@ Pixels = npt.NDArray[Any]
 
 def open_page(browser: Browser, address: str, **options: Any) -> Page:
     page = browser.new_context(**{"viewport": DESK, **options}).new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(address)
     expect(page.locator("body[data-ready]")).to_be_attached()
     return page
@@ -48,7 +51,8 @@ def watched(page: Page) -> Iterator[Page]:
 
 def settle(page: Page) -> None:
     """Wait until nothing is read and nothing is to be harmonized."""
-    for _ in range(400):
+    end = time.monotonic() + PATIENCE_MS / 1000
+    while time.monotonic() < end:
         page.wait_for_timeout(50)
         is_busy = "imharmony.isWaiting() || imharmony.isReading()"
         if not page.evaluate(is_busy):

@@ -1,5 +1,9 @@
 """Servers and a browser to test with."""
 
+import functools
+import http.server
+import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +12,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.web import browser as tools
 from tests.web.servers import Server, Start, running
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +31,7 @@ def start(tmp_path: Path) -> Start:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=30_000)  # of machines with other work
+    expect.set_options(timeout=tools.PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=tools.FLAGS
@@ -39,3 +45,23 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
     """The page as it opens; at its end it must have made no error."""
     with tools.watched(tools.open_page(browser, server.address)) as page:
         yield page
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the log of tests free of requests."""
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page's files, below a folder, as a host that knows nothing of them has it."""
+    folder = tmp_path_factory.mktemp("site")
+    command = ["node", str(ROOT / "site" / "build.mjs"), str(folder / "below")]
+    subprocess.run(command, check=True, capture_output=True)
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/below/"
+        server.shutdown()
+        thread.join()

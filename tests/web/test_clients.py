@@ -11,8 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
+from tests.web.browser import PATIENCE_MS
 from tests.web.servers import EXAMPLES, Server, running
 
 ROOT = Path(__file__).parents[2]
@@ -144,26 +145,22 @@ def test_other_sites_are_refused_behind_nginx(proxied: str) -> None:
 @pytest.mark.proxy
 @pytest.mark.browser
 @pytest.mark.parametrize("path", ["", "docs"])
-def test_pages_load_whole_behind_nginx(path: str, proxied: str) -> None:
+def test_pages_load_whole_behind_nginx(
+    path: str, proxied: str, browser: Browser
+) -> None:
     failed: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page()
-        page.set_default_timeout(90_000)
-        page.on("pageerror", lambda error: failed.append(str(error)))
-        page.on(
-            "response",
-            lambda r: failed.append(r.url) if not r.ok else None,
-        )
-        page.on("requestfailed", lambda r: failed.append(r.url))
-        page.goto(proxied + path, wait_until="networkidle")
-        assert page.locator("h1").first.inner_text() != ""
-        loaded = page.evaluate(
-            "performance.getEntriesByType('resource').map(e => e.name)"
-        )
-        browser.close()
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    page.on(
+        "response",
+        lambda r: failed.append(r.url) if not r.ok else None,
+    )
+    page.on("requestfailed", lambda r: failed.append(r.url))
+    page.goto(proxied + path, wait_until="networkidle")
+    assert page.locator("h1").first.inner_text() != ""
+    loaded = page.evaluate("performance.getEntriesByType('resource').map(e => e.name)")
+    page.close()
     assert failed == []
     assert loaded
     assert all(url.startswith((proxied, "blob:", "data:")) for url in loaded)
@@ -195,16 +192,14 @@ def test_docs_have_no_script_and_nothing_from_elsewhere(server: Server) -> None:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
-def test_axe_finds_nothing_in_the_docs(server: Server, width: int) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page(viewport={"width": width, "height": 800})
-        page.set_default_timeout(90_000)
-        page.goto(f"{server.address}docs")
-        axe = resources.files("axe_playwright_python").joinpath("axe.min.js")
-        page.evaluate(axe.read_text())
-        violations = page.evaluate("axe.run()")["violations"]
-        browser.close()
+def test_axe_finds_nothing_in_the_docs(
+    server: Server, browser: Browser, width: int
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(f"{server.address}docs")
+    axe = resources.files("axe_playwright_python").joinpath("axe.min.js")
+    page.evaluate(axe.read_text())
+    violations = page.evaluate("axe.run()")["violations"]
+    page.close()
     assert [violation["id"] for violation in violations] == []

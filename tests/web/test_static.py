@@ -1,9 +1,5 @@
 """The page without a server: its files alone, the network in the browser."""
 
-import functools
-import http.server
-import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,26 +32,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.static]
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "src/imharmony/web/page/samples"
 MAX_BYTES = 25e6
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the log of tests free of requests."""
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page's files, below a folder, as a host that knows nothing of them has it."""
-    folder = tmp_path_factory.mktemp("site")
-    command = ["node", str(ROOT / "site" / "build.mjs"), str(folder / "below")]
-    subprocess.run(command, check=True, capture_output=True)
-    handler = functools.partial(_Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/below/"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -24,13 +24,14 @@ import numpy as np
 import pytest
 import uvicorn
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 import imharmony
 from imharmony.evaluation.study.study import Study
 from imharmony.images import files, photo
 from imharmony.web.server import listen
 from imharmony.web.study.app import create_study_app
+from tests.web.browser import PATIENCE_MS
 
 METHODS = ("input", "ours", "theirs")
 IMAGES = ("a", "b")
@@ -416,25 +417,11 @@ def test_stranger_has_no_vote(invited: StudyServer, folder: Path) -> None:
 # In Chromium
 
 
-expect.set_options(timeout=60_000)  # machines may be busy
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=FLAGS
-        )
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(chromium: Chromium, server: StudyServer) -> Iterator[Page]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+def page(browser: Chromium, server: StudyServer) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
-    page.set_default_timeout(90_000)
+    page.set_default_timeout(PATIENCE_MS)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
@@ -562,9 +549,9 @@ def test_screen_readers_can_follow(page: Page, width: int, tmp_path: Path) -> No
 
 @pytest.mark.browser
 def test_works_without_its_script(
-    chromium: Chromium, server: StudyServer, folder: Path
+    browser: Chromium, server: StudyServer, folder: Path
 ) -> None:
-    context = chromium.new_context(java_script_enabled=False)
+    context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(server.address)
     page.click('[value="right"]')
@@ -574,8 +561,8 @@ def test_works_without_its_script(
 
 
 @pytest.mark.browser
-def test_link_leads_into_the_study(chromium: Chromium, invited: StudyServer) -> None:
-    context = chromium.new_context()
+def test_link_leads_into_the_study(browser: Chromium, invited: StudyServer) -> None:
+    context = browser.new_context()
     page = context.new_page()
     page.goto(invited.address)
     expect(page.get_by_role("heading")).to_have_text("This study is by invitation")

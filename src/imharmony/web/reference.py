@@ -87,7 +87,7 @@ def _write_call(
                 for name, part in form["properties"].items()
             ],
         )
-        yield f"<pre>{escape(_write_curl(path, form))}</pre>"
+        yield f'<pre tabindex="0">{escape(_write_curl(path, form))}</pre>'
     yield _write_table(
         ("status", "answer"),
         [
