@@ -21,6 +21,7 @@ collect_ignore_glob = ["conftest.py", "*/conftest.py", "gimp/*"]
 NEEDS = {
     "interop": ("ffmpeg", "convert"),
     "browser": ("chromium",),
+    "firefox": ("firefox-esr",),
     "trace": ("strace",),
     "curl": ("curl",),
     "javascript": ("node",),
