@@ -6,7 +6,7 @@ PYTHON ?= python3
 PIP := -m pip --disable-pip-version-check --quiet install
 SCHEMA := .venv-test/bin/check-jsonschema --quiet --builtin-schema
 
-.PHONY: demo test test-base check docs dist coverage page clean
+.PHONY: demo test test-base check docs dist coverage page container clean
 
 demo: .venv/ready
 	mkdir -p demo
@@ -69,6 +69,12 @@ coverage: .venv-test/ready
 # The page as static files, with the network in the browser. The one thing that needs Node.
 page: site/node_modules/ready
 	node site/build.mjs
+
+# The container: a linter reads its file, and Docker builds it where it answers.
+container: site/node_modules/ready
+	site/node_modules/.bin/dockerfile-utils lint Dockerfile
+	@if docker info >/dev/null 2>&1; then docker build --tag imharmony .; \
+	else echo "LEFT OUT: building the container, because no Docker answers"; fi
 
 site/node_modules/ready: site/package.json site/package-lock.json
 	cd site && npm ci --ignore-scripts --no-audit --no-fund
