@@ -1,6 +1,7 @@
 """JPEG to JPEG: blocks without a changed pixel keep their coefficients, law 9."""
 
 import io
+import re
 import struct
 import warnings
 from typing import Any
@@ -16,7 +17,16 @@ from PIL import Image, ImageCms
 from imharmony.curves import Curves
 from imharmony.errors import HarmonizeWarning, ImageError
 from imharmony.images import coefficient_codec, files
-from imharmony.images.jpeg_file import APP0, APP2, APP14, COM, JpegFile, parse_jpeg
+from imharmony.images.jpeg_file import (
+    APP0,
+    APP2,
+    APP14,
+    COM,
+    DRI,
+    JpegFile,
+    find_scans,
+    parse_jpeg,
+)
 from imharmony.images.photo import from_array, mask_from_array, to_array
 from imharmony.rendering.render import render
 
@@ -127,7 +137,32 @@ def test_blocks_of_a_progressive_file_keep_their_coefficients(
     data = pillow_jpeg(scene(), progressive=True, subsampling=sampling)
     after = recolored(data, mask())
     assert_law_holds(data, after, mask(), tmp_path)
-    assert len(after) < 1.08 * len(data)
+    assert len(after) < 1.05 * len(data)
+    with Image.open(io.BytesIO(after)) as read:
+        assert read.info["progressive"]
+    assert len(find_scans(parse_jpeg(after).scans)) > 3
+
+
+def test_progressive_becomes_sequential_with_a_warning_without_its_library(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = coefficient_codec._library
+    monkeypatch.setattr(
+        coefficient_codec, "_library",
+        lambda version: None if "moz" in version else library(version),
+    )  # fmt: skip
+    data = pillow_jpeg(scene(), progressive=True)
+    with pytest.warns(HarmonizeWarning, match="was progressive and is sequential now"):
+        after = recolored(data, mask())
+    assert_law_holds(data, after, mask(), tmp_path)
+
+
+def test_progressive_file_loses_restart_markers_with_a_warning(tmp_path: Any) -> None:
+    data = pillow_jpeg(scene(), progressive=True, restart_marker_blocks=3)
+    with pytest.warns(HarmonizeWarning, match="restart markers are not kept"):
+        after = recolored(data, mask())
+    assert_law_holds(data, after, mask(), tmp_path)
+    assert parse_jpeg(after).is_progressive
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
@@ -138,10 +173,49 @@ def test_gray_keeps_its_blocks(options: dict[str, Any], tmp_path: Any) -> None:
     assert Image.open(io.BytesIO(after)).mode == "L"
 
 
-def test_file_with_restart_markers_keeps_its_blocks(tmp_path: Any) -> None:
-    data = pillow_jpeg(scene(), restart_marker_blocks=3)
-    assert b"\xff\xd3" in data
-    assert_law_holds(data, recolored(data, mask()), mask(), tmp_path)
+@pytest.mark.parametrize("sampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize(
+    "restart",
+    [
+        {"restart_marker_blocks": 3},
+        {"restart_marker_rows": 1},
+        {"restart_marker_rows": 2},
+    ],
+)
+def test_restart_markers_and_blocks_stay(
+    sampling: str, restart: dict[str, int], tmp_path: Any
+) -> None:
+    data = pillow_jpeg(scene(), subsampling=sampling, **restart)
+    after = recolored(data, mask())
+    assert_law_holds(data, after, mask(), tmp_path)
+    assert restart_markers(after) == restart_markers(data) != []
+    assert parse_jpeg(after).of(DRI) == parse_jpeg(data).of(DRI) != []
+    assert len(after) < 1.1 * len(data)
+
+
+def restart_markers(data: bytes) -> list[int]:
+    scans = parse_jpeg(data).scans
+    found = re.findall(rb"\xff([\xd0-\xd7])", scans)
+    return [marker[0] for marker in found]
+
+
+def test_gray_keeps_its_restart_markers(tmp_path: Any) -> None:
+    data = pillow_jpeg(scene()[..., 0], restart_marker_blocks=4)
+    after = recolored(data, mask())
+    assert_law_holds(data, after, mask(), tmp_path)
+    assert restart_markers(after) == restart_markers(data) != []
+
+
+def test_interval_too_long_for_the_library_is_left_out_with_a_warning() -> None:
+    # 16 * 4099 > 65500, and 4099 is prime: as a picture it is too wide or too high.
+    pixels = np.tile(scene(16, 2048), (1, 3, 1))[:, :4800]
+    data = pillow_jpeg(np.tile(pixels, (16, 1, 1)), restart_marker_blocks=4099)
+    covered = np.zeros((256, 4800), bool)
+    covered[3:40, 5:60] = True
+    with pytest.warns(HarmonizeWarning, match="restart markers are not kept"):
+        after = recolored(data, covered)
+    assert parse_jpeg(after).of(DRI) == []
+    Image.open(io.BytesIO(after)).load()
 
 
 def test_rgb_file_keeps_its_blocks(tmp_path: Any) -> None:

@@ -185,7 +185,7 @@ def keep_blocks(
             raise DecodeError(f"a quality of {quality} is asked for")
         if not jpeg_coefficients.is_installed():
             raise DecodeError("jpeglib is not installed")
-        return jpeg_coefficients.replace_blocks(original, image)
+        return jpeg_coefficients.replace_blocks(original, image, name)
     except DecodeError as error:
         msg = f"{name}: all of the JPEG is encoded again, background included: {error}"
         warnings.warn(msg, HarmonizeWarning, stacklevel=3)

@@ -9,13 +9,14 @@ are; so do all segments (EXIF, ICC, XMP, MPF, ...) and what follows the picture,
 a gain map. Only the preview in EXIF goes, since it would show the old picture.
 """
 
+import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import pyvips
 
-from imharmony.errors import DecodeError
+from imharmony.errors import DecodeError, HarmonizeWarning
+from imharmony.images.block_changes import BlockChange, find_changes
 from imharmony.images.coefficient_codec import (
     Coefficients,
     is_installed,
@@ -23,8 +24,8 @@ from imharmony.images.coefficient_codec import (
     write_scans,
 )
 from imharmony.images.formats import SAMPLING_FIELD
-from imharmony.images.jpeg_file import DHT, Component, JpegFile, parse_jpeg
-from imharmony.images.pixels import STRIP_BYTES, Box, PixelArray, pixels_of
+from imharmony.images.jpeg_file import DHT, JpegFile, parse_jpeg
+from imharmony.images.pixels import Box, pixels_of
 
 __all__ = [
     "FIELD",
@@ -39,18 +40,11 @@ FIELD = "imharmony-jpeg-file"
 """Field of a photo: the file that it was read from."""
 _PIXELS = "imharmony-jpeg-pixels"
 _ORIENTATION = "imharmony-jpeg-orientation"
+_STRIP_BYTES = 2**18
+"""Pixels that are compared at once."""
+_MAX_WAITING = 192
+"""Changes that wait for the coefficients; a strip has three of half a megabyte."""
 
-Floats = npt.NDArray[np.float32]
-
-# ITU-T T.871 (JFIF), section 7: R, G, B to Y, Cb, Cr; without the offset of 128.
-_TO_YCBCR = np.array(
-    [
-        [0.299, 0.587, 0.114],
-        [-0.168735892, -0.331264108, 0.5],
-        [0.5, -0.418687589, -0.081312411],
-    ],
-    np.float32,
-)
 # T.81, annex K.3: Huffman tables that encoders use unless told to make their own.
 _STANDARD_DC_LUMINANCE = bytes((0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0))
 _STANDARD_AC_LUMINANCE = bytes((0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125))
@@ -125,7 +119,9 @@ def holds_more(photo: pyvips.Image) -> bool:
         return False
 
 
-def replace_blocks(original: Original, photo: pyvips.Image) -> bytes:
+def replace_blocks(
+    original: Original, photo: pyvips.Image, name: str = "output"
+) -> bytes:
     """Encode a recolored version of a JPEG file.
 
     Parameters
@@ -134,6 +130,8 @@ def replace_blocks(original: Original, photo: pyvips.Image) -> bytes:
         As `original_of` gives it.
     photo : pyvips.Image
         The version.
+    name : str
+        What warnings call it.
 
     Returns
     -------
@@ -147,6 +145,11 @@ def replace_blocks(original: Original, photo: pyvips.Image) -> bytes:
     DecodeError
         If the file is built in a way that is not supported: the message says how.
 
+    Warns
+    -----
+    HarmonizeWarning
+        If a progressive file becomes a sequential one, or restart markers are lost.
+
     Notes
     -----
     Where chroma is subsampled, a block of chroma spans several of luma, and decoders
@@ -154,31 +157,57 @@ def replace_blocks(original: Original, photo: pyvips.Image) -> bytes:
     """
     file = parse_jpeg(original.data)
     _check(file)
-    coefficients: Coefficients | None = None
-    before, after = (
-        _turn_back(im, original.orientation) for im in (original.pixels, photo)
-    )
-    unit_rows = 8 * file.sampling[0]
-    strip_rows = max(1, STRIP_BYTES // (unit_rows * before.width * before.bands))
-    for strip in Box(0, 0, before.height, before.width).strips(strip_rows * unit_rows):
-        old, new = pixels_of(before, strip), pixels_of(after, strip)
-        differs = old != new
-        if not differs.any():
-            continue
-        if coefficients is None:
-            coefficients = read_scans(file)
-        _add_change(file, coefficients, old, new, strip.top // unit_rows)
+    coefficients = _change_blocks(file, original, photo)
     if coefficients is None:
         plain = file.without_preview()
         return original.data if plain.segments == file.segments else plain.encode()
     is_own = file.holds_pictures or not _has_standard_tables(file)
     written = write_scans(file, coefficients, optimize=is_own).without_preview()
+    _warn_of_losses(file, written, name)
     if not file.holds_pictures:
         return written.encode()
     # Readers find further pictures by their distance from the first one.
     if written.size > file.size:
         return written.with_moved_pictures(written.size - file.size).encode()
     return written.encode(fill_to=file.size)
+
+
+def _change_blocks(
+    file: JpegFile, original: Original, photo: pyvips.Image
+) -> Coefficients | None:
+    """Read a file's coefficients, and change them as the pixels say; None if none do.
+
+    The file is read in another thread, from the first pixel on that differs.
+    """
+    before, after = (
+        _turn_back(im, original.orientation) for im in (original.pixels, photo)
+    )
+    unit_rows = 8 * file.sampling[0]
+    strip_rows = max(1, _STRIP_BYTES // (unit_rows * before.width * before.bands))
+    waiting: list[BlockChange] = []
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        reading: Future[Coefficients] | None = None
+        for strip in Box(0, 0, before.height, before.width).strips(
+            strip_rows * unit_rows
+        ):
+            old, new = pixels_of(before, strip), pixels_of(after, strip)
+            found = list(find_changes(file, old, new, strip.top // unit_rows))
+            if not found:
+                continue
+            waiting += found
+            reading = reading or pool.submit(read_scans, file)
+            if reading.done() or len(waiting) > _MAX_WAITING:
+                _apply(waiting, reading.result())
+                waiting = []
+        if reading is None:
+            return None
+        _apply(waiting, reading.result())
+        return reading.result()
+
+
+def _apply(changes: list[BlockChange], coefficients: Coefficients) -> None:
+    for change in changes:
+        change.apply(coefficients[change.component])
 
 
 def _check(file: JpegFile) -> None:
@@ -206,139 +235,13 @@ def _turn_back(image: pyvips.Image, orientation: int) -> pyvips.Image:
     return turned.autorot().copy_memory()
 
 
-def _add_change(
-    file: JpegFile,
-    coefficients: Coefficients,
-    old: PixelArray,
-    new: PixelArray,
-    first_row: int,
-) -> None:
-    """Add to the coefficients what has changed between two strips of pixels.
-
-    Parameters
-    ----------
-    old, new : ndarray of uint8, shape (h, W, C)
-        Whole rows of units; a unit is the pixels that one block of the coarsest
-        component spans. Only the picture's last one may be cut off.
-    first_row : int
-        Row of units that the strips begin with.
-    """
-    down, across = file.sampling
-    size = 8 * down, 8 * across
-    changed, (old_units, new_units) = _changed_units(old, new, size)
-    rows, columns = changed[0] + first_row, changed[1]
-    change = new_units.astype(np.float32) - old_units  # (N, h, w, C)
-    # What a file holds beyond black or white is cut off in its pixels: there, a block
-    # is encoded anew, since the difference would be from the wrong place.
-    is_cut = ((old_units == 0) | (old_units == 255)) & (old_units != new_units)
-    anew = is_cut.reshape(len(is_cut), -1).any(axis=1)
-    has_anew = bool(anew.any())
-    values = change
-    if has_anew:
-        values[anew] = new_units[anew]
-    planes = values if file.is_rgb or values.shape[3] == 1 else values @ _TO_YCBCR.T
-    differs = (old_units != new_units).any(axis=3)
-    for i, component in enumerate(file.components):
-        is_offset = file.is_rgb or i == 0  # chroma lies around 0 already
-        plane = planes[..., i]
-        if is_offset and has_anew:
-            plane = np.where(anew[:, None, None], plane - 128, plane)
-        blocks = _blocks(file, component, plane)  # (N, v, h, 64)
-        table = file.tables[component.table]
-        steps = np.rint(blocks @ (_DCT / table).astype(np.float32))
-        touched = _touched(component, differs)
-        _put(coefficients[i], steps, touched, anew, rows, columns, component)
-
-
-def _changed_units(
-    old: PixelArray, new: PixelArray, size: tuple[int, int]
-) -> tuple[tuple[npt.NDArray[np.intp], ...], list[PixelArray]]:
-    """Cut out the units in which a pixel differs: (N, h, w, C) of old and new.
-
-    Units at the edge are filled up by repeating the last row and column.
-    """
-    height, width, C = old.shape
-    num_rows, num_columns = -(-height // size[0]), -(-width // size[1])
-    pad = (
-        (0, num_rows * size[0] - height),
-        (0, num_columns * size[1] - width),
-        (0, 0),
-    )
-    stacked = []
-    for pixels in (old, new):
-        whole = np.pad(pixels, pad, mode="edge") if pad[0][1] or pad[1][1] else pixels
-        stacked.append(whole.reshape(num_rows, size[0], num_columns, size[1], C))
-    differs = (stacked[0] != stacked[1]).any(axis=1).reshape(num_rows, num_columns, -1)
-    changed = np.nonzero(differs.any(axis=2))
-    rows, columns = changed
-    return changed, [units[rows, :, columns] for units in stacked]
-
-
-def _blocks(file: JpegFile, component: Component, plane: Floats) -> Floats:
-    """Average a plane of units to a component's resolution, and cut it in blocks."""
-    down, across = (
-        whole // own
-        for whole, own in zip(
-            file.sampling, (component.down, component.across), strict=True
-        )
-    )
-    count = len(plane)
-    v, h = component.down, component.across
-    if (down, across) != (1, 1):
-        parts = plane.reshape(count, v * 8, down, h * 8, across)
-        # Sums of views: ten times as quick as a mean over two short axes.
-        total = sum(
-            parts[:, :, i, :, j] for i in range(1, down) for j in range(across)
-        ) + sum(parts[:, :, 0, :, j] for j in range(across))
-        plane = np.asarray(total) * np.float32(1 / (down * across))
-    blocks = plane.reshape(count, v, 8, h, 8).swapaxes(2, 3)
-    return blocks.reshape(count, v, h, 64)
-
-
-def _touched(
-    component: Component, differs: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.bool_]:
-    """Find a component's blocks that span a pixel that differs: (N, v, h)."""
-    v, h = component.down, component.across
-    count, height, width = differs.shape
-    parts = differs.reshape(count, v, height // v, h, width // h)
-    touched: npt.NDArray[np.bool_] = np.asarray(parts.any(axis=(2, 4)))
-    return touched
-
-
-def _put(
-    coefficients: npt.NDArray[np.int16],
-    steps: Floats,
-    touched: npt.NDArray[np.bool_],
-    anew: npt.NDArray[np.bool_],
-    rows: npt.NDArray[np.intp],
-    columns: npt.NDArray[np.intp],
-    component: Component,
-) -> None:
-    """Add steps to blocks, or put them in their place where they are anew."""
-    num_rows, num_columns = coefficients.shape[:2]
-    for down in range(component.down):
-        for across in range(component.across):
-            row = rows * component.down + down
-            column = columns * component.across + across
-            used = touched[:, down, across]
-            used = used & (row < num_rows) & (column < num_columns)
-            place = row[used], column[used]
-            kept = np.where(anew[used, None], 0, coefficients[place])
-            # T.81, F.1.2: what a file of 8-bit samples can hold.
-            whole = np.clip(kept + steps[used, down, across], -1023, 1023)
-            coefficients[place] = whole.astype(np.int16)
-
-
-def _dct() -> Floats:
-    """Make the matrix from a block's 64 samples to its frequencies; T.81, A.3.3."""
-    frequency, sample = np.mgrid[:8, :8]
-    basis = np.cos((2 * sample + 1) * frequency * np.pi / 16) / 2
-    basis[0] /= np.sqrt(2)
-    return np.kron(basis, basis).T.astype(np.float32)  # (samples, frequencies)
-
-
-_DCT = _dct()
+def _warn_of_losses(file: JpegFile, written: JpegFile, name: str) -> None:
+    if written.process != file.process and file.is_progressive:
+        msg = f"{name}: the JPEG was progressive and is sequential now, pixels alike"
+        warnings.warn(msg, HarmonizeWarning, stacklevel=4)
+    if file.restart_interval and not written.restart_interval:
+        msg = f"{name}: the JPEG's restart markers are not kept"
+        warnings.warn(msg, HarmonizeWarning, stacklevel=4)
 
 
 def _has_standard_tables(file: JpegFile) -> bool:

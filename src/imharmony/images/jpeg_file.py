@@ -5,6 +5,7 @@ ITU-T T.81, annex B. Pixels are not touched here.
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,10 +14,11 @@ import numpy.typing as npt
 from imharmony.errors import DecodeError
 from imharmony.images.exif_block import HEAD, has_resolution, made_true
 
-__all__ = ["Component", "JpegFile", "parse_jpeg"]
+__all__ = ["Component", "JpegFile", "Segment", "find_scans", "parse_jpeg"]
 
 SOI, EOI, SOS, DQT, DHT, DRI, DNL, DAC = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDD, 0xDC, 0xCC
 APP0, APP1, APP2, APP14, COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+PROGRESSIVE = 0xC2
 _FRAMES = set(range(0xC0, 0xD0)) - {DHT, 0xC8, DAC}
 # What ends a scan: a marker that is neither a stuffed zero, a restart nor a fill.
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -102,6 +104,17 @@ class JpegFile:
             max(c.down for c in self.components),
             max(c.across for c in self.components),
         )
+
+    @property
+    def is_progressive(self) -> bool:
+        """Whether the file refines the whole picture scan by scan."""
+        return self.process == PROGRESSIVE
+
+    @property
+    def restart_interval(self) -> int:
+        """Units between restart markers; 0 without any; T.81, B.2.4.4."""
+        found = self.of(DRI)
+        return int.from_bytes(found[-1].data[:2], "big") if found else 0
 
     @property
     def has_resolution(self) -> bool:
@@ -218,12 +231,24 @@ def parse_jpeg(data: bytes) -> JpegFile:
     )
 
 
+def find_scans(scans: bytes) -> list[int]:
+    """Find where the headers of the scans start, in `JpegFile.scans`."""
+    return [at for at, marker in _walk_scans(scans + b"\xff\xd9", 0) if marker == SOS]
+
+
 def _end_of_scans(data: bytes, at: int) -> int:
     """Find the end-of-image marker that belongs to the scan at `at`."""
+    *_, (end, _) = _walk_scans(data, at)
+    return end
+
+
+def _walk_scans(data: bytes, at: int) -> Iterator[tuple[int, int]]:
+    """List markers from a scan's on, with their places, to the end of the image."""
     while True:
         marker = data[at + 1]
+        yield at, marker
         if marker == EOI:
-            return at
+            return
         if marker not in (SOS, DHT):
             raise DecodeError(f"expected a scan, got the marker {marker:#x} after one")
         (length,) = struct.unpack_from(">H", data, at + 2)
