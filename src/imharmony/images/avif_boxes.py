@@ -19,6 +19,10 @@ from imharmony.images.photo import is_premultiplied
 __all__ = ["AvifWords", "finish", "read_words", "remember"]
 
 _CICP_FIELD = "imharmony-avif-cicp"
+_OWN_PROFILE = "imharmony-avif-profile"
+_PROFILE = "icc-profile-data"
+_NCLX = b"colr", b"nclx"
+_NOTHING_SAID = (2, 2)  # H.273: unspecified
 _MAX_META = 2**24
 _COVER = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"iref": 4}
 """Boxes that hold boxes, and how many bytes stand before those."""
@@ -83,11 +87,25 @@ def read_words(source: Path | bytes) -> AvifWords | None:
     )
 
 
-def remember(photo: pyvips.Image, words: AvifWords) -> None:
-    """Note on a photo what its file says of color, to be written back."""
-    if words.cicp is not None:
-        stored = list(words.cicp)
-        photo.set_type(pyvips.GValue.array_int_type, _CICP_FIELD, stored)
+def remember(photo: pyvips.Image, words: AvifWords, *, is_told: bool) -> None:
+    """Note on a photo what its file says of color, to be written back.
+
+    Parameters
+    ----------
+    photo : pyvips.Image
+        As read.
+    words : AvifWords
+    is_told : bool
+        Whether the words say what the colors are; otherwise they are of note only
+        beside a profile of the file's own.
+    """
+    is_beside = words.has_profile and words.cicp != _NOTHING_SAID
+    if words.cicp is None or not (is_told or is_beside):
+        return
+    stored = list(words.cicp)
+    photo.set_type(pyvips.GValue.array_int_type, _CICP_FIELD, stored)
+    if words.has_profile:
+        photo.set_type(pyvips.GValue.gint_type, _OWN_PROFILE, 1)
 
 
 def cicp_of(photo: pyvips.Image) -> tuple[int, int] | None:
@@ -164,10 +182,15 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
             for box in _boxes(data, b"colr")
             if data[box.body : box.body + 4] == b"nclx"
         ]
-        if not places:
-            raise ImageError("libvips wrote an AVIF that says nothing of color")
+        if not places:  # of lossy ones: YCbCr by BT.601 in full range, libheif's own
+            _insert_property(data, struct.pack(">I4s4sHHHB", 19, *_NCLX, *cicp, 6, 128))
         for place in places:
             struct.pack_into(">HH", data, place, *cicp)
+    has_profile = photo.get_typeof(_OWN_PROFILE) and photo.get_typeof(_PROFILE)
+    if cicp is not None and has_profile:
+        profile = bytes(photo.get(_PROFILE))
+        head = struct.pack(">I4s4s", len(profile) + 12, b"colr", b"prof")
+        _insert_property(data, head + profile)
     exif = exif_block.block_of(photo)
     if exif is not None:
         _replace_exif(data, exif)
@@ -265,6 +288,37 @@ def _insert_premultiplied(data: bytearray) -> None:
             raise ImageError("libvips wrote an AVIF without its alpha")
     alpha, _, color = struct.unpack_from(">HHH", data, at + 8)
     added = struct.pack(">I4sHHH", 14, b"prem", color, 1, alpha)
+    _insert(data, references.end, added, (references, meta))
+
+
+def _insert_property(data: bytearray, added: bytes) -> None:
+    """Give the primary item one more property; 23008-12, 9.3: ipco, ipma."""
+    meta, all_properties = _one(data, b"meta"), _one(data, b"iprp")
+    container, links = _one(data, b"ipco"), _one(data, b"ipma")
+    primary = _one(data, b"pitm")
+    number = 1 + len(_walk(bytes(data), container.body, container.end))
+    version, flags = data[links.body], data[links.body + 3]
+    if version or flags or data[primary.body] or number > 127:
+        raise ImageError("an AVIF with properties of another kind")
+    (item,) = struct.unpack_from(">H", data, primary.body + 4)
+    at = links.body + 8
+    for _ in range(struct.unpack_from(">I", data, links.body + 4)[0]):
+        (owner,) = struct.unpack_from(">H", data, at)
+        end = at + 3 + data[at + 2]
+        if owner == item:
+            # Links stand behind the container: they are lengthened first.
+            data[at + 2] += 1
+            _insert(data, end, bytes((number,)), (links, all_properties, meta))
+            meta, all_properties = _one(data, b"meta"), _one(data, b"iprp")
+            _insert(data, container.end, added, (container, all_properties, meta))
+            return
+        at = end
+    raise ImageError("an AVIF whose primary item has no properties")
+
+
+def _insert(data: bytearray, at: int, added: bytes, inside: tuple[_Box, ...]) -> None:
+    """Insert bytes into boxes, the last of them meta; move places in the file along."""
+    meta = inside[-1]
     for place in _places(data).values():
         base = int.from_bytes(data[place.base], "big")
         spots = [place.first + 8 * i for i in range(place.num_extents)]
@@ -272,7 +326,7 @@ def _insert_premultiplied(data: bytearray) -> None:
             (start,) = struct.unpack_from(">I", data, spot)
             if start >= meta.end:
                 struct.pack_into(">I", data, spot, start + len(added))
-    for box in (references, meta):
+    for box in inside:
         (length,) = struct.unpack_from(">I", data, box.start)
         struct.pack_into(">I", data, box.start, length + len(added))
-    data[references.end : references.end] = added
+    data[at:at] = added

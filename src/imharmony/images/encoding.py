@@ -1,7 +1,6 @@
 """From pixels to a file that says what the photo's own file said, and no more."""
 
 import io
-import re
 import struct
 import warnings
 import zlib
@@ -19,19 +18,41 @@ from imharmony.images import (
     webp_chunks,
 )
 from imharmony.images.decoding import detail_of
-from imharmony.images.formats import SUFFIXES
+from imharmony.images.formats import SUFFIXES, UNSPECIFIED
 from imharmony.images.jpeg_file import APP0, APP1, Segment, parse_jpeg
 from imharmony.images.photo import straighten
+from imharmony.images.xmp import without_gain_map
 
-__all__ = ["Finish", "keep_blocks", "prepare"]
+__all__ = ["Finish", "keep_blocks", "prepare", "without_selection"]
 
 Finish = Callable[[pyvips.Image, BinaryIO, BinaryIO], None]
 """Copies a file that libvips wrote of a photo, and puts in what libvips left out."""
 
 
+_PROFILE = "icc-profile-data"
 # VipsForeignKeep: XMP, IPTC, ICC and others; libvips adds tags of its own to EXIF, and
 # makes some where there is none.
 _NO_EXIF = {"keep": 2 | 4 | 8 | 16}
+
+
+def without_selection(image: pyvips.Image, suffix: str, name: str) -> pyvips.Image:
+    """Drop a channel of a TIFF that is not alpha, where another format has but alpha.
+
+    Warns
+    -----
+    HarmonizeWarning
+        If there was one.
+    """
+    kind = SUFFIXES.get(suffix.lower())
+    if kind in (None, "tiff") or not image.get_typeof(UNSPECIFIED):
+        return image
+    plain = image.extract_band(0, n=image.bands - 1) if image.hasalpha() else image
+    msg = (
+        f"{name}: the TIFF's channel beside its colors, such as a saved selection, is "
+        "not said to be transparency and is left out; only a TIFF keeps it"
+    )
+    warnings.warn(msg, HarmonizeWarning, stacklevel=3)
+    return plain
 
 
 def prepare(
@@ -67,8 +88,8 @@ def prepare(
         image.remove("icc-profile-data")  # a chunk says it, in its own words
         return image, _NO_EXIF, png_chunks.finish
     if kind == "heif":
-        if avif_boxes.cicp_of(image) is not None:
-            image.remove("icc-profile-data")  # a box says it, in its own words
+        if avif_boxes.cicp_of(image) is not None and image.get_typeof(_PROFILE):
+            image.remove(_PROFILE)  # a box says it, in its own words, or it is put back
         has_exif = exif_block.block_of(image) is not None
         is_plain = not has_exif and exif_block.is_remembered(image)
         # Where there is EXIF, libvips makes a place for it.
@@ -77,14 +98,6 @@ def prepare(
         return image, {}, None
     finish = {"png": _finish_png, "webp": webp_chunks.finish, "jpeg": _finish_jpeg}
     return image, _NO_EXIF, finish[kind]
-
-
-_GAIN_MAP = re.compile(
-    rb"""\s+hdrgm:\w+\s*=\s*(?:"[^"]*"|'[^']*')"""
-    rb"""|<(Container:Directory|hdrgm:\w+)\b.*?(?:/>(?!.*</\1>)|</\1>)""",
-    re.DOTALL,
-)
-"""What XMP says of a gain map: Google's Ultra HDR image format 1.1."""
 
 
 def _without_promises(image: pyvips.Image) -> pyvips.Image:
@@ -105,7 +118,7 @@ def _without_promises(image: pyvips.Image) -> pyvips.Image:
     if not image.get_typeof("xmp-data"):
         return image
     plain = image.copy()
-    xmp = _GAIN_MAP.sub(b"", bytes(image.get("xmp-data")))
+    xmp = without_gain_map(bytes(image.get("xmp-data")))
     plain.set_type(pyvips.GValue.blob_type, "xmp-data", xmp)
     return plain
 

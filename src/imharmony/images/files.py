@@ -29,7 +29,7 @@ from imharmony.images.decoding import (
     open_source,
     run_stoppable,
 )
-from imharmony.images.encoding import keep_blocks, prepare
+from imharmony.images.encoding import keep_blocks, prepare, without_selection
 from imharmony.images.formats import QUALITY_FIELD, SUFFIXES, jpeg_quality, saver
 from imharmony.images.photo import (
     FULL_SCALE,
@@ -41,6 +41,7 @@ from imharmony.images.photo import (
     tag,
 )
 from imharmony.images.pixels import STREAM_BYTES
+from imharmony.images.xmp import made_upright
 from imharmony.writing import check_target, draft, replace_whole
 
 __all__ = [
@@ -147,6 +148,9 @@ def read_photo(
         image = image.autorot()
         image = image.copy_memory() if is_small else image
     image = tag(image)
+    if orientation != 1 and image.get_typeof("xmp-data"):
+        upright = made_upright(bytes(image.get("xmp-data")))
+        image.set_type(pyvips.GValue.blob_type, "xmp-data", upright)
     image.remove("jpeg-thumbnail-data")
     check_finite(image, name)
     if tags is not None:
@@ -158,13 +162,15 @@ def read_photo(
         if (estimated := jpeg_quality(source)) is not None:
             image.set_type(pyvips.GValue.gint_type, QUALITY_FIELD, estimated)
     elif kind == "png":
-        image = _remember_png(image, source, name)
+        image = _remember_png(image, source, name, is_turned=orientation != 1)
     elif kind == "heif":
         _remember_avif(image, source, name)
     return image
 
 
-def _remember_png(image: pyvips.Image, source: Path | bytes, name: str) -> pyvips.Image:
+def _remember_png(
+    image: pyvips.Image, source: Path | bytes, name: str, *, is_turned: bool
+) -> pyvips.Image:
     """Note what a PNG says beside its pixels; let its color count."""
     chunks = png_chunks.read_chunks(source)
     if not any(kind == b"pHYs" for kind, _ in chunks):
@@ -176,6 +182,8 @@ def _remember_png(image: pyvips.Image, source: Path | bytes, name: str) -> pyvip
         _set_profile(image, make_profile(color, is_gray=image.bands < 3))
     elif any(kind == b"cICP" for kind, _ in chunks):  # goes before a profile
         image.remove("icc-profile-data")
+    if is_turned:
+        chunks = png_chunks.made_upright(chunks)
     stored = png_chunks.pack(chunks)
     image.set_type(pyvips.GValue.blob_type, png_chunks.FIELD, stored)
     return image
@@ -191,7 +199,7 @@ def _remember_avif(image: pyvips.Image, source: Path | bytes, name: str) -> None
     color = words.color(name)
     if color is not None:
         _set_profile(image, make_profile(color, is_gray=image.bands < 3))
-        avif_boxes.remember(image, words)
+    avif_boxes.remember(image, words, is_told=color is not None)
     if words.is_premultiplied and image.hasalpha():
         image.set_type(pyvips.GValue.gint_type, PREMULTIPLIED, 1)
 
@@ -415,6 +423,7 @@ def write_photo(
     3
     """
     check_target(target, tuple(SUFFIXES), overwrite=overwrite)
+    image = without_selection(image, target.suffix, str(target))
     name, options = saver(image, target.suffix, quality, str(target))
     blocks_kept = keep_blocks(image, target.suffix, quality, str(target))
     if blocks_kept is not None:
@@ -471,6 +480,7 @@ def encode_photo(
     >>> encode_photo(photo, ".png")[1:4]
     b'PNG'
     """
+    image = without_selection(image, suffix, "output")
     operation, options = saver(image, suffix, quality, "output")
     blocks_kept = keep_blocks(image, suffix, quality, "output")
     if blocks_kept is not None:

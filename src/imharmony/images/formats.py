@@ -38,6 +38,8 @@ SAMPLING_FIELD = "imharmony-jpeg-sampling"
 COMPRESSION_FIELD = "imharmony-tiff-compression"
 BIGTIFF_FIELD = "imharmony-tiff-big"
 """What a photo remembers of the file it came from, beside libvips's own fields."""
+UNSPECIFIED = "imharmony-extra-channel"
+"""Field of a photo whose last channel is not said to be alpha, a saved selection."""
 
 TIFF_COMPRESSIONS = {
     1: "none",

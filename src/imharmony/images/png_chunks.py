@@ -13,10 +13,18 @@ from typing import BinaryIO
 import pyvips
 
 from imharmony.errors import ImageError
-from imharmony.images import exif_block
+from imharmony.images import exif_block, xmp
 from imharmony.images.color_tags import ColorTags, from_cicp, from_gamma
 
-__all__ = ["FIELD", "color_of", "finish", "is_animated", "read_chunks"]
+__all__ = [
+    "FIELD",
+    "color_of",
+    "finish",
+    "is_animated",
+    "made_upright",
+    "pack",
+    "read_chunks",
+]
 
 FIELD = "imharmony-png-chunks"
 """Field of a photo: the chunks of its file, without those of its pixels."""
@@ -64,6 +72,31 @@ def read_chunks(source: Path | bytes) -> list[Chunk]:
             if kind == b"IEND":
                 break
         return chunks
+
+
+def made_upright(chunks: list[Chunk]) -> list[Chunk]:
+    """Reset the orientation that XMP says, for pixels that have been turned."""
+    return [
+        (kind, _upright_text(data) if kind == b"iTXt" else data)
+        for kind, data in chunks
+    ]
+
+
+def _upright_text(data: bytes) -> bytes:
+    """Do so in an iTXt chunk; PNG, 11.3.3.4: keyword, compression, language, text."""
+    keyword, _, rest = data.partition(b"\0")
+    head, parts = rest[:2], rest[2:].split(b"\0", 2)
+    if keyword != b"XML:com.adobe.xmp" or len(parts) < 3:
+        return data
+    language, translated, text = parts
+    if head[:1] == b"\1":
+        try:
+            text = zlib.compress(xmp.made_upright(zlib.decompress(text)))
+        except zlib.error:
+            return data
+    else:
+        text = xmp.made_upright(text)
+    return b"\0".join((keyword, head + language, translated, text))
 
 
 def is_animated(chunks: list[Chunk]) -> bool:

@@ -20,10 +20,15 @@ import tifftools
 
 from imharmony.errors import HarmonizeWarning
 from imharmony.images import exif_block
-from imharmony.images.formats import BIGTIFF_FIELD, COMPRESSION_FIELD, TIFF_COMPRESSIONS
+from imharmony.images.formats import (
+    BIGTIFF_FIELD,
+    COMPRESSION_FIELD,
+    TIFF_COMPRESSIONS,
+    UNSPECIFIED,
+)
 from imharmony.images.photo import PREMULTIPLIED, is_premultiplied
 
-__all__ = ["UNSPECIFIED", "Tags", "finish", "read_tags"]
+__all__ = ["Tags", "finish", "read_tags"]
 
 # TIFF 6.0, section 8, and Exif 2.3, 4.6: what says where, when and by whom a photo was
 # taken. Whatever describes the pixels or their layout is libvips's.
@@ -47,8 +52,6 @@ _SAMPLE_FORMAT = 339
 _COMPRESSION, _EXTRA_SAMPLES, _IPTC = 259, 338, 33723
 _UNSPECIFIED, _ASSOCIATED, _UNASSOCIATED = 0, 1, 2  # section 18: alpha or not
 _OTHERS = "imharmony-tiff-tags"
-UNSPECIFIED = "imharmony-extra-channel"
-"""Field of a photo whose last channel is not said to be alpha, a saved selection."""
 _APP1_HEAD = b"Exif\0\0"
 # Adobe Photoshop File Formats, image resource blocks: mark, number, an empty name.
 _RESOURCE_HEAD = b"8BIM\x04\x04\0\0"
