@@ -6,7 +6,6 @@ interface; all else may change. Names are imported when first used, so that
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ _PACKAGES = ("curve_files", "errors")
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version  # takes ten times as long as all else
+
         return version("imharmony")
     if name in _PACKAGES:
         return import_module(f"imharmony.{name}")

@@ -4,6 +4,7 @@ The commands are imported inside, so that Ctrl-C ends that without a traceback, 
 """
 
 import os
+import signal
 import sys
 
 __all__ = ["main"]
@@ -20,6 +21,9 @@ def main() -> None:
         run()
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
+        if os.name == "posix":  # as `cli.stops` does, with nothing to tidy up
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
         sys.exit(_STOPPED)
     except BrokenPipeError:
         # What is still to be flushed goes nowhere, without a word.

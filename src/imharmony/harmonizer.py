@@ -22,7 +22,7 @@ from imharmony.images.adapters import (
     SupportsArray,
 )
 from imharmony.images.pixels import PixelArray
-from imharmony.inference.choices import SeamUse
+from imharmony.inference.choices import SeamUse, check_seam
 from imharmony.inference.contract import Contract
 from imharmony.inference.models import DEFAULT_MODEL, load_network, weights_of
 from imharmony.inference.request import Request
@@ -308,6 +308,7 @@ class Harmonizer:
         labels: Sequence[str | None] | None = None,
         strength: float = 1.0,
         reference: pyvips.Image | None = None,
+        seam: SeamUse = "auto",
     ) -> tuple[Predicted, ...]:
         """Predict the change of each of several objects.
 
@@ -317,8 +318,8 @@ class Harmonizer:
 
         Parameters
         ----------
-        image, strength, reference
-            As for `predict`.
+        image, strength, reference, seam
+            As for `predict`; `seam` holds for all objects.
         masks : sequence of pyvips.Image
             One for each object, at least one.
         labels : sequence of str or None
@@ -349,7 +350,7 @@ class Harmonizer:
         return tuple(
             _announce(
                 self._network.predict(
-                    Request(image, mask, label, reference, covered)
+                    Request(image, mask, label, reference, covered, seam)
                 ).at_strength(strength)
             )
             for mask, label in zip(masks, labels or [None] * len(masks), strict=True)
@@ -363,13 +364,14 @@ class Harmonizer:
         labels: Sequence[str | None] | None = None,
         strength: float = 1.0,
         reference: PictureLike | None = None,
+        seam: SeamUse = "auto",
     ) -> ObjectsResult:
         """Recolor several objects of a composite, each in its own way.
 
         Parameters
         ----------
-        composite, strength, reference
-            As for calling the harmonizer.
+        composite, strength, reference, seam
+            As for calling the harmonizer; `seam` holds for all objects.
         masks : sequence of ndarray
             One for each object, as `mask` for calling the harmonizer.
         labels : sequence of str or None
@@ -402,7 +404,7 @@ class Harmonizer:
         if reference is not None:
             other = adapters.to_vips(reference, name="reference")
         objects = self.predict_objects(
-            image, images, labels=labels, strength=strength, reference=other
+            image, images, labels=labels, strength=strength, reference=other, seam=seam
         )
         changes = [each.transform for each in objects]
         rendered = render_objects(image, list(zip(images, changes, strict=True)))
@@ -415,6 +417,7 @@ class Harmonizer:
         label: str | None = None,
         strength: float = 1.0,
         reference: PictureLike | None = None,
+        seam: SeamUse = "auto",
         rate: float = 30.0,
         every: int = 1,
         width_s: float = STREAM_WIDTH_S,
@@ -423,7 +426,7 @@ class Harmonizer:
 
         Parameters
         ----------
-        label, strength, reference
+        label, strength, reference, seam
             As for calling the harmonizer, for all frames.
         rate : float
             Frames a second, where the times of the frames are not told.
@@ -453,7 +456,7 @@ class Harmonizer:
         [(48, 64, 3), (48, 64, 3)]
         """
         check_strength(strength)
-        options = Options(label, strength, reference, premultiplied=False)
+        options = Options(label, strength, reference, False, check_seam(seam))
 
         def predict(image: pyvips.Image, mask: pyvips.Image) -> Predicted:
             opened = Opened(image, mask, None, None, None)

@@ -82,7 +82,7 @@ def test_bad_json_fails_with_its_line(tmp_path: Path) -> None:
     assert errors[1] == "expected a JSON object, got list"
     assert errors[2] == "expected a composite, got none"
     assert errors[3].endswith("got look")
-    assert errors[4] == "mask: expected a text, got 3"
+    assert errors[4] == "mask: expected a text, or a list of them, got 3"
     assert [job.source for job in jobs] == [f"{path}, line {n}" for n in range(1, 7)]
 
 

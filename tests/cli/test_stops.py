@@ -16,6 +16,9 @@ from tests.cli.commands import (
     SOURCES,
     Inputs,
     contents,
+    disc,
+    load,
+    pixels,
     save,
     start,
 )
@@ -43,6 +46,48 @@ def has_draft(folder: Path, process: subprocess.Popen[bytes]) -> bool:
         links = [str(link.readlink()) for link in opened.iterdir()]
         return any(link.startswith(f"{folder}/#") for link in links)
     return False
+
+
+_IMPORTS = """
+import os, signal, sys
+from imharmony.__main__ import main
+
+class Stop:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.{stop})
+sys.meta_path.insert(0, Stop())
+sys.argv = ["imharmony", "--version"]
+main()
+"""
+"""Stops itself at the import of a module."""
+
+
+@pytest.mark.parametrize("name", ["typer", "imharmony.cli.web"])
+@pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM"])
+def test_stop_while_modules_are_imported_is_no_traceback(name: str, stop: str) -> None:
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORTS.format(name=name, stop=stop)],
+        capture_output=True, check=False,
+        env=os.environ | {"PYTHONPATH": SOURCES},
+    )  # fmt: skip
+    signal.signal(signal.SIGINT, handler)
+    assert b"Traceback" not in done.stderr
+    assert done.returncode == -signal.Signals[stop]
+
+
+def test_package_itself_imports_next_to_nothing() -> None:
+    """Ctrl-C meets our own handling only after the package has been imported."""
+    code = "import sys; import imharmony; print(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, check=True, text=True,
+        env=os.environ | {"PYTHONPATH": SOURCES},
+    )  # fmt: skip
+    loaded = set(done.stdout.split())
+    heavy = {"importlib.metadata", "numpy", "typer", "pyvips", "email"}
+    assert loaded & heavy == set()
 
 
 def moment(name: str, folder: Path, process: subprocess.Popen[bytes]) -> None:
@@ -74,10 +119,102 @@ def test_stopped_process_leaves_no_partial_file(
     signal.signal(signal.SIGINT, handler)
     moment(name, folder, process)
     process.send_signal(signal.Signals[stop])
-    process.communicate(timeout=60)
-    assert process.returncode != 0
+    _, errors = process.communicate(timeout=60)
+    # By the signal itself: a shell shows 130 or 143, and leaves its loop.
+    assert process.returncode == -signal.Signals[stop]
+    assert b"Traceback" not in errors
     assert contents(folder) == ({"out.png": b"old"} if is_old_there else {})
     assert large.composite.read_bytes() == before
+
+
+def children_of(process: subprocess.Popen[bytes]) -> list[int]:
+    tasks = Path(f"/proc/{process.pid}/task")
+    return [
+        int(child)
+        for task in tasks.iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+
+
+def assert_stopped(
+    process: subprocess.Popen[bytes], stop: str, output: Path, temporary: Path
+) -> None:
+    """Stop a command when its first output is there; nothing else must be left."""
+    children: set[int] = set()
+    deadline = time.monotonic() + 60
+    while not any(output.glob("*.*")) and process.poll() is None:
+        children |= set(children_of(process))
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.Signals[stop])
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == -signal.Signals[stop], errors
+    assert b"Traceback" not in errors
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    assert list(temporary.iterdir()) == []
+    for path in output.glob("*.png"):
+        load(path)  # whole
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Many pairs of pictures, by links, and a manifest of them."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    save(tmp_path / "composite.png", pixels())
+    save(tmp_path / "mask.png", disc())
+    rows = ["composite,mask"]
+    for number in range(400):
+        os.link(tmp_path / "composite.png", photos / f"{number}.png")
+        os.link(tmp_path / "mask.png", photos / f"{number}_mask.png")
+        rows.append(f"photos/{number}.png,photos/{number}_mask.png")
+    (tmp_path / "jobs.csv").write_text("\n".join(rows))
+    return photos
+
+
+def started(temporary: Path, *args: str | Path) -> subprocess.Popen[bytes]:
+    temporary.mkdir()
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "imharmony", *map(str, args)],
+        env=os.environ | {"PYTHONPATH": SOURCES, "TMPDIR": str(temporary)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    signal.signal(signal.SIGINT, handler)
+    return process
+
+
+@pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM"])
+def test_stopped_folder_ends_its_processes(
+    stop: str, many: Path, tmp_path: Path
+) -> None:
+    output, temporary = tmp_path / "done", tmp_path / "temporary"
+    process = started(temporary, "harmonize", many, "-o", output)
+    assert_stopped(process, stop, output, temporary)
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM"])
+def test_stopped_manifest_ends_its_processes(
+    stop: str, many: Path, tmp_path: Path
+) -> None:
+    output, temporary = tmp_path / "done", tmp_path / "temporary"
+    args = ("batch", many.parent / "jobs.csv", "--output", output)
+    process = started(temporary, *args)
+    assert_stopped(process, stop, output / "photos", temporary)
+
+
+@pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM"])
+def test_stop_is_the_end_of_a_watch(stop: str, many: Path, tmp_path: Path) -> None:
+    output, temporary = tmp_path / "done", tmp_path / "temporary"
+    process = started(temporary, "harmonize", many, "-o", output, "--watch")
+    while not any(output.glob("*.png")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.Signals[stop])
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, b"Traceback" in errors) == (0, False)
 
 
 def test_full_disk_leaves_the_old_file_and_says_so(large: Inputs, folder: Path) -> None:

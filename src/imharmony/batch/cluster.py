@@ -248,6 +248,8 @@ def _read_blocks(ray: Any, manifest: str) -> Any:
 
 def _as_text(value: Any) -> str | None:
     """Let a column have one type in all blocks."""
+    if isinstance(value, list | tuple):  # masks of several objects
+        return "|".join(map(str, value))
     return None if value is None else str(value)
 
 

@@ -204,7 +204,7 @@ def _refuse_collisions(jobs: Iterable[Job]) -> list[Job]:
     inputs = {
         os.path.realpath(path)
         for job in jobs
-        for path in (job.composite, job.mask)
+        for path in (job.composite, *job.masks)
         if isinstance(path, Path)
     }
     outputs: dict[str, Job] = {}

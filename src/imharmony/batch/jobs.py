@@ -30,8 +30,11 @@ class Job:
 
     composite: Picture
     """A file, or an array as for calling a `Harmonizer`."""
-    mask: Picture | None = None
-    """A file or an array; None takes the composite's alpha channel."""
+    mask: Picture | Sequence[Picture] | None = None
+    """A file or an array, or one for each of several objects, each of which is fitted
+    to what is none of them; None takes the composite's alpha channel."""
+    labels: bool = False
+    """Whether the mask holds several objects: each value but 0 is one of them."""
     reference: Picture | None = None
     """Another photo to fit to; None takes the composite's own background."""
     label: str | None = None
@@ -49,6 +52,15 @@ class Job:
     num_bytes: int | None = None
     """Size that an earlier run has reported for the output; with `Settings.resume` an
     output of that size counts as whole without being decoded."""
+
+    @property
+    def masks(self) -> tuple[Picture, ...]:
+        """The masks of all objects; none where alpha is the mask."""
+        if self.mask is None:
+            return ()
+        if isinstance(self.mask, Path | np.ndarray):
+            return (self.mask,)
+        return tuple(self.mask)
 
     @property
     def name(self) -> str:
@@ -100,16 +112,18 @@ class Outcome:
     milliseconds: float
     """From the first byte read to the last one written."""
     label: str | None = None
-    """Semantic label used: given, guessed, or None where the network has none."""
+    """Semantic label used: given, guessed, or None where the network has none. Of
+    several objects, each label that occurs."""
     change: float | None = None
     """Mean distance of the curves from the identity, in 8-bit steps, over all values
-    and channels. None where the network gives no curves."""
+    and channels, and over the objects. None where the network gives no curves."""
     warnings: Sequence[str] = ()
     """What may surprise about a valid result."""
     error: str | None = None
     """Why the job failed; None unless it did."""
     curves: Curves | None = None
-    """The curves that were rendered, where the network predicts curves."""
+    """The curves that were rendered, where the network predicts curves for one
+    object."""
     image: npt.NDArray[Any] | None = None
     """The harmonized pixels, where the job has no output file."""
     num_bytes: int | None = None

@@ -13,10 +13,10 @@ from imharmony.errors import UsageError
 from imharmony.inference.choices import check_seam
 from imharmony.labels import LABELS
 
-__all__ = ["COLUMNS", "job_from_row", "open_rows", "read_manifest"]
+__all__ = ["COLUMNS", "job_from_row", "mask_names", "open_rows", "read_manifest"]
 
 COLUMNS = (
-    *("composite", "mask", "reference"),
+    *("composite", "mask", "labels", "reference"),
     *("label", "strength", "seam", "output"),
 )
 """What a row may say; only the composite is needed, and somewhere to write."""
@@ -128,7 +128,7 @@ def job_from_row(
         label = _read_text(row, "label")
         if label is not None and label not in LABELS:
             raise ValueError(f"expected a label of {', '.join(LABELS)}, got {label!r}")
-        mask, reference = _read_text(row, "mask"), _read_text(row, "reference")
+        masks, reference = mask_names(row), _read_text(row, "reference")
         target = _read_text(row, "output")
         if target is None and output is None:
             raise ValueError("expected an output, got none, and no folder for all")
@@ -138,7 +138,8 @@ def job_from_row(
             target_path = (output or folder) / str(target)
         return Job(
             composite,
-            None if mask is None else folder / mask,
+            _one_or_more([folder / mask for mask in masks]),
+            labels=_read_switch(row, "labels"),
             reference=None if reference is None else folder / reference,
             label=label,
             strength=_read_strength(row.get("strength")),
@@ -148,6 +149,46 @@ def job_from_row(
         )
     except (ValueError, UsageError) as error:
         return Job(composite or Path(), source=source, error=str(error))
+
+
+def mask_names(row: Mapping[str, Any]) -> list[str]:
+    """List the masks that a row names: one for each object.
+
+    Several are a list, or a text with `|` between the names.
+
+    Raises
+    ------
+    ValueError
+        If they are something else.
+
+    Examples
+    --------
+    >>> mask_names({"mask": "chair.png|lamp.png"})
+    ['chair.png', 'lamp.png']
+    """
+    value = row.get("mask")
+    names = value if isinstance(value, list | tuple) else [value]
+    if isinstance(value, str):
+        names = value.split("|")
+    if value is not None and not all(isinstance(name, str) for name in names):
+        raise ValueError(f"mask: expected a text, or a list of them, got {value!r}")
+    return [name for name in names if name]
+
+
+def _one_or_more(masks: list[Path]) -> Path | list[Path] | None:
+    if not masks:
+        return None
+    return masks[0] if len(masks) == 1 else masks
+
+
+def _read_switch(row: Mapping[str, Any], column: str) -> bool:
+    value = row.get(column)
+    words = {"": False, "no": False, "false": False, "0": False, "none": False}
+    words |= {"yes": True, "true": True, "1": True}
+    text = "" if value is None else str(value).lower()
+    if text not in words:
+        raise ValueError(f"{column}: expected yes or no, got {value!r}")
+    return words[text]
 
 
 def _check_header(header: list[str], path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from imharmony.batch import locations
 from imharmony.batch.folders import Naming
 from imharmony.batch.jobs import Job, Outcome
-from imharmony.batch.manifest import job_from_row, open_rows
+from imharmony.batch.manifest import job_from_row, mask_names, open_rows
 from imharmony.batch.work import BAD_PICTURE, failed
 from imharmony.errors import UsageError
 
@@ -141,12 +141,13 @@ def _do(
     do: Doer, job: Job, values: Row, folder: str, composite: str, target: str
 ) -> Outcome:
     places = {"composite": composite}
-    for key in ("mask", "reference"):
-        if values.get(key):
-            places[key] = locations.join(folder, str(values[key]))
+    if values.get("reference"):
+        places["reference"] = locations.join(folder, str(values["reference"]))
+    for number, name in enumerate(mask_names(values), start=1):
+        places[f"mask-{number}"] = locations.join(folder, name)
     if all(map(locations.is_local, (*places.values(), target))):
-        paths: dict[str, Any] = {key: Path(place) for key, place in places.items()}
-        return do(replace(job, output=Path(target), **paths))
+        paths = {key: Path(place) for key, place in places.items()}
+        return do(_with_files(job, paths, Path(target)))
     num_bytes = locations.measure(target)
     if num_bytes:
         return Outcome(job, "skipped", 0.0, num_bytes=num_bytes)
@@ -157,7 +158,7 @@ def _do(
             paths[key] = here / f"{key}{locations.suffix_of(place)}"
             paths[key].write_bytes(locations.read_bytes(place))
         result = here / f"result{locations.suffix_of(target)}"
-        outcome = do(replace(job, output=result, **paths))
+        outcome = do(_with_files(job, paths, result))
         if outcome.error is not None:
             text = outcome.error
             for key, place in places.items():  # as people know them
@@ -165,6 +166,18 @@ def _do(
             return replace(outcome, error=text.replace(str(result), target))
         locations.write_bytes(target, result.read_bytes())
     return outcome
+
+
+def _with_files(job: Job, paths: Mapping[str, Path], output: Path) -> Job:
+    """Let a job's files lie at some paths; keys `mask-1` and on are its masks."""
+    masks = [path for key, path in paths.items() if key.startswith("mask-")]
+    return replace(
+        job,
+        composite=paths["composite"],
+        mask=masks or None,
+        reference=paths.get("reference"),
+        output=output,
+    )
 
 
 def _record(outcome: Outcome, composite: str, target: str | None) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _can_be_tried(job: Job) -> bool:
 def _stamps(job: Job) -> tuple[_Stamp, ...]:
     """Return size and time of a job's files."""
     stamps = []
-    for path in (job.composite, job.mask):
+    for path in (job.composite, *job.masks):
         if isinstance(path, Path):
             try:
                 stat = path.stat()

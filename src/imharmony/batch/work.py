@@ -1,6 +1,7 @@
 """One job from its first byte to its last; what goes wrong with it stays with it."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import pyvips
 from imharmony.batch.jobs import Job, Outcome, Picture, Settings
 from imharmony.batch.sheet import make_tile
 from imharmony.curves import Curves
-from imharmony.errors import HarmonizeError, ImageError
+from imharmony.errors import HarmonizeError, ImageError, UsageError
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import files, photo
 from imharmony.images.formats import SUFFIXES
 from imharmony.inference.models import DEFAULT_MODEL
+from imharmony.rendering.objects import render_objects
 from imharmony.rendering.render import render
 from imharmony.results import Predicted
 from imharmony.writing import check_target
@@ -107,16 +109,26 @@ def _harmonize(harmonizer: Harmonizer, job: Job, settings: Settings) -> Outcome:
     if job.output is not None:
         job.output.parent.mkdir(parents=True, exist_ok=True)
         check_target(job.output, tuple(SUFFIXES), overwrite=overwrite)
-    image, mask = _open(job, settings)
+    image, masks = _open(job, settings)
     reference = None
     if job.reference is not None:
         reference = _read(job.reference, "reference", settings)
-    predicted = harmonizer.predict(
-        image, mask, label=job.label, strength=job.strength, reference=reference,
-        seam=job.seam,
-    )  # fmt: skip
-    rendered = render(image, mask, predicted.transform, box=predicted.box)
-    outcome = _describe_prediction(job, image, predicted)
+    objects: tuple[Predicted, ...]
+    if len(masks) == 1:
+        predicted = harmonizer.predict(
+            image, masks[0], label=job.label, strength=job.strength,
+            reference=reference, seam=job.seam,
+        )  # fmt: skip
+        rendered = render(image, masks[0], predicted.transform, box=predicted.box)
+        objects = (predicted,)
+    else:
+        objects = harmonizer.predict_objects(
+            image, masks, labels=[job.label] * len(masks), strength=job.strength,
+            reference=reference, seam=job.seam,
+        )  # fmt: skip
+        changes = [each.transform for each in objects]
+        rendered = render_objects(image, list(zip(masks, changes, strict=True)))
+    outcome = _describe_predictions(job, image, objects)
     if settings.tiles:
         outcome = replace(outcome, tile=make_tile(image, rendered))
     if job.output is None:
@@ -126,22 +138,25 @@ def _harmonize(harmonizer: Harmonizer, job: Job, settings: Settings) -> Outcome:
     return replace(outcome, num_bytes=job.output.stat().st_size)
 
 
-def _describe_prediction(
-    job: Job, image: pyvips.Image, predicted: Predicted
+def _describe_predictions(
+    job: Job, image: pyvips.Image, objects: Sequence[Predicted]
 ) -> Outcome:
-    warnings: tuple[str, ...] = predicted.warnings
+    said = [notice for predicted in objects for notice in predicted.warnings]
+    warnings: tuple[str, ...] = tuple(dict.fromkeys(said))
     num_pages = image.get_n_pages()
     if num_pages > 1:
         warnings = (f"{num_pages} pages; only the first is used", *warnings)
-    curves = predicted.transform.curves
+    curves = [predicted.transform.curves for predicted in objects]
+    changes = [_mean_change(each) for each in curves if each is not None]
+    labels = [predicted.label for predicted in objects if predicted.label is not None]
     return Outcome(
         job,
         "done",
         0.0,
-        label=predicted.label,
-        change=None if curves is None else _mean_change(curves),
+        label=", ".join(dict.fromkeys(labels)) or None,
+        change=sum(changes) / len(changes) if changes else None,
         warnings=warnings,
-        curves=curves,
+        curves=curves[0] if len(curves) == 1 else None,
     )
 
 
@@ -151,20 +166,33 @@ def _mean_change(curves: Curves) -> float:
     return float(np.abs(curves(values) - values).mean() * 255)
 
 
-def _open(job: Job, settings: Settings) -> tuple[pyvips.Image, pyvips.Image]:
-    """Open composite and mask; without a mask, the composite's alpha is one."""
+def _open(job: Job, settings: Settings) -> tuple[pyvips.Image, list[pyvips.Image]]:
+    """Open composite and masks; without a mask, the composite's alpha is one."""
     image = _read(job.composite, "composite", settings)
     if job.mask is None:
         has_reference = job.reference is not None
-        return photo.split_mask(image, name=str(job.name), may_be_full=has_reference)
+        image, mask = photo.split_mask(
+            image, name=str(job.name), may_be_full=has_reference
+        )
+        return image, [mask]
     size = (image.height, image.width)
-    if isinstance(job.mask, Path):
-        limit = _limit(settings)
-        resize = settings.resize_mask
-        mask = files.read_mask(job.mask, size=size, resize=resize, max_pixels=limit)
-    else:
-        mask = photo.mask_from_array(job.mask, size=size)
-    return image, mask
+    if not job.labels:
+        return image, [_open_mask(mask, size, settings) for mask in job.masks]
+    if len(job.masks) != 1:
+        msg = "labels: expected one mask that holds all objects"
+        raise UsageError(f"{msg}, got {len(job.masks)} masks")
+    values = _read(job.masks[0], "mask", settings)
+    name = str(job.masks[0]) if isinstance(job.masks[0], Path) else "mask"
+    return image, photo.split_labels(values, size=size, name=name)
+
+
+def _open_mask(
+    mask: Picture, size: tuple[int, int], settings: Settings
+) -> pyvips.Image:
+    if not isinstance(mask, Path):
+        return photo.mask_from_array(mask, size=size)
+    limit, resize = _limit(settings), settings.resize_mask
+    return files.read_mask(mask, size=size, resize=resize, max_pixels=limit)
 
 
 def _read(picture: Picture, name: str, settings: Settings) -> pyvips.Image:

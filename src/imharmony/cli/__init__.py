@@ -1,8 +1,9 @@
 """The command line: arguments in, exit code out.
 
-Exit codes: 0 all done, 1 a picture failed, 2 wrong usage. Results go to standard
-output, everything else to standard error; progress shows on a terminal only. Heavy
-packages are imported inside the command that needs them, so `--help` is quick.
+Exit codes: 0 all done, 1 a picture failed, 2 wrong usage; `stops` says what a stop
+gives. Results go to standard output, everything else to standard error; progress shows
+on a terminal only. Heavy packages are imported inside the command that needs them, so
+`--help` is quick.
 """
 
 import sys
@@ -23,6 +24,7 @@ from imharmony.cli import (
     video,
     web,
 )
+from imharmony.cli.stops import ended_by_signal
 from imharmony.errors import HarmonizeError, Hint, UsageError, WeightsError
 
 __all__ = ["app", "main"]
@@ -100,12 +102,13 @@ def main() -> None:
     raised on purpose are bugs and keep their traceback.
     """
     warnings.showwarning = _show_warning
-    try:
-        app()
-    except HarmonizeError as error:
-        hint = "" if error.hint is None else f"; {_HINTS[error.hint]}"
-        typer.echo(f"error: {error}{hint}", err=True)
-        sys.exit(2 if isinstance(error, UsageError | WeightsError) else 1)
+    with ended_by_signal():
+        try:
+            app()
+        except HarmonizeError as error:
+            hint = "" if error.hint is None else f"; {_HINTS[error.hint]}"
+            typer.echo(f"error: {error}{hint}", err=True)
+            sys.exit(2 if isinstance(error, UsageError | WeightsError) else 1)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -132,7 +132,7 @@ Manifest = Annotated[
     Path | None,
     typer.Option(
         help="Table of jobs, .csv or .jsonl, with the columns composite, mask, "
-        "reference, label, strength, seam and output.",
+        "labels, reference, label, strength, seam and output.",
         show_default=False,
     ),
 ]

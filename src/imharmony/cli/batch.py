@@ -259,7 +259,8 @@ def batch(
         str,
         typer.Argument(
             help="Table of jobs, by path or URI: .parquet, .csv or .jsonl, with the "
-            "columns composite, mask, reference, label, strength, seam and output."
+            "columns composite, mask, labels, reference, label, strength, seam and "
+            "output."
         ),
     ],
     *,

@@ -40,7 +40,7 @@ from imharmony.cli.arguments import (
     write,
 )
 from imharmony.errors import UsageError
-from imharmony.inference.choices import check_seam
+from imharmony.inference.choices import SeamUse, check_seam
 from imharmony.inference.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -146,9 +146,9 @@ def harmonize(
             raise UsageError("--strip is for one object")
         _harmonize_objects(
             paths[0], all_masks, output, labels=labels, strength=strength, label=label,
-            model=model, weights=weights, reference=reference, resize_mask=resize_mask,
-            quality=quality, file_format=file_format, max_pixels=max_pixels,
-            overwrite=overwrite,
+            model=model, weights=weights, reference=reference, seam=check_seam(seam),
+            resize_mask=resize_mask, quality=quality, file_format=file_format,
+            max_pixels=max_pixels, overwrite=overwrite,
         )  # fmt: skip
         return
     _harmonize_one(
@@ -171,6 +171,7 @@ def _harmonize_objects(
     model: str,
     weights: Path | None,
     reference: Path | None,
+    seam: SeamUse,
     resize_mask: bool,
     quality: int | None,
     file_format: str,
@@ -204,7 +205,7 @@ def _harmonize_objects(
     with show_progress("looking", None):
         predicted = harmonizer.predict_objects(
             image, objects, labels=[label] * len(objects), strength=strength,
-            reference=other,
+            reference=other, seam=seam,
         )  # fmt: skip
     for number, each in enumerate(predicted, start=1):
         if each.label is not None and label is None:

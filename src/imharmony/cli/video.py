@@ -13,11 +13,13 @@ from imharmony.cli.arguments import (
     Model,
     Overwrite,
     ResizeMask,
+    SeamOption,
     Strength,
     Weights,
     needs_extra,
 )
 from imharmony.errors import HarmonizeWarning, UsageError
+from imharmony.inference.choices import check_seam
 
 __all__ = ["video"]
 
@@ -64,6 +66,7 @@ def video(
     label: Label = None,
     model: Model = "s2crnet-cs",
     weights: Weights = None,
+    seam: SeamOption = "auto",
     every: Annotated[
         int | None,
         typer.Option(
@@ -144,8 +147,8 @@ def video(
         report = harmonize_video(
             clip, masks, output, harmonizer=Harmonizer(model, weights=weights),
             over=over, reference=reference, label=label, strength=strength,
-            every=every, width_s=smoothing, rate=_parse_rate(rate), codec=codec,
-            crf=crf, pixel_format=pixel_format,
+            seam=check_seam(seam), every=every, width_s=smoothing,
+            rate=_parse_rate(rate), codec=codec, crf=crf, pixel_format=pixel_format,
             options=_parse_options(encoder_option or []), resize_mask=resize_mask,
             overwrite=overwrite, resume=resume, progress=advance,
         )  # fmt: skip

@@ -24,6 +24,7 @@ from imharmony.errors import Hint, ImageError, ShapeError, UsageError
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import compositing, files, photo
 from imharmony.images.pixels import to_array
+from imharmony.inference.choices import SeamUse, check_seam
 from imharmony.scenes import SceneWatch, shrink
 from imharmony.video.clips import (
     Source,
@@ -83,6 +84,7 @@ def harmonize_video(
     reference: Path | None = None,
     label: str | None = None,
     strength: float = 1.0,
+    seam: SeamUse = "auto",
     every: int | None = None,
     width_s: float = WIDTH_S,
     rate: Fraction | None = None,
@@ -113,7 +115,7 @@ def harmonize_video(
         What to lay a clip with alpha on: a clip, a sequence or a still.
     reference : Path or None
         Another photo to fit to.
-    label, strength
+    label, strength, seam
         As for calling a `Harmonizer`.
     every : int or None
         The network is asked about every so many frames, and at each new scene. None
@@ -146,6 +148,7 @@ def harmonize_video(
         If a frame or mask cannot be used; nothing is then left of the output.
     """
     begin = time.perf_counter()
+    check_seam(seam)
     source = open_source(clip, rate=rate)
     if isinstance(source, Still):
         msg = f"{clip}: expected a clip or a sequence of frames, got one picture"
@@ -175,8 +178,9 @@ def harmonize_video(
 
     def predict(image: pyvips.Image, mask: pyvips.Image) -> Curves | None:
         predicted = harmonizer.predict(
-            image, mask, label=label, strength=strength, reference=reference_photo
-        )
+            image, mask, label=label, strength=strength, reference=reference_photo,
+            seam=seam,
+        )  # fmt: skip
         for note in predicted.warnings:
             counts.notes.setdefault(note, counts.num_frames + 1)
         curves = predicted.curves  # an error for networks that give pictures
@@ -198,6 +202,7 @@ def harmonize_video(
         write_sequence(recolored, source, output, overwrite=overwrite, resume=resume)
     elif encoding is not None and resume:
         key = [clip, masks, over, reference, label, strength, every, width_s, encoding]
+        key += [] if seam == "auto" else [seam]
         notes = write_in_segments(
             recolored, source, output, encoding, key=repr(key), overwrite=overwrite
         )
