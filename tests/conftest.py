@@ -28,6 +28,7 @@ NEEDS = {
     "proxy": ("nginx",),
     "static": ("chromium", "node", "site/node_modules/onnxruntime-web"),
     "metadata": ("exiftool",),
+    "heic": ("heif-enc", "module:pi_heif"),
     "cluster": ("module:ray", "module:pyarrow"),
 }
 """Programs, folders of the project and modules that the tests of a marker need."""
