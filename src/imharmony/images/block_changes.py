@@ -101,7 +101,8 @@ def find_changes(
             height // component.down,
             width // component.across,
         )
-        replaced = np.nonzero(_any_in_blocks(is_cut, per_block))
+        down_at, across_at = np.nonzero(_any_in_blocks(is_cut, per_block))
+        replaced = down_at, across_at
         if len(replaced[0]):
             if new_components is None:
                 new_components = _to_components(
@@ -181,8 +182,8 @@ def _is_cut(
 def _any_in_blocks(mask: Bools, size: tuple[int, int]) -> Bools:
     """Reduce a mask to blocks of a size: whether any pixel is in it."""
     height, width = size
-    rows = mask.reshape(-1, height, mask.shape[1]).any(axis=1)
-    found: Bools = rows.reshape(len(rows), -1, width).any(axis=2)
+    parts = mask.reshape(-1, height, mask.shape[1] // width, width)
+    found: Bools = np.logical_or.reduce(np.logical_or.reduce(parts, axis=1), axis=2)
     return found
 
 

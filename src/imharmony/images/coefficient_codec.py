@@ -215,8 +215,9 @@ def _encode_intervals(file: JpegFile, coefficients: Coefficients) -> JpegFile | 
             v, h = values.shape[1:3]
             piece = values[start : start + length].reshape(rows, columns, v, h, 64)
             pieces.append(piece.swapaxes(1, 2).reshape(rows * v, columns * h, 64))
-        size = {"height": rows * down * 8, "width": columns * across * 8}
-        written = _encode(replace(file, **size), pieces, _VERSION)
+        height, width = rows * down * 8, columns * across * 8
+        sized = replace(file, height=height, width=width)
+        written = _encode(sized, pieces, _VERSION)
         if first is None:
             first = written
             scans.append(written.scans)

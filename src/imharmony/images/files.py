@@ -339,8 +339,7 @@ def _without_fields(picture: pyvips.Image) -> pyvips.Image:
     """
     plain = picture.copy()
     for field in plain.get_fields():
-        if field.startswith(("imharmony-", "exif-", "icc-", "xmp-", "iptc-", "png-")):
-            plain.remove(field)
+        plain.remove(field)  # leaves size, format and the like
     return plain
 
 
