@@ -22,6 +22,7 @@ from imharmony.evaluation.methods.baselines import (
 from imharmony.evaluation.methods.cloning import clone_seamlessly
 from imharmony.evaluation.protocols.metrics import Recoloring, measure_all
 from imharmony.evaluation.protocols.protocol import FULL, PCT_FULL, Scene
+from imharmony.images.pixels import Box
 
 UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
@@ -65,7 +66,7 @@ def scene(mask: UInt8Array | None = None) -> Scene:
 
 
 def whole(scene: Scene, recoloring: Recoloring) -> FloatArray:
-    picture = recoloring((slice(0, scene.size[0]), slice(0, scene.size[1])))
+    picture = recoloring(Box(0, 0, *scene.size))
     return np.asarray(picture, np.float64)
 
 
@@ -87,9 +88,9 @@ def test_tiles_are_parts_of_the_whole(
 ) -> None:
     there = scene()
     recoloring = baseline(there)
-    tile = (slice(10, 37), slice(20, 51))
+    tile = Box(10, 20, 27, 31)
     np.testing.assert_allclose(
-        recoloring(tile), whole(there, recoloring)[tile], rtol=0, atol=ROUNDING
+        recoloring(tile), tile.of(whole(there, recoloring)), rtol=0, atol=ROUNDING
     )
 
 

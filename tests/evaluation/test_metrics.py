@@ -13,9 +13,7 @@ from skimage.metrics import (
 
 from imharmony.evaluation.protocols.metrics import (
     TILE_PX,
-    Tile,
     cut,
-    foreground_box,
     measure,
     measure_all,
     ssim_map,
@@ -27,6 +25,7 @@ from imharmony.evaluation.protocols.protocol import (
     Protocol,
     Scene,
 )
+from imharmony.images.pixels import Box
 
 UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
@@ -197,7 +196,7 @@ def test_measuring_around_the_foreground_is_measuring_everything(
     shown = weight * noise(0) + (1 - weight) * there.composite
     everywhere = replace(protocol, region="whole image")
     local, whole = (
-        measure_all(there, rules, {"": lambda tile: shown[tile]})[""]
+        measure_all(there, rules, {"": lambda tile: tile.of(shown)})[""]
         for rules in (protocol, everywhere)
     )
     if protocol is FULL:
@@ -208,19 +207,20 @@ def test_measuring_around_the_foreground_is_measuring_everything(
 
 def test_only_tiles_near_the_foreground_are_asked_for() -> None:
     there = scene(hard(disc(radius=4)))
-    asked: list[Tile] = []
+    asked: list[Box] = []
 
-    def recolor(tile: Tile) -> FloatArray:
+    def recolor(tile: Box) -> FloatArray:
         asked.append(tile)
-        return noise(0)[tile].astype(np.float64)
+        return tile.of(noise(0)).astype(np.float64)
 
     measure_all(there, FULL, {"": recolor})
-    box = foreground_box(there.mask)
+    rows, columns = np.nonzero(there.mask)
     assert asked
     for tile in asked:  # 5 pixels for the centers of SSIM's windows, 5 for the windows
-        for side, wanted in zip(tile, box, strict=True):
-            assert side.start >= wanted.start - 10
-            assert side.stop <= wanted.stop + 10
+        assert tile.top >= rows.min() - 10
+        assert tile.left >= columns.min() - 10
+        assert tile.top + tile.height <= rows.max() + 11
+        assert tile.left + tile.width <= columns.max() + 11
 
 
 def test_a_picture_of_several_tiles_is_the_sum_of_them() -> None:
@@ -236,13 +236,8 @@ def test_a_picture_of_several_tiles_is_the_sum_of_them() -> None:
 
 def test_tiles_cover_every_pixel_once() -> None:
     covered = np.zeros((20, 9), int)
-    for tile in cut((slice(3, 20), slice(0, 7)), side_px=4):
-        covered[tile] += 1
-        assert all(0 < side.stop - side.start <= 4 for side in tile)
+    for tile in cut(Box(3, 0, 17, 7), side_px=4):
+        tile.of(covered)[...] += 1
+        assert all(0 < side <= 4 for side in (tile.height, tile.width))
     assert (covered[3:, :7] == 1).all()
     assert covered.sum() == 17 * 7
-
-
-def test_an_empty_mask_has_an_empty_box() -> None:
-    rows, columns = foreground_box(np.zeros((3, 4), np.uint8))
-    assert (rows, columns) == (slice(0, 0), slice(0, 0))

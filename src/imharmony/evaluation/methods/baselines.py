@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from imharmony.evaluation.protocols.metrics import (
     Recoloring,
-    Tile,
     cut,
     scene_composite,
 )
 from imharmony.evaluation.protocols.protocol import Scene
+from imharmony.images.pixels import Box
 
 __all__ = [
     "LAB_FROM_LOG_LMS",
@@ -107,8 +107,7 @@ def reinhard(scene: Scene) -> Recoloring:
     >>> mask = np.zeros((8, 16), np.uint8)
     >>> mask[:, :8] = 255
     >>> moved = reinhard(Scene(composite, composite, mask))
-    >>> tile = (slice(0, 8), slice(0, 16))
-    >>> bool(np.abs(moved(tile) - composite).max() < 1e-6)
+    >>> bool(np.abs(moved(Box(0, 0, 8, 16)) - composite).max() < 1e-6)
     True
     """
     if not has_regions(scene.mask):
@@ -160,7 +159,7 @@ def ceiling(scene: Scene) -> Recoloring:
     if not scene.mask.any():
         return scene_composite(scene)
     counts = _level_sums(scene, lambda tile: _weights(scene, tile))
-    sums = _level_sums(scene, lambda tile: _weights(scene, tile) * scene.real[tile])
+    sums = _level_sums(scene, lambda tile: _weights(scene, tile) * tile.of(scene.real))
     table = np.where(counts > 0, sums / np.maximum(counts, 1e-9), np.arange(256))
     return recolor_by_table(scene, table)
 
@@ -185,11 +184,12 @@ def recolor_by(
 ) -> Recoloring:
     """Blend what a function makes of colors (N, 3) over the composite by the mask."""
 
-    def recolor(tile: Tile) -> FloatArray:
-        levels = scene.composite[tile].astype(np.float64)
-        is_inside = scene.mask[tile] > 0
-        weight = (scene.mask[tile][is_inside] / 255.0)[:, None]
-        old = scene.composite[tile][is_inside]
+    def recolor(tile: Box) -> FloatArray:
+        mask, composite = tile.of(scene.mask), tile.of(scene.composite)
+        levels = composite.astype(np.float64)
+        is_inside = mask > 0
+        weight = (mask[is_inside] / 255.0)[:, None]
+        old = composite[is_inside]
         levels[is_inside] = weight * change(old) + (1 - weight) * old
         return levels
 
@@ -199,9 +199,9 @@ def recolor_by(
 def recolor_by_picture(scene: Scene, picture: npt.NDArray[np.uint8]) -> Recoloring:
     """Blend a picture (H, W, 3) over the composite by the mask."""
 
-    def recolor(tile: Tile) -> FloatArray:
+    def recolor(tile: Box) -> FloatArray:
         weight = _weights(scene, tile)
-        return weight * picture[tile] + (1 - weight) * scene.composite[tile]
+        return weight * tile.of(picture) + (1 - weight) * tile.of(scene.composite)
 
     return recolor
 
@@ -211,9 +211,9 @@ def _scene_statistics(
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Mean and deviation of the foreground, then of the background, in l-alpha-beta."""
     moments = np.zeros((2, 3, 3))  # region; weight, first and second moment; channel
-    for tile in cut(_whole(scene)):
-        lab = lab_from_rgb(scene.composite[tile].reshape(-1, 3) / 255.0)
-        inside = scene.mask[tile].reshape(-1) / 255.0
+    for tile in cut(Box(0, 0, *scene.size)):
+        lab = lab_from_rgb(tile.of(scene.composite).reshape(-1, 3) / 255.0)
+        inside = tile.of(scene.mask).reshape(-1) / 255.0
         for region, weight in enumerate((inside, 1 - inside)):
             moments[region, 0] += weight.sum()
             moments[region, 1] += np.einsum("n,nc->c", weight, lab)
@@ -224,21 +224,18 @@ def _scene_statistics(
     return mean[0], deviation[0], mean[1], deviation[1]
 
 
-def _level_sums(scene: Scene, weigh: Callable[[Tile], FloatArray]) -> FloatArray:
+def _level_sums(scene: Scene, weigh: Callable[[Box], FloatArray]) -> FloatArray:
     """Sum weights (h, w, 1) or (h, w, 3) over the composite's levels: (3, 256)."""
     sums = np.zeros((3, 256))
-    for tile in cut(_whole(scene)):
-        weights = np.broadcast_to(weigh(tile), scene.composite[tile].shape)
+    for tile in cut(Box(0, 0, *scene.size)):
+        composite = tile.of(scene.composite)
+        weights = np.broadcast_to(weigh(tile), composite.shape)
         for channel in range(3):
-            levels = scene.composite[tile][..., channel].ravel()
+            levels = composite[..., channel].ravel()
             weight = weights[..., channel].ravel()
             sums[channel] += np.bincount(levels, weight, minlength=256)
     return sums
 
 
-def _weights(scene: Scene, tile: Tile) -> FloatArray:
-    return np.asarray(scene.mask[tile] / 255.0)[..., None]
-
-
-def _whole(scene: Scene) -> Tile:
-    return slice(0, scene.size[0]), slice(0, scene.size[1])
+def _weights(scene: Scene, tile: Box) -> FloatArray:
+    return np.asarray(tile.of(scene.mask) / 255.0)[..., None]

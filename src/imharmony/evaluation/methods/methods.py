@@ -19,7 +19,6 @@ from imharmony.evaluation.methods.seam_fit import fit_across_seam
 from imharmony.evaluation.protocols.metrics import (
     FloatArray,
     Recoloring,
-    Tile,
     scene_composite,
 )
 from imharmony.evaluation.protocols.protocol import Protocol, Scene, load_picture
@@ -195,15 +194,11 @@ def model_method(
 def _recolor_by_transform(scene: Scene, transform: Transform) -> Recoloring:
     """Blend what a transform makes of the composite over it by the mask."""
 
-    def recolor(tile: Tile) -> FloatArray:
-        rows, columns = (
-            range(*part.indices(length))
-            for part, length in zip(tile, scene.size, strict=True)
-        )
-        box = photo.Box(rows.start, columns.start, len(rows), len(columns))
-        changed = transform.map_levels(scene.composite[tile], box)
-        weight = (scene.mask[tile] / 255.0)[..., None]
-        return weight * changed + (1 - weight) * scene.composite[tile]
+    def recolor(tile: photo.Box) -> FloatArray:
+        composite = tile.of(scene.composite)
+        changed = transform.map_levels(composite, tile)
+        weight = (tile.of(scene.mask) / 255.0)[..., None]
+        return weight * changed + (1 - weight) * composite
 
     return recolor
 
@@ -258,6 +253,6 @@ def results_method(folder: Path, pairs: Sequence[PairFiles]) -> Method:
                 f"composite's size, got {picture.shape[0]}x{picture.shape[1]}"
             )
             raise ImageError(msg)
-        return lambda tile: picture[tile].astype(np.float64)
+        return lambda tile: tile.of(picture).astype(np.float64)
 
     return recolor

@@ -7,22 +7,21 @@ that their number hardly matters to time.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from imharmony.evaluation.protocols.protocol import Protocol, Scene
+from imharmony.images.photo import from_array, mask_box
+from imharmony.images.pixels import Box
 
 __all__ = [
     "MAX_PSNR",
     "TILE_PX",
     "Metrics",
     "Recoloring",
-    "Tile",
     "cut",
-    "foreground_box",
     "measure",
     "measure_all",
     "scene_composite",
@@ -30,10 +29,8 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.floating[Any]]
-Tile = tuple[slice, slice]
-"""Rows and columns of a picture."""
 
-Recoloring = Callable[[Tile], FloatArray]
+Recoloring = Callable[[Box], FloatArray]
 """A method's picture, asked for by tiles: levels 0 … 255 of shape (h, w, 3), not yet
 rounded and perhaps beyond the range."""
 
@@ -104,7 +101,7 @@ def measure(
     (9.0, 38.5884, 36.0)
     """
     (metrics,) = measure_all(
-        scene, protocol, {"": lambda tile: picture[tile].astype(np.float64)}
+        scene, protocol, {"": lambda tile: tile.of(picture).astype(np.float64)}
     ).values()
     return metrics
 
@@ -127,13 +124,13 @@ def measure_all(
     -------
     dict of str to Metrics
     """
-    height, width = scene.size
-    whole = (slice(0, height), slice(0, width))
+    whole = Box(0, 0, *scene.size)
     if not protocol.has_local_error:
         totals = _add_up(scene, protocol, list(recolorings.values()), whole)
     else:
         # What all have in common, the composite around the foreground, only once.
-        near = _grow(foreground_box(scene.mask), scene.size)
+        foreground = mask_box(from_array((scene.mask > 0).astype(np.uint8)))
+        near = _grow(foreground or Box(0, 0, 0, 0), scene.size)
         (everywhere,) = _add_up(scene, protocol, [scene_composite(scene)], whole)
         (here, *others) = _add_up(
             scene, protocol, [scene_composite(scene), *recolorings.values()], near
@@ -147,46 +144,26 @@ def measure_all(
 
 def scene_composite(scene: Scene) -> Recoloring:
     """Leave the composite as it is."""
-    return lambda tile: scene.composite[tile].astype(np.float64)
+    return lambda tile: tile.of(scene.composite).astype(np.float64)
 
 
-def foreground_box(mask: npt.NDArray[Any]) -> Tile:
-    """Find the smallest tile that holds all pixels of a mask that are not 0.
-
-    Examples
-    --------
-    >>> foreground_box(np.array([[0, 0, 0], [0, 0, 9]]))
-    (slice(1, 2, None), slice(2, 3, None))
-    """
-    sides = []
-    for axis in (1, 0):
-        occupied = np.flatnonzero(mask.max(axis=axis, initial=0))
-        sides.append(
-            slice(int(occupied[0]), int(occupied[-1]) + 1) if len(occupied) else None
-        )
-    rows, columns = sides
-    return (rows or slice(0, 0), columns or slice(0, 0))
-
-
-def cut(tile: Tile, *, side_px: int = TILE_PX) -> Iterator[Tile]:
-    """Cut a tile into nearly equal ones of at most `side_px` pixels a side.
+def cut(box: Box, *, side_px: int = TILE_PX) -> Iterator[Box]:
+    """Cut a box into nearly equal tiles of at most `side_px` pixels a side.
 
     Examples
     --------
-    >>> [rows.stop for rows, _ in cut((slice(0, 5), slice(0, 2)), side_px=2)]
-    [1, 3, 5]
+    >>> [(tile.top, tile.height) for tile in cut(Box(0, 0, 5, 2), side_px=2)]
+    [(0, 1), (1, 2), (3, 2)]
     """
-    rows, columns = (_split(side, side_px) for side in tile)
-    for row in rows:
-        for column in columns:
-            yield row, column
+    for top, bottom in _split(box.height, side_px):
+        for left, right in _split(box.width, side_px):
+            yield Box(box.top + top, box.left + left, bottom - top, right - left)
 
 
-def _split(side: slice, length_px: int) -> list[slice]:
-    length = side.stop - side.start
-    number = -(-length // length_px)  # rounded up
-    ends = [side.start + length * i // max(1, number) for i in range(number + 1)]
-    return [slice(start, stop) for start, stop in pairwise(ends)]
+def _split(length: int, longest: int) -> list[tuple[int, int]]:
+    """Split a length into nearly equal parts: where each begins and ends."""
+    number = -(-length // longest)  # rounded up
+    return [(length * i // number, length * (i + 1) // number) for i in range(number)]
 
 
 def ssim_map(picture: npt.NDArray[Any], real: npt.NDArray[Any]) -> FloatArray:
@@ -256,40 +233,36 @@ def _blur(field: FloatArray) -> FloatArray:
     return field
 
 
-def _grow(tile: Tile, size: tuple[int, int]) -> Tile:
-    """Widen a tile by the reach of the SSIM window, within a picture."""
-    rows, columns = (
-        slice(max(0, side.start - SSIM_RADIUS), min(length, side.stop + SSIM_RADIUS))
-        for side, length in zip(tile, size, strict=True)
-    )
-    return rows, columns
+def _grow(box: Box, size: tuple[int, int]) -> Box:
+    """Widen a box by the reach of the SSIM window, within a picture."""
+    top, left = max(0, box.top - SSIM_RADIUS), max(0, box.left - SSIM_RADIUS)
+    bottom = min(size[0], box.top + box.height + SSIM_RADIUS)
+    right = min(size[1], box.left + box.width + SSIM_RADIUS)
+    return Box(top, left, bottom - top, right - left)
 
 
 def _add_up(
-    scene: Scene, protocol: Protocol, recolorings: list[Recoloring], tile: Tile
+    scene: Scene, protocol: Protocol, recolorings: list[Recoloring], box: Box
 ) -> list[_Sums]:
-    """Sum errors over a tile, and SSIM over the window's centers in it."""
+    """Sum errors over a box, and SSIM over the window's centers in it."""
     totals = [_Sums() for _ in recolorings]
-    for part in cut(tile):
+    for part in cut(box):
         halo = _grow(part, scene.size)
-        inner = tuple(
-            slice(side.start - wide.start, side.stop - wide.start)
-            for side, wide in zip(part, halo, strict=True)
-        )
-        real = scene.real[halo].astype(np.float64)
+        inner = Box(part.top - halo.top, part.left - halo.left, part.height, part.width)
+        real = halo.of(scene.real).astype(np.float64)
         blurred = _Blurred(real)
-        weight = (scene.mask[halo] / 255.0)[..., None]
+        weight = (halo.of(scene.mask) / 255.0)[..., None]
         for sums, recolor in zip(totals, recolorings, strict=True):
             levels = protocol.quantize(recolor(halo))
             if protocol.has_blending:
-                levels = np.where(weight > 0, levels, scene.composite[halo])
-            squares = np.square(levels - real)[inner]
-            weighted = squares * weight[inner]
+                levels = np.where(weight > 0, levels, halo.of(scene.composite))
+            squares = inner.of(np.square(levels - real))
+            weighted = squares * inner.of(weight)
             sums.squared += float(squares.sum())
             sums.weighted += float(weighted.sum())
-            sums.masked += float((weighted * weight[inner]).sum())
-            sums.low = min(sums.low, float(levels[inner].min(initial=255.0)))
-            sums.high = max(sums.high, float(levels[inner].max(initial=0.0)))
+            sums.masked += float((weighted * inner.of(weight)).sum())
+            sums.low = min(sums.low, float(inner.of(levels).min(initial=255.0)))
+            sums.high = max(sums.high, float(inner.of(levels).max(initial=0.0)))
             if protocol.region == "error times mask":
                 levels = weight * levels + (1 - weight) * real
             similarity = _ssim(_Blurred(levels), blurred)
@@ -298,7 +271,7 @@ def _add_up(
 
 
 def _exchange(everywhere: _Sums, here: _Sums, there: _Sums) -> _Sums:
-    """Take the composite's sums, but for a tile another method's."""
+    """Take the composite's sums, but for a box another method's."""
     return _Sums(
         *(
             max(0.0, getattr(everywhere, name) - getattr(here, name))

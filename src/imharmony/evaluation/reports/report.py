@@ -19,6 +19,7 @@ from imharmony.evaluation.protocols.protocol import (
 from imharmony.evaluation.reports.scoring import Score
 from imharmony.evaluation.reports.tables import Grid
 from imharmony.images import files, photo
+from imharmony.images.pixels import Box
 
 __all__ = ["rank_images", "render_tiles", "report"]
 
@@ -119,11 +120,12 @@ def render_tiles(
 ) -> UInt8Array:
     """Compute a method's picture as the protocol sees it, (H, W, 3), 8 bit."""
     picture = scene.composite.copy()
-    for tile in cut((slice(0, scene.size[0]), slice(0, scene.size[1]))):
+    for tile in cut(Box(0, 0, *scene.size)):
+        shown = tile.of(picture)
         levels = np.rint(protocol.quantize(recoloring(tile))).astype(np.uint8)
         if protocol.has_blending:
-            levels = np.where(scene.mask[tile][..., None] > 0, levels, picture[tile])
-        picture[tile] = levels
+            levels = np.where(tile.of(scene.mask)[..., None] > 0, levels, shown)
+        shown[...] = levels
     return picture
 
 
