@@ -9,7 +9,7 @@ import pytest
 from imharmony.colors import BT709_LUMA
 from imharmony.errors import ShapeError, UsageError
 from imharmony.images.photo import Box, from_array, to_array
-from imharmony.rendering import bilateral_grid
+from imharmony.rendering import grid_fitting
 from imharmony.rendering.bilateral_grid import NUM_KNOTS, BilateralGrid
 
 Pixels = npt.NDArray[Any]
@@ -279,7 +279,7 @@ def test_cells_are_powers_of_two_and_at_most_ten_a_side() -> None:
         for cell, nodes in zip(grid.cell, grid.nodes.shape[:2], strict=True):
             assert cell & (cell - 1) == 0
             assert cell * (nodes - 2) < scale * N <= cell * (nodes - 1)
-            assert nodes - 1 <= bilateral_grid.MAX_CELLS
+            assert nodes - 1 <= grid_fitting.MAX_CELLS
 
 
 def test_blocks_are_solved_as_the_whole_system_is() -> None:
@@ -292,5 +292,5 @@ def test_blocks_are_solved_as_the_whole_system_is() -> None:
     matrix = matrix + matrix.T + 20 * np.eye(size)
     right = rng.normal(size=size)
     expected = np.linalg.solve(matrix, right)
-    found = bilateral_grid._solve(matrix.copy(), right.copy(), block=block, band=band)
+    found = grid_fitting._solve(matrix.copy(), right.copy(), block=block, band=band)
     np.testing.assert_allclose(found, expected, atol=1e-12)
