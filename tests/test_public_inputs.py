@@ -403,3 +403,15 @@ def test_photos_that_are_read_are_harmonized_and_written(
     written = Image.open(tmp_path / "out.png")
     np.testing.assert_array_equal(np.asarray(written), halving(pixels, square()).image)
     assert round(written.info["dpi"][0]) == 300
+
+
+def test_several_objects_of_an_image_of_pillow_give_one_back() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    one, other = np.zeros((2, 40, 60), np.uint8)
+    one[10:30, 5:25], other[10:30, 30:55] = 255, 255
+    harmonizer = Harmonizer()
+    pictures = [Image.fromarray(mask) for mask in (one, other)]
+    result = harmonizer.harmonize_objects(Image.fromarray(pixels), pictures)
+    assert isinstance(result.image, Image.Image)
+    expected = harmonizer.harmonize_objects(pixels, [one, other]).image
+    np.testing.assert_array_equal(np.asarray(result.image), expected)

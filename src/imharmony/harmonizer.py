@@ -13,7 +13,7 @@ import pyvips
 from imharmony.curves.knots import check_strength
 from imharmony.curves.smoothing import STREAM_WIDTH_S
 from imharmony.errors import HarmonizeWarning, UsageError
-from imharmony.images import adapters, photo
+from imharmony.images import adapters
 from imharmony.images.adapters import (
     Depth,
     ForeignT,
@@ -32,11 +32,12 @@ from imharmony.opening import (
     Options,
     check_out,
     count_axes,
+    open_objects,
     open_pictures,
     render_opened,
     split_masks,
 )
-from imharmony.rendering.objects import join_masks, render_objects
+from imharmony.rendering.objects import join_masks
 from imharmony.results import FittedCurves, ObjectsResult, Predicted, Result
 from imharmony.streams import Stream
 
@@ -358,7 +359,7 @@ class Harmonizer:
 
     def harmonize_objects(
         self,
-        composite: PixelArray,
+        composite: PictureLike,
         masks: Sequence[MaskLike],
         *,
         labels: Sequence[str | None] | None = None,
@@ -372,7 +373,7 @@ class Harmonizer:
         ----------
         composite, strength, reference, seam
             As for calling the harmonizer; `seam` holds for all objects.
-        masks : sequence of ndarray
+        masks : sequence of MaskLike
             One for each object, as `mask` for calling the harmonizer.
         labels : sequence of str or None
             What each object is; None lets the network guess all.
@@ -395,21 +396,15 @@ class Harmonizer:
         >>> result.image.shape, len(result.objects)
         ((32, 48, 3), 2)
         """
-        image = photo.from_array(composite, name="composite")
-        size = (image.height, image.width)
-        images = [
-            photo.mask_from_array(adapters.open_mask(mask), size=size) for mask in masks
-        ]
+        opened = open_objects(composite, masks)
         other = None
         if reference is not None:
             other = adapters.to_vips(reference, name="reference")
         objects = self.predict_objects(
-            image, images, labels=labels, strength=strength, reference=other, seam=seam
-        )
-        changes = [each.transform for each in objects]
-        rendered = render_objects(image, list(zip(images, changes, strict=True)))
-        pixels = photo.to_array(rendered).reshape(composite.shape)
-        return ObjectsResult(pixels, objects)
+            opened.image, opened.masks,
+            labels=labels, strength=strength, reference=other, seam=seam,
+        )  # fmt: skip
+        return ObjectsResult(opened.render([o.transform for o in objects]), objects)
 
     def stream(
         self,

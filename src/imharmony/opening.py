@@ -14,14 +14,18 @@ from imharmony.images.pixels import PixelArray
 from imharmony.inference.choices import SeamUse
 from imharmony.inference.request import Request
 from imharmony.inference.seam import Seam
+from imharmony.rendering.objects import render_objects
 from imharmony.rendering.render import render, render_into
+from imharmony.rendering.transform import Transform
 from imharmony.results import Predicted, Result
 
 __all__ = [
     "Opened",
+    "OpenedObjects",
     "Options",
     "check_out",
     "count_axes",
+    "open_objects",
     "open_pictures",
     "render_opened",
     "split_masks",
@@ -147,6 +151,43 @@ def render_opened(opened: Opened, predicted: Predicted) -> Result[Any]:
         is_inside = photo.to_array(mask)[..., 0] > 0
         out[is_inside] += difference[is_inside]
     return Result(picture.give_back(out), (predicted,))
+
+
+@dataclass(frozen=True)
+class OpenedObjects:
+    """A composite with a mask for each of several objects."""
+
+    image: pyvips.Image
+    masks: list[pyvips.Image]
+    picture: adapters.Picture | None
+    """What the composite was; None for a pyvips image."""
+
+    def render(self, changes: Sequence[Transform]) -> Any:
+        """Apply each object's change, and give back what the composite was."""
+        objects = list(zip(self.masks, changes, strict=True))
+        rendered = render_objects(self.image, objects)
+        if self.picture is None:
+            return rendered
+        composite = self.picture.pixels
+        changed = photo.to_array(rendered).reshape(composite.shape)
+        if changed.dtype != composite.dtype.newbyteorder("="):
+            # float64: the change is computed in float32 and added.
+            before = photo.to_array(self.image).reshape(composite.shape)
+            changed = composite + (changed - before)
+        return self.picture.give_back(changed)
+
+
+def open_objects(composite: Any, masks: Sequence[Any]) -> OpenedObjects:
+    """Open a composite and the masks of its objects, as `open_pictures` opens them."""
+    if isinstance(composite, pyvips.Image):
+        picture, image = None, composite
+    else:
+        picture = adapters.open_picture(composite, name="composite")
+        adapters.check_channels_last(picture.pixels, "composite")
+        image = adapters.to_vips(composite, name="composite")
+    return OpenedObjects(
+        image, [_open_beside(image, mask, may_be_full=True) for mask in masks], picture
+    )
 
 
 def count_axes(picture: Any) -> int:

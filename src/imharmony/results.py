@@ -12,7 +12,7 @@ from imharmony.curves import Curves
 from imharmony.curves.knots import check_strength
 from imharmony.errors import UsageError, WarningCode
 from imharmony.images import adapters, files
-from imharmony.images.photo import Box, PixelArray
+from imharmony.images.photo import Box
 from imharmony.rendering.transform import CurveTransform, Transform
 
 __all__ = ["FittedCurves", "Notice", "ObjectsResult", "Predicted", "Result"]
@@ -272,8 +272,9 @@ class Result(Generic[ImageT]):
 class ObjectsResult:
     """A picture of several harmonized objects."""
 
-    image: PixelArray = field(repr=False)
-    """Shape and dtype of the composite."""
+    image: Any = field(repr=False)
+    """What the composite was: array, Pillow image or tensor, of the same shape and
+    dtype."""
     objects: tuple[Predicted, ...]
     """The change of each object, in the order of the masks."""
 

@@ -134,6 +134,31 @@ def test_one_object_is_plain_harmonizing() -> None:
     np.testing.assert_array_equal(result.image, harmonize(image, mask).image)
 
 
+def two_objects() -> tuple[npt.NDArray[np.uint8], list[npt.NDArray[np.uint8]]]:
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    one, other = np.zeros((2, 40, 60), np.uint8)
+    one[10:30, 5:25], other[10:30, 30:55] = 255, 255
+    return image, [one, other]
+
+
+def test_float64_comes_back_as_it_was_but_for_the_objects() -> None:
+    image, masks = two_objects()
+    exact = image / 255 + np.pi * 1e-12  # not to be had in float32
+    result = Harmonizer().harmonize_objects(exact, masks)
+    assert result.image.dtype == np.float64
+    outside = np.max(masks, axis=0) == 0
+    np.testing.assert_array_equal(result.image[outside], exact[outside])
+    single = Harmonizer().harmonize_objects(exact.astype(np.float32), masks).image
+    assert np.abs(result.image - single).max() < 1e-6
+    assert np.abs(result.image - exact).max() > 0.01
+
+
+def test_channels_first_are_refused() -> None:
+    image, masks = two_objects()
+    with pytest.raises(ShapeError, match="looks like channels first"):
+        Harmonizer().harmonize_objects(image.transpose(2, 0, 1), masks)
+
+
 def test_wrong_numbers_are_refused() -> None:
     image, mask = np.zeros((8, 8, 3), np.uint8), np.eye(8, dtype=bool)
     with pytest.raises(UsageError, match="masks: expected one for each object"):
