@@ -1,10 +1,13 @@
 """What decides a training run: settings, and the configs they are read from."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from imharmony.errors import UsageError
 from imharmony.training.data.seam import SeamSettings
@@ -19,6 +22,11 @@ __all__ = ["CONFIGS", "TrainSettings", "read_settings"]
 CONFIGS = Path(__file__).parent / "configs"
 MIN_THUMBNAIL = {"s2crnet": 17, "seamnet": 17, "hdnet": 16}
 """Smallest side, in pixels, that leaves the innermost layer a map."""
+
+Count = Annotated[int, Field(ge=1)]
+NotNegativeInt = Annotated[int, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -46,11 +54,11 @@ class TrainSettings:
     """Of a network that looks at the seam: a checkpoint of s2crnet-cs that its base
     starts from; or of such a network, of which all but its cascade with the seam is
     taken."""
-    base_rate: float = 0.1
+    base_rate: NotNegative = 0.1
     """Of such a network: the base's share of the learning rate."""
-    plain_rate: float = 1.0
+    plain_rate: NotNegative = 1.0
     """Of such a network: the same share of what else predicts without the seam."""
-    base_held_steps: int = 0
+    base_held_steps: NotNegativeInt = 0
     """Of such a network: steps before the base learns."""
     thumbnail_size: tuple[int, int] = (256, 256)
     """Height and width in pixels."""
@@ -59,64 +67,59 @@ class TrainSettings:
     `thumbnail_size` is taken. Synthesized pairs are always random parts."""
     flip: bool = False
     """Mirror half of the pairs read from iHarmony4; of synthesized ones half are."""
-    num_steps: int = 20_000
-    batch_size: int = 32
+    num_steps: Count = 20_000
+    batch_size: Count = 32
     """Pairs per step, on all devices together."""
     optimizer: Literal["adamw", "adam"] = "adamw"
-    learning_rate: float = 8e-4
+    learning_rate: NotNegative = 8e-4
     """Peak of the optimizer's rate."""
     schedule: Literal["cosine", "constant", "steps"] = "cosine"
     """The rate after its rise: a cosine to zero over all steps, held, or a tenth of
     what it was from each of the `drops` on."""
     drops: tuple[float, ...] = ()
     """Shares of the run, from 0 to 1, after which `schedule` "steps" drops."""
-    warmup_steps: int = 500
+    warmup_steps: NotNegativeInt = 500
     """Steps of the rate's linear rise."""
-    weight_decay: float = 1e-2
-    max_gradient_norm: float = 1.0
+    weight_decay: NotNegative = 1e-2
+    max_gradient_norm: NotNegative = 1.0
     """Longer gradients are scaled down to this; 0 for none."""
-    average_decay: float = 0.999
+    average_decay: Share = 0.999
     """Per step, of the running mean of the weights that is kept as the result; 0
     keeps the newest weights."""
     pixel_loss: PixelLoss = "relative_l1"
     """Error inside the mask per unit of mask, absolute or squared (L2), or mean
     absolute error of the whole picture (l1)."""
-    pixel_weight: float = 1.0
-    min_area: float = 100.0
+    pixel_weight: NotNegative = 1.0
+    min_area: NotNegative = 100.0
     """Pixels of foreground below which a picture weighs less in `relative_l2`."""
     loss_region: Literal["crop", "thumbnail"] = "crop"
     """Where the loss is measured: in the crop of the foreground, which shows it
     larger, or in the thumbnail of the photo. HDNet sees the thumbnail only."""
-    log_offset: float = 0.0
+    log_offset: NotNegative = 0.0
     """Above 0, the logarithm of the loss is averaged; see `stage_losses`."""
-    adversarial_weight: float = 0.0
+    adversarial_weight: NotNegative = 0.0
     """Of the least-squares loss against a discriminator; 0 trains without one."""
-    discriminator_learning_rate: float = 2e-4
+    discriminator_learning_rate: NotNegative = 2e-4
     """Of RMSprop; held."""
-    label_dropout: float = 0.5
+    label_dropout: Share = 0.5
     """Share of known labels hidden, so that the network works without one."""
-    label_weight: float = 0.05
+    label_weight: NotNegative = 0.05
     """Of the cross-entropy of the label guess."""
-    scene_weight: float = 0.5
+    scene_weight: NotNegative = 0.5
     """Of the cross-entropy of a same scene against a paste."""
-    roughness_weight: float = 0.2
+    roughness_weight: NotNegative = 0.2
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Of the arithmetic, under Lightning Fabric's names."""
-    seed: int = 0
-    log_every: int = 50
-    validate_every: int = 1000
+    seed: NotNegativeInt = 0
+    log_every: Count = 50
+    validate_every: Count = 1000
     """Steps between validations; a checkpoint is written at each."""
-    validation_pairs: int = 512
-    checkpoint_every: int = 0
+    validation_pairs: Count = 512
+    checkpoint_every: NotNegativeInt = 0
     """Steps between further checkpoints; 0 for none."""
 
     def __post_init__(self) -> None:
-        for name, low, high in _RANGES:
-            if not low <= getattr(self, name) <= high:
-                limits = (
-                    f"at least {low}" if high == float("inf") else f"{low} to {high}"
-                )
-                raise UsageError(f"{name} is {limits}, got {getattr(self, name)}")
+        _check_values(vars(self), TrainSettings, "setting")
         kind = kind_of(self.variant)
         if min(self.thumbnail_size) < MIN_THUMBNAIL[kind]:
             msg = f"thumbnail_size is at least {MIN_THUMBNAIL[kind]} a side, in pixels"
@@ -165,21 +168,6 @@ _NOT_OF_HDNET = (
     "batch_norm", "trunk", "adversarial_weight", "discriminator_learning_rate",
     "label_dropout", "label_weight", "roughness_weight", "scene_weight", "base_rate",
     "plain_rate", "base_held_steps", "seam",
-)  # fmt: skip
-
-_RANGES = (
-    *((name, 1, float("inf")) for name in (
-        "num_steps", "batch_size", "log_every", "validate_every", "validation_pairs",
-    )),
-    *((name, 0, float("inf")) for name in (
-        "learning_rate", "warmup_steps", "weight_decay", "max_gradient_norm",
-        "pixel_weight", "min_area", "log_offset", "adversarial_weight",
-        "discriminator_learning_rate", "label_weight", "roughness_weight", "seed",
-        "checkpoint_every", "scene_weight", "base_rate", "plain_rate",
-        "base_held_steps",
-    )),
-    ("average_decay", 0, 1),
-    ("label_dropout", 0, 1),
 )  # fmt: skip
 
 _RENAMED = {"transfer": "reinhard", "histogram": "fecker"}
@@ -302,38 +290,56 @@ def _check_is_table(values: Any, name: str, path: Path) -> None:
         raise UsageError(f"{path}: {name}s are a table, got {values!r}")
 
 
-def _check_table(values: Any, kind: type, name: str, path: Path) -> None:
+def _check_table(values: Any, settings: type, name: str, path: Path) -> None:
     _check_is_table(values, name, path)
-    hints = get_type_hints(kind)
-    unknown = values.keys() - hints.keys()
-    if unknown:
-        msg = f"{path}: unknown {name} {', '.join(sorted(unknown))}"
-        raise UsageError(f"{msg}; known are {', '.join(hints)}")
-    for key, value in values.items():
-        if key not in ("looks", "seam", "dimensions") and not _fits(value, hints[key]):
-            wanted = _describe(hints[key])
-            raise UsageError(f"{path}: {key} is {wanted}, got {value!r}")
+    sections = ("looks", "seam", "dimensions")  # tables of their own
+    plain = {key: value for key, value in values.items() if key not in sections}
+    try:
+        _check_values(plain, settings, name)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value out of TOML is of an annotated type."""
-    kind, args = get_origin(hint), get_args(hint)
-    if kind is Literal:
-        return value in args
-    if kind in (Union, UnionType):
-        return any(_fits(value, arg) for arg in args)
-    if kind is tuple:
-        if not isinstance(value, tuple):
-            return False
-        args = args[:1] * len(value) if args[-1] is Ellipsis else args
-        return len(args) == len(value) and all(map(_fits, value, args))
-    if kind is dict:
-        return isinstance(value, dict) and all(
-            _fits(part, args[1]) for part in value.values()
-        )
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return type(value) is hint
+def _check_values(values: Mapping[str, Any], settings: type, name: str) -> None:
+    """Refuse unknown names, wrong types and values out of range."""
+    model = _model_of(settings)
+    try:
+        model.model_validate(values)
+    except ValidationError as error:
+        problems = {str(problem["loc"][0]): problem for problem in error.errors()}
+    else:
+        return
+    hints = get_type_hints(settings)
+    if unknown := sorted(problems.keys() - hints.keys()):
+        msg = f"unknown {name} {', '.join(unknown)}; known are {', '.join(hints)}"
+        raise UsageError(msg)
+    key, problem = next(iter(problems.items()))
+    if "than_equal" in problem["type"]:
+        wanted = _describe_range(model, key)
+    else:
+        wanted = _describe(hints[key])
+    raise UsageError(f"{key} is {wanted}, got {values[key]!r}")
+
+
+@cache
+def _model_of(settings: type) -> type[BaseModel]:
+    """Make pydantic's model of a settings class, of which any field may be left out."""
+    hints = get_type_hints(settings, include_extras=True)
+    parts: dict[str, Any] = {name: (hint, None) for name, hint in hints.items()}
+    strict = ConfigDict(strict=True, extra="forbid")
+    return create_model(settings.__name__, __config__=strict, **parts)
+
+
+def _describe_range(model: type[BaseModel], key: str) -> str:
+    limits = {
+        name: getattr(limit, name)
+        for limit in model.model_fields[key].metadata
+        for name in ("ge", "le")
+        if hasattr(limit, name)
+    }
+    if "le" in limits:
+        return f"{limits['ge']} to {limits['le']}"
+    return f"at least {limits['ge']}"
 
 
 def _describe(hint: Any) -> str:
