@@ -45,6 +45,10 @@ class Hint(StrEnum):
     """A mask of another size may be stretched."""
     MAX_PIXELS = "max_pixels"
     """Larger pictures may be read."""
+    GO_ON = "go_on"
+    """A run that was stopped may be gone on with."""
+    VARIANT = "variant"
+    """The variant of a network may be named, or left out."""
 
 
 _ARGUMENTS = {
@@ -52,6 +56,8 @@ _ARGUMENTS = {
     Hint.RESUME: "overwrite=True replaces it, resume=True goes on with it",
     Hint.RESIZE_MASK: "resize_mask=True stretches it",
     Hint.MAX_PIXELS: "a larger max_pixels raises the limit",
+    Hint.GO_ON: "resume=True goes on with it",
+    Hint.VARIANT: "variant=... names it, None leaves it out",
 }
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "draft",
     "fill_folder",
     "replace_whole",
+    "write_whole",
 ]
 
 
@@ -125,6 +126,37 @@ def replace_whole(target: Path, *, overwrite: bool = False) -> Iterator[BinaryIO
     except OSError as error:
         msg = f"{target}: cannot be written ({error.strerror or error})"
         raise ImageError(msg) from error
+
+
+def write_whole(target: Path, content: bytes | str, *, overwrite: bool = False) -> None:
+    """Write a file that takes its name only when all of it is written.
+
+    Parameters
+    ----------
+    target : Path
+        The name to take.
+    content : bytes or str
+        Text is written as UTF-8, line ends as they are.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    UsageError, ImageError
+        As `replace_whole`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(Path(folder) / "a.txt", "größer")
+    ...     write_whole(Path(folder) / "a.txt", b"whole", overwrite=True)
+    ...     (Path(folder) / "a.txt").read_text()
+    'whole'
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with replace_whole(target, overwrite=overwrite) as file:
+        file.write(data)
 
 
 @contextmanager

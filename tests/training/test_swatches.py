@@ -1,6 +1,7 @@
 """Swatches: pairs of which only colors are drawn, and the network's way with them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from imharmony.training.networks.seam import Swatches, build_seam_net
 SIZE = (32, 32)
 
 
-def synthesis(folder: Path, **changes: int) -> Synthesis:
+def synthesis(folder: Path, **changes: Any) -> Synthesis:
     settings = SeamSettings(num_pairs=16, **changes)
     pool = read_pool(folder, split="train")
     return Synthesis(pool, LookSettings(), seed=0, seam=settings)

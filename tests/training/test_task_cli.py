@@ -64,7 +64,7 @@ def test_a_run_is_not_mixed_with_another(run: Run) -> None:
     run("--accelerator", "cpu")
     code, out, err = run("--accelerator", "cpu")
     assert (code, out) == (2, "")
-    assert "already holds a run; use --resume or another folder" in err
+    assert "already holds a run; expected another folder; --resume goes on" in err
 
 
 def test_a_finished_run_resumes_to_nothing(run: Run) -> None:

@@ -155,7 +155,7 @@ def num_lines(path: Path) -> int:
 
 
 @pytest.mark.parametrize("number", [2, 4])  # of four checkpoints
-@pytest.mark.parametrize("file", ["weights.partial", "trainer.partial"])
+@pytest.mark.parametrize("file", ["weights.safetensors", "trainer.pt"])
 @pytest.mark.parametrize("moment", ["half written", "just replaced"])
 def test_a_run_killed_between_the_files_of_a_checkpoint_goes_on(
     settings: TrainSettings,
@@ -175,7 +175,7 @@ def test_a_run_killed_between_the_files_of_a_checkpoint_goes_on(
     assert_same_run(finished, tmp_path)
 
 
-@pytest.mark.parametrize("file", ["settings.partial", "log.partial"])
+@pytest.mark.parametrize("file", ["settings.json", "log.csv"])
 @pytest.mark.parametrize("moment", ["half written", "just replaced"])
 def test_a_run_killed_while_it_starts_again_goes_on(
     settings: TrainSettings,
@@ -203,7 +203,7 @@ def kill_at(
     left = itertools.count(number - 1, -1)
 
     def fail(self: Path, target: Path) -> Path:
-        if self.name != file or next(left):
+        if Path(target).name != file or next(left):
             return replace_file(self, target)
         if moment == "just replaced":
             replace_file(self, target)
@@ -348,7 +348,7 @@ def test_resuming_with_other_settings_is_refused(
 def test_a_folder_with_a_run_is_refused(
     settings: TrainSettings, finished: Path, pool_folder: Path
 ) -> None:
-    with pytest.raises(UsageError, match="already holds a run; use --resume or"):
+    with pytest.raises(UsageError, match="already holds a run; expected another"):
         run(settings, pool_folder, finished)
 
 

@@ -91,6 +91,8 @@ _HINTS = {
     Hint.RESUME: "--overwrite replaces it, --resume goes on with it",
     Hint.RESIZE_MASK: "--resize-mask stretches it",
     Hint.MAX_PIXELS: "--max-pixels raises the limit",
+    Hint.GO_ON: "--resume goes on with it",
+    Hint.VARIANT: "--variant names it, or is left out",
 }
 """What the command line says of an option that would help."""
 

@@ -17,6 +17,7 @@ from imharmony.training.networks.s2crnet import build_s2crnet
 from imharmony.training.settings import TrainSettings, read_settings
 from imharmony.training.state import has_run
 from imharmony.training.task import Devices, Progress, is_first_process, train
+from imharmony.writing import write_whole
 
 __all__ = ["PAPER", "TABLE", "Study", "ablate", "comparison", "table_rows"]
 
@@ -225,6 +226,4 @@ def _write_table(study: Study, output: Path) -> None:
         (TABLE, f"{text}\n{comparison(table)}\n"),
         ("table.csv", written.getvalue()),
     ):
-        partial = output / f"{name}.partial"
-        partial.write_text(content, encoding="utf-8", newline="")
-        partial.replace(output / name)
+        write_whole(output / name, content, overwrite=True)

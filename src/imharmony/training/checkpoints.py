@@ -22,6 +22,7 @@ from imharmony.training.kinds import AnyNetwork, kind_of, restore_network
 from imharmony.training.networks.hdnet import HDNet, HDNetDimensions
 from imharmony.training.networks.s2crnet import Dimensions, S2CRNet
 from imharmony.training.networks.seam import SeamNet
+from imharmony.writing import write_whole
 
 __all__ = [
     "load_base",
@@ -46,7 +47,7 @@ def save_checkpoint(
 ) -> None:
     """Write a network as safetensors, its dimensions in the metadata.
 
-    Written to a temporary name first, so a killed process leaves the old file.
+    A killed process leaves the old file.
     """
     record = {
         "network": kind_of(variant),
@@ -59,9 +60,7 @@ def save_checkpoint(
     }
     # One key: several would come out in another order each time.
     metadata = {FORMAT: json.dumps(record)}
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(save(tensors, metadata))
-    partial.replace(path)
+    write_whole(path, save(tensors, metadata), overwrite=True)
 
 
 def load_checkpoint(path: Path) -> tuple[AnyNetwork, str, tuple[int, int]]:

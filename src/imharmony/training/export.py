@@ -10,7 +10,7 @@ import onnx
 import torch
 from torch import Tensor
 
-from imharmony.errors import UsageError, WeightsError
+from imharmony.errors import Hint, UsageError, WeightsError
 from imharmony.images import files, photo
 from imharmony.inference import runtime
 from imharmony.inference.choices import AUTO
@@ -23,6 +23,7 @@ from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork
 from imharmony.training.networks.hdnet import HDNET_VARIANTS, STRIDE
 from imharmony.training.networks.s2crnet import VARIANTS
 from imharmony.training.recipes import recipe_for
+from imharmony.writing import write_whole
 
 __all__ = ["INPUTS", "TOLERANCE", "export", "export_network"]
 
@@ -82,16 +83,16 @@ def export(
         raise UsageError(msg)
     if checkpoint.suffix == ".safetensors":
         if variant is not None:
-            msg = f"{checkpoint}: says its variant itself; leave --variant out"
-            raise UsageError(msg)
+            msg = f"{checkpoint}: says its variant itself, expected none, got {variant}"
+            raise UsageError(msg, hint=Hint.VARIANT)
         network, variant, thumbnail_size = load_checkpoint(checkpoint)
     else:
         if variant not in ALL_VARIANTS:
             msg = (
                 f"{checkpoint}: a checkpoint in the authors' format does not say its "
-                f"variant; --variant is one of {', '.join(ALL_VARIANTS)}, got {variant}"
+                f"variant; expected one of {', '.join(ALL_VARIANTS)}, got {variant}"
             )
-            raise UsageError(msg)
+            raise UsageError(msg, hint=Hint.VARIANT)
         if variant in HDNET_VARIANTS:
             network = load_released(checkpoint, HDNET_VARIANTS[variant])
         else:
@@ -133,9 +134,7 @@ def export_network(network: AnyNetwork, contract: Contract, target: Path) -> flo
             f"more than {TOLERANCE:g}"
         )
         raise WeightsError(msg)
-    partial = target.with_suffix(".partial")
-    partial.write_bytes(written)
-    partial.replace(target)
+    write_whole(target, written, overwrite=True)
     return difference
 
 

@@ -1,11 +1,14 @@
 """What a run tells while it goes on: a table, and TensorBoard with pictures."""
 
 import csv
+import io
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+
+from imharmony.writing import write_whole
 
 __all__ = ["COLUMNS", "RunLog", "last_row", "plot_curves", "side_by_side"]
 
@@ -31,12 +34,11 @@ class RunLog:
     def __init__(self, output: Path, first: int) -> None:
         self._path = output / "log.csv"
         rows = [row for row in _rows(self._path) if int(row["step"]) <= first]
-        partial = self._path.with_suffix(".partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        partial.replace(self._path)
+        kept = io.StringIO(newline="")
+        writer = csv.DictWriter(kept, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(self._path, kept.getvalue(), overwrite=True)
         self._board = SummaryWriter(str(output / "tensorboard"), purge_step=first + 1)
 
     def add(self, step: int, values: dict[str, float]) -> None:

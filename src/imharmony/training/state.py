@@ -13,12 +13,13 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from imharmony.errors import UsageError, WeightsError
+from imharmony.errors import Hint, UsageError, WeightsError
 from imharmony.training.settings import (
     TrainSettings,
     changed_settings,
     settings_record,
 )
+from imharmony.writing import replace_whole, write_whole
 
 __all__ = [
     "check_folder",
@@ -52,8 +53,8 @@ def check_folder(output: Path, settings: TrainSettings, *, resume: bool) -> None
         msg = f"{output}: no {STATE} to resume from"
         raise UsageError(msg)
     if not resume and has_run(output):
-        msg = f"{output}: already holds a run; use --resume or another folder"
-        raise UsageError(msg)
+        msg = f"{output}: already holds a run; expected another folder"
+        raise UsageError(msg, hint=Hint.GO_ON)
     if not resume:
         return
     try:
@@ -70,17 +71,14 @@ def check_folder(output: Path, settings: TrainSettings, *, resume: bool) -> None
 def write_settings(output: Path, settings: TrainSettings) -> None:
     """Keep the settings beside the result."""
     output.mkdir(parents=True, exist_ok=True)
-    partial = (output / SETTINGS).with_suffix(".partial")
     record = json.dumps(settings_record(settings), indent=2)
-    partial.write_text(record + "\n", encoding="utf-8")
-    partial.replace(output / SETTINGS)
+    write_whole(output / SETTINGS, record + "\n", overwrite=True)
 
 
 def write_state(output: Path, state: dict[str, Any]) -> None:
     """Replace the state in one move."""
-    partial = (output / STATE).with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(output / STATE)
+    with replace_whole(output / STATE, overwrite=True) as file:
+        torch.save(state, file)
 
 
 def load_state(output: Path, fabric: Fabric) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from imharmony.errors import UsageError, WeightsError
 from imharmony.evaluation.protocols.protocol import load_picture
 from imharmony.images import files, photo
 from imharmony.labels import LABELS
+from imharmony.writing import write_whole
 
 __all__ = [
     "LABELS_FILE",
@@ -315,15 +316,11 @@ def write_labels(rows: Sequence[LabeledPair], target: Path) -> None:
 
     Columns: composite, semantic_label, category, source.
     """
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(_COLUMNS)
-            writer.writerows([getattr(row, c) for c in _COLUMNS] for row in rows)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(_COLUMNS)
+    writer.writerows([getattr(row, c) for c in _COLUMNS] for row in rows)
+    write_whole(target, table.getvalue(), overwrite=True)
 
 
 def read_labels(table: Path) -> dict[tuple[str, str], int]:

@@ -1,11 +1,8 @@
 """Synthesized pairs on disk, in iHarmony4 layout at the photographs' own size."""
 
 import csv
-import secrets
-import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ from imharmony.training.data.pairs import mask_limits, positions
 from imharmony.training.data.pool import read_pool
 from imharmony.training.data.synthesis import LookSettings, Synthesis
 from imharmony.training.data.transfers import regrain
+from imharmony.writing import fill_folder
 
 __all__ = ["SUBSET", "write_pairs"]
 
@@ -71,7 +69,8 @@ def write_pairs(
         raise UsageError(msg)
     pool = read_pool(data, split=split, sources=sources)
     synthesis = Synthesis(pool, settings or LookSettings(), seed=seed)
-    with _new_folder(output) as folder:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with fill_folder(output) as folder:
         root = folder / SUBSET
         for name in ("composite_images", "masks", "real_images"):
             (root / name).mkdir(parents=True)
@@ -98,17 +97,6 @@ def write_pairs(
 
 
 _LOOK_COLUMNS = ("real_look", "foreground_look")
-
-
-@contextmanager
-def _new_folder(output: Path) -> Iterator[Path]:
-    """Name a folder that becomes the output at the end, and is gone on an error."""
-    partial = output.with_name(f".{output.name}-{secrets.token_hex(8)}")
-    try:
-        yield partial
-        partial.rename(output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write_pair(
