@@ -19,6 +19,8 @@ export function toRecord(look, { model = null, label = null, strength = 1 } = {}
 }
 
 export const isIdentity = (look) => look.every(({ x, y }) => x.every((at, k) => at === y[k]));
+// Whether nobody would see what it changes: at most two steps of 255.
+export const isSlight = (look) => look.every(({ x, y }) => x.every((at, k) => Math.abs(at - y[k]) <= 2 / 255));
 export const identity = () => CHANNELS.map(() => ({ x: [0, 1], y: [0, 1] }));
 
 export function evaluate({ x, y }, at) {

@@ -44,7 +44,7 @@ export function hold(isDragging) {
 
 function schedule() {
   clearTimeout(timer);
-  if (!running && stale().length && /^(Harmonized|Nothing changed)/.test($("status").textContent)) say(""); // of before
+  if (!running && stale().length && /^(Harmonized|(Nothing|Hardly anything) changed)/.test($("status").textContent)) say(""); // of before
   if (isHeld || !$("auto").checked) return;
   const isNew = stale().some(({ look }) => !look); // nothing to see yet: at once
   timer = setTimeout(fitNext, isNew ? 0 : CALM_MS);
@@ -89,8 +89,9 @@ export function tell(object) {
   if (isEmpty() || !object?.look) return say("");
   const notes = object.notes.map(note).join(" ");
   if (notes && curves.isIdentity(object.look)) return say(notes);
-  if (curves.isIdentity(object.look)) {
-    return say("Nothing changed: the object seems to fit already.", { text: "Change it anyway", run: () => forceObject(object.id) });
+  if (curves.isSlight(object.look)) {
+    const much = curves.isIdentity(object.look) ? "Nothing" : "Hardly anything";
+    return say(`${much} changed: the object seems to fit already. ${notes}`.trim(), { text: "Change it anyway", run: () => forceObject(object.id) });
   }
   const label = object.record?.label;
   const isGuess = !object.label && label && label !== "others";
