@@ -75,7 +75,7 @@ def run_page(name: str, folder: Path) -> None:
     """Run the commands of a recipe in a folder that looks like a clone."""
     text = (ROOT / "docs" / "recipes" / name).read_text(encoding="utf-8")
     blocks = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
-    for line in "".join(blocks).splitlines():
+    for line in "".join(blocks).replace("\\\n", "").splitlines():
         words = shlex.split(line.removeprefix("$ "))
         if words[0] == "imharmony":
             words[:1] = [sys.executable, "-m", "imharmony.cli"]
@@ -124,8 +124,9 @@ def main() -> None:
         shutil.copytree(EXAMPLES, folder / "examples")
         for page in ("inpainted.md", "products.md", "photoshop.md", "shot.md"):
             run_page(page, folder)
-        with Image.open(folder / "matched.jpg") as file:
-            region = side_by_side(read("inpainted.jpg"), np.asarray(file))
+        with Image.open(folder / "matched.png") as file:
+            matched = np.asarray(file.convert("RGB"))
+        region = side_by_side(read("inpainted.jpg"), matched)
         region.save(output / "inpainted.jpg", quality=80)
         with Image.open(folder / "sheet.jpg") as file:
             file.save(output / "products.jpg", quality=80)
