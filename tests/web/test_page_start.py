@@ -65,6 +65,24 @@ def test_cutout_waits_for_its_photo(page: Page) -> None:
     assert status(page).startswith("Harmonized.")
 
 
+def test_second_cutout_does_not_hide_the_first(page: Page, tmp_path: Path) -> None:
+    other = tmp_path / "other.png"
+    other.write_bytes(CUTOUT.read_bytes())
+    centers = "imharmony.doc().objects.map(({ placement }) => placement.x)"
+    drop(page, BACKGROUND, CUTOUT)
+    settle(page)
+    choose(page, "cutout", other)
+    settle(page)
+    first, second = page.evaluate(centers)
+    assert abs(first - second) > 100
+    page.reload()
+    drop(page, CUTOUT, other)  # both wait for their photo
+    drop(page, BACKGROUND)
+    settle(page)
+    first, second = page.evaluate(centers)
+    assert abs(first - second) > 100
+
+
 def test_when_both_are_full_the_page_asks(page: Page, tmp_path: Path) -> None:
     drop(page, BACKGROUND, CUTOUT)
     settle(page)

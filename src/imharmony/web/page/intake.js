@@ -129,7 +129,8 @@ async function judge(picture, job) {
 
 async function putPhoto(picture, job) {
   const { photo: old, objects, pendingMask } = doc();
-  let kept = objects.map((object) => ({ ...move(object, old, picture), ...NO_LOOK }));
+  let kept = [];
+  for (const object of objects) kept.push({ ...move(object, old, picture, kept), ...NO_LOOK });
   const isChanged = old && kept.some(({ strength, hand, label }) => strength !== 1 || label || Object.values(hand).some((points) => points.length));
   if (old) kept = kept.map((object) => ({ ...object, strength: 1, hand: noHand(), label: "", seam: "auto" }));
   const added = [];
@@ -141,10 +142,10 @@ async function putPhoto(picture, job) {
 }
 
 // An object on another photo: at the same place of it.
-function move(object, old, photo) {
+function move(object, old, photo, others) {
   if (object.kind === "cutout") {
     const { placement: p } = object;
-    if (!old || !p) return { ...object, placement: firstPlace(object.picture, photo) };
+    if (!old || !p) return { ...object, placement: firstPlace(object.picture, photo, others) };
     const [x, y] = [photo.width / old.width, photo.height / old.height];
     return { ...object, placement: { ...p, x: p.x * x, y: p.y * y, scale: p.scale * Math.min(x, y) } };
   }
@@ -160,7 +161,7 @@ function putCutout(picture) {
   if (!picture.hasAlpha) {
     throw new PageError("bad_picture", "This cut-out has no transparency, so its shape is unknown. Drop it as the photo and paint the object, or cut it out first.");
   }
-  const object = newObject("cutout", picture.file.name, { picture, placement: photo && firstPlace(picture, photo) });
+  const object = newObject("cutout", picture.file.name, { picture, placement: photo && firstPlace(picture, photo, objects) });
   history.commit({ objects: [...objects, object], selected: object.id });
   return object;
 }
