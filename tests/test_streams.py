@@ -108,3 +108,21 @@ def test_frames_without_foreground_are_left_alone() -> None:
 def test_numbers_out_of_range_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="expected"):
         Stream(Jitter(), **options)  # type: ignore[arg-type]
+
+
+def test_seam_holds_for_all_frames() -> None:
+    harmonizer = Harmonizer()
+    rng = np.random.default_rng(0)
+    frame = rng.integers(60, 190, (64, 64, 3), dtype=np.uint8)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[16:48, 16:48] = 255
+    frame[mask > 0] //= 2
+    for seam in ("trust", "ignore"):
+        stream = harmonizer.stream(seam=seam)
+        wanted = harmonizer.predict(frame, mask, seam=seam).curves
+        values = np.linspace(0, 1, 9)[:, None].repeat(3, axis=1)
+        for _ in range(2):
+            shown = stream(frame, mask).predicted.curves
+            np.testing.assert_allclose(shown(values), wanted(values), atol=0.02)
+    with pytest.raises(UsageError, match="seam is one of"):
+        harmonizer.stream(seam="perhaps")  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -127,3 +128,35 @@ def test_full_disk_behind_standard_output(
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(Full()))
     message = refused(1, "harmonize", inputs.composite, inputs.mask, "-o", "-")
     assert message == "standard output: cannot be written (No space left on device)"
+
+
+@pytest.mark.unix
+@pytest.mark.parametrize("lines", [0, 1])
+@pytest.mark.parametrize("command", ["help", "folder", "picture", "usage"])
+def test_head_ends_a_command_without_a_word(
+    command: str, lines: int, inputs: Inputs, folder: Path
+) -> None:
+    """A reader such as head leaves after some lines."""
+    many = folder / "many"
+    many.mkdir()
+    for number in range(12):
+        os.link(inputs.composite, many / f"{number}.png")
+        os.link(inputs.mask, many / f"{number}_mask.png")
+    commands: dict[str, tuple[str | Path, ...]] = {
+        "help": ("harmonize", "--help"),
+        "usage": ("--version",),
+        "picture": ("harmonize", inputs.composite, inputs.mask, "-o", "-"),
+        "folder": ("harmonize", many, "-o", "done", "--workers", "1"),
+    }
+    process = start(*commands[command], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    for _ in range(lines):
+        process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr:
+        errors = process.stderr.read()
+    process.wait(timeout=60)
+    assert b"Traceback" not in errors
+    assert b"Exception ignored" not in errors
+    assert process.returncode in (0, 1)  # what is short may have been written before

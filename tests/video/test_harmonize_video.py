@@ -383,6 +383,44 @@ def test_interrupted_clip_goes_on_where_it_was(tmp_path: Path) -> None:
     assert times[clip] == times[output]
 
 
+@pytest.mark.parametrize("pixel_format", ["yuva420p", "yuva444p"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_vp9_keeps_alpha(pixel_format: str, resume: bool, tmp_path: Path) -> None:
+    from imharmony.video.clips import open_source
+
+    pixels = np.dstack([scene(), disc()])
+    clip = write_clip(tmp_path / "a.mkv", [pixels] * 6, pixel_format=pixel_format)
+    output = tmp_path / "b.webm"
+    harmonize(clip, None, output, resume=resume)
+    source = open_source(output)
+    assert source.has_alpha
+    frames = [frame.as_photo().numpy() for frame in source.frames()]
+    assert len(frames) == 6
+    for frame in frames:
+        assert np.abs(frame[..., 3] / 255 - disc()).mean() < 0.01
+    assert not (tmp_path / "b.webm.parts").exists()
+
+
+def test_seam_is_asked_for_in_clips(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mkv", composites(2))
+    masks = write_masks(tmp_path / "m.mkv", [disc()] * 2)
+    asked = []
+
+    class Listener(Brightener):
+        def predict(self, image: Any, mask: Any, **options: Any) -> Predicted:
+            asked.append(options["seam"])
+            return super().predict(image, mask)
+
+    for seam in ("auto", "trust", "ignore"):
+        harmonize(
+            clip, masks, tmp_path / f"{seam}.mkv", seam=seam, every=2,
+            harmonizer=Listener(),
+        )  # fmt: skip
+    assert list(dict.fromkeys(asked)) == ["auto", "trust", "ignore"]
+    with pytest.raises(HarmonizeError, match="seam is one of auto, trust, ignore"):
+        harmonize(clip, masks, tmp_path / "b.mkv", seam="perhaps")
+
+
 def test_stopped_clip_leaves_nothing(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mkv", composites(12))
     masks = write_masks(tmp_path / "m.mkv", [disc()] * 12)

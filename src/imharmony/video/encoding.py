@@ -27,6 +27,7 @@ __all__ = [
     "encode",
     "mux",
     "open_output",
+    "tag_like",
     "write_clip",
 ]
 
@@ -60,6 +61,9 @@ _FALLBACKS = ("libx264", "libopenh264", "libsvtav1", "libvpx-vp9", "mpeg4")
 _CRF = {"libx264": 18, "libx265": 20, "libvpx-vp9": 24, "libvpx": 16, "libsvtav1": 24}
 """Encoders with a constant quality, and the one taken unless another is asked for."""
 
+_UNUSABLE = {"libvpx-vp9": ("yuva422p", "yuva444p", "gbrap")}
+"""Pixel formats that an encoder lists and then refuses: libvpx has alpha with 4:2:0."""
+
 _COLOR_FIELDS = ("color_range", "colorspace", "color_primaries", "color_trc")
 
 
@@ -70,6 +74,11 @@ class Encoding:
     codec: str
     pixel_format: str
     options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether frames are encoded with their alpha."""
+        return _has_alpha(av.VideoFormat(self.pixel_format))
 
 
 def choose_encoding(
@@ -112,7 +121,11 @@ def choose_encoding(
         codec = _choose_codec(source, suffix)
     encoder = _find_encoder(codec)
     wanted = pixel_format or _wanted_format(source, has_alpha)
-    known_formats = [layout.name for layout in encoder.video_formats or ()]
+    known_formats = [
+        layout.name
+        for layout in encoder.video_formats or ()
+        if layout.name not in _UNUSABLE.get(codec, ())
+    ]
     if pixel_format is not None and pixel_format not in known_formats:
         names = ", ".join(known_formats)
         msg = f"pixel format of {codec}: expected one of {names}"
@@ -223,7 +236,7 @@ def encode(
     context.time_base = time_base
     context.flags |= av.codec.context.Flags.global_header
     if native is not None:
-        _tag_like(stream, native)
+        tag_like(stream, native)
     elif not av.VideoFormat(encoding.pixel_format).is_rgb:
         context.color_range, context.colorspace = 1, 1  # limited, BT.709
         context.color_primaries, context.color_trc = 1, 1
@@ -232,7 +245,7 @@ def encode(
     yield from stream.encode(None)
 
 
-def _tag_like(stream: Any, native: av.VideoFrame) -> None:
+def tag_like(stream: Any, native: av.VideoFrame) -> None:
     """Give a new stream the color tags and the rotation of a decoded frame."""
     for name in _COLOR_FIELDS:
         setattr(stream.codec_context, name, int(getattr(native, name)))

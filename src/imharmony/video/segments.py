@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -22,6 +23,7 @@ from imharmony.video.encoding import (
     encode,
     mux,
     open_output,
+    tag_like,
 )
 from imharmony.video.frames import Frame
 from imharmony.writing import replace_whole
@@ -76,10 +78,12 @@ def write_in_segments(
     """
     folder = folder_of(target)
     _open_folder(folder, key)
+    # VP9 and VP8 keep alpha beside their packets, which only Matroska has a place for.
+    suffix = ".mkv" if encoding.has_alpha and "vpx" in encoding.codec else ".nut"
     paths: list[Path] = []
     for number in itertools.count():
         segment = itertools.islice(frames, segment_frames)
-        path = folder / f"{number:06d}.nut"
+        path = folder / f"{number:06d}{suffix}"
         first = next(segment, None)
         if first is None:
             break
@@ -95,7 +99,7 @@ def write_in_segments(
                     packet.dts += offset
                     container.mux(packet)
         paths.append(path)
-    notes = _join(paths, source, target, overwrite=overwrite)
+    notes = _join(paths, source, target, encoding, overwrite=overwrite)
     shutil.rmtree(folder)
     return notes
 
@@ -107,10 +111,13 @@ def folder_of(target: Path) -> Path:
 
 def count_done(target: Path, *, segment_frames: int = SEGMENT_FRAMES) -> int:
     """Count the frames in the segments that are there, from the first on."""
-    numbers = itertools.count()
-    paths = (folder_of(target) / f"{number:06d}.nut" for number in numbers)
+    folder = folder_of(target)
+    found = {
+        path.stem for path in folder.glob("*.*") if path.suffix in (".nut", ".mkv")
+    }
+    names = (f"{number:06d}" for number in itertools.count())
     return segment_frames * sum(
-        1 for _ in itertools.takewhile(lambda path: path.exists(), paths)
+        1 for _ in itertools.takewhile(found.__contains__, names)
     )
 
 
@@ -127,12 +134,17 @@ def _open_folder(folder: Path, key: str) -> None:
 
 
 def _join(
-    paths: list[Path], source: Source, target: Path, *, overwrite: bool
+    paths: list[Path],
+    source: Source,
+    target: Path,
+    encoding: Encoding,
+    *,
+    overwrite: bool,
 ) -> list[str]:
     """Put the packets of all segments into one clip, with the rest of the input."""
     with open_output(target, overwrite=overwrite) as container:
         with av.open(str(paths[0])) as first:
-            stream = container.add_stream_from_template(first.streams.video[0])
+            stream = _add_stream(container, first, encoding, source)
         others: Iterator[Packet] = iter(())
         notes: list[str] = []
         if isinstance(source, Clip):
@@ -153,6 +165,26 @@ def _join(
 
         mux(container, video(), others)
     return notes
+
+
+def _add_stream(
+    container: "av.container.OutputContainer",
+    segment: "av.container.InputContainer",
+    encoding: Encoding,
+    source: Source,
+) -> Any:
+    """Add a stream for the packets of all segments, which are like the first."""
+    template: Any = segment.streams.video[0]
+    if template.metadata.get("alpha_mode") != "1":
+        return container.add_stream_from_template(template)
+    # A stream from a template would not say that there is alpha beside its packets.
+    stream: Any = container.add_stream(encoding.codec, rate=source.rate)
+    context = stream.codec_context
+    context.height, context.width = source.size
+    context.pix_fmt, context.options = encoding.pixel_format, dict(encoding.options)
+    context.time_base = template.time_base
+    tag_like(stream, next(segment.decode(template)))
+    return stream
 
 
 def _read_packets(path: Path) -> list[Packet]:
