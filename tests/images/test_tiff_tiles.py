@@ -203,3 +203,16 @@ def test_last_tile_that_lacks_some_bytes_is_an_error(missing: int) -> None:
     assert end == len(data)
     with pytest.raises(DecodeError, match="past the end"):
         files.read_photo(data[:-missing])
+
+
+@pytest.mark.parametrize("tag", [256, 258, 322, 324, 325])
+@pytest.mark.parametrize("at", [4, 8])
+@pytest.mark.filterwarnings("ignore:.*TIFF tags cannot be read")
+def test_tag_that_points_past_the_end_is_an_error(tag: int, at: int) -> None:
+    """Found by damaging ten thousand files: a tag without any data."""
+    data = bytearray(encoded(picture("u1", 3), tile=(32, 48)))
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        entry = file.pages.first.tags[tag].offset
+    data[entry + at : entry + at + 4] = b"\xff\xff\xff\x7f"  # count, or place
+    with pytest.raises(HarmonizeError):
+        read(bytes(data))

@@ -160,7 +160,11 @@ def decode(
             from imharmony.images.tiff_tiles import Tiles
 
             _process.has_threads = True
-            tiles = Tiles(source, tiff_info, name)
+            try:
+                tiles = Tiles(source, tiff_info, name)
+            except (LookupError, TypeError, ValueError) as error:  # of other types
+                msg = f"{name}: the TIFF's tags of its tiles are damaged ({error})"
+                raise DecodeError(msg) from error
             if is_small:
                 return with_header(tiles.read(progress), header, name)
             tiles.check(progress)

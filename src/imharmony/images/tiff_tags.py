@@ -120,6 +120,8 @@ def read_tags(source: Path | bytes, name: str) -> Tags | None:
     try:
         info = tifftools.read_tiff(opened)
         tags = info["ifds"][0]["tags"]
+        if any("data" not in tag for tag in tags.values()):
+            raise ValueError("a tag's data lie past the end of the file")
         exif = _small_tiff(tags, info, _CARRIED)
         told = (tags.keys() - _LAYOUT) | {_SAMPLE_FORMAT}
         others = _small_tiff(tags, info, told) or b"\0"
