@@ -15,7 +15,7 @@ from imharmony.training.losses import (
     roughness,
     stage_losses,
 )
-from imharmony.training.networks.s2crnet import render_curves
+from imharmony.training.networks.heights import render_curves
 
 # Single precision, sums of a few hundred numbers.
 ROUNDING = 1e-5

@@ -12,12 +12,12 @@ from torch import Tensor
 from imharmony.curves import Curves
 from imharmony.errors import UsageError
 from imharmony.training.checkpoints import load_released
+from imharmony.training.networks.heights import render_curves
 from imharmony.training.networks.s2crnet import (
     VARIANTS,
     Dimensions,
     S2CRNet,
     build_s2crnet,
-    render_curves,
 )
 from imharmony.training.networks.s2crnet_use import S2CRNetInUse, restrain
 from imharmony.training.networks.squeezenet import (

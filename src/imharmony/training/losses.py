@@ -11,7 +11,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from imharmony.training.networks.s2crnet import render_curves
+from imharmony.training.networks.heights import render_curves
 
 __all__ = [
     "PixelLoss",

@@ -16,6 +16,7 @@ Every draw depends on a seed and the pair's index alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -250,10 +251,8 @@ class Synthesis:
         self, index: int, example: int, whole: UInt8Array, own: UInt8Array
     ) -> tuple[Look, Look]:
         """Draw looks for an example of which some pixels, (3, N) each, are given."""
-        low, high = self.settings.difference
         rng = self._rng(index, 2)
         base = self._draw_base(index)
-        max_hue_change = self.settings.max_hue_change
         scale = 1.0
         for redraws in range(11):
             looks = self._draw_once(rng, example, own, scale)
@@ -262,23 +261,29 @@ class Synthesis:
                 looks = (after(base, looks[0]), after(base, looks[1]))
             if is_natural and not redraws:  # later, it has too small a difference
                 break
-            real, foreground = (look.apply(own).clip(0, 1) for look in looks)
-            difference = float(((real - foreground) ** 2).mean()) ** 0.5
-            clipped = _share_clipped(own, foreground)
-            if looks[0] is not UNTOUCHED:
-                clipped = max(clipped, _share_clipped(whole, looks[0].apply(whole)))
-            if (
-                difference > high
-                or clipped > self.settings.max_clipped
-                or (
-                    max_hue_change < 180
-                    and _hue_change(real, foreground) > max_hue_change
-                )
-            ):
-                scale *= 0.7
-            elif difference >= low:
+            verdict = self._judge(looks, whole, own)
+            if verdict == "good":
                 break
+            if verdict == "too strong":
+                scale *= 0.7
         return looks
+
+    def _judge(
+        self, looks: tuple[Look, Look], whole: UInt8Array, own: UInt8Array
+    ) -> Literal["good", "too strong", "too weak"]:
+        """Measure looks on pixels (3, N) against the bounds of the settings."""
+        low, high = self.settings.difference
+        real, foreground = (look.apply(own).clip(0, 1) for look in looks)
+        difference = float(((real - foreground) ** 2).mean()) ** 0.5
+        clipped = _share_clipped(own, foreground)
+        if looks[0] is not UNTOUCHED:
+            clipped = max(clipped, _share_clipped(whole, looks[0].apply(whole)))
+        if difference > high or clipped > self.settings.max_clipped:
+            return "too strong"
+        largest = self.settings.max_hue_change
+        if largest < 180 and _hue_change(real, foreground) > largest:
+            return "too strong"
+        return "good" if difference >= low else "too weak"
 
     def _draw_base(self, index: int) -> FloatArray | None:
         """Draw the curves, (3, 256), that the whole photograph takes on; or none."""
@@ -300,36 +305,50 @@ class Synthesis:
     def _draw_once(
         self, rng: np.random.Generator, example: int, own: UInt8Array, scale: float
     ) -> tuple[Look, Look]:
+        """Draw a look for the rest of the photograph and one for the foreground."""
         _, low, high = self.settings.strengths[self._strengths.draw(rng)]
-        whole = self.settings.whole
-        changed = "foreground"
-        if whole or self.settings.changed.get("nothing"):
-            changed = self._changed.draw(rng)
-            if not whole and changed != "nothing":
-                changed = "foreground"
+        changed = self._draw_changed(rng)
         looks = []
-        for name in ("rest", "foreground"):
-            look = UNTOUCHED
-            if changed in (name, "both"):
-                strength = scale * rng.uniform(low, high)
-                family = self._families.draw(rng)
-                if name == "rest" and family not in WHOLE:
-                    family = (
-                        self._whole.draw(rng) if len(whole) > 1 else next(iter(whole))
-                    )
-                if family in WHOLE:
-                    look = WHOLE[family](rng, strength)
-                elif family in LOCAL:
-                    look = LOCAL[family](rng, strength)
-                else:
-                    peers = self._peers[self.pool[example].semantic_label]
-                    peer = int(rng.choice(peers))
-                    _, other = self._samples(peer, *self.pool.pixels(peer))
-                    amount = min(1.0, strength * rng.uniform(0.5, 1.0))
-                    look = TRANSFERS[family](own, other, amount)
-                look = look._replace(family=family)
-            looks.append(look)
+        for part in ("rest", "foreground"):
+            if changed not in (part, "both"):
+                looks.append(UNTOUCHED)
+                continue
+            strength = scale * rng.uniform(low, high)
+            family = self._families.draw(rng)
+            if part == "rest" and family not in WHOLE:
+                families = self.settings.whole
+                family = next(iter(families))
+                if len(families) > 1:
+                    family = self._whole.draw(rng)
+            look = self._draw_look(rng, family, strength, example, own)
+            looks.append(look._replace(family=family))
         return looks[0], looks[1]
+
+    def _draw_changed(self, rng: np.random.Generator) -> str:
+        """Draw what differs from the untouched photograph, of `CHANGED`."""
+        whole = self.settings.whole
+        if not whole and not self.settings.changed.get("nothing"):
+            return "foreground"
+        changed = self._changed.draw(rng)
+        return changed if whole or changed == "nothing" else "foreground"
+
+    def _draw_look(
+        self,
+        rng: np.random.Generator,
+        family: str,
+        strength: float,
+        example: int,
+        own: UInt8Array,
+    ) -> Look:
+        """Draw a look of a family; a transfer takes the colors of another object."""
+        if family in WHOLE:
+            return WHOLE[family](rng, strength)
+        if family in LOCAL:
+            return LOCAL[family](rng, strength)
+        peer = int(rng.choice(self._peers[self.pool[example].semantic_label]))
+        _, other = self._samples(peer, *self.pool.pixels(peer))
+        amount = min(1.0, strength * rng.uniform(0.5, 1.0))
+        return TRANSFERS[family](own, other, amount)
 
     def batch(self, indices: Sequence[int], size: tuple[int, int]) -> Pair:
         """Make the pairs of the given indices as thumbnails of a size (height, width).

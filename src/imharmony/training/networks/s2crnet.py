@@ -39,7 +39,6 @@ __all__ = [
     "S2CRNet",
     "Seen",
     "build_s2crnet",
-    "render_curves",
 ]
 
 
@@ -139,44 +138,6 @@ class Prediction(NamedTuple):
     """(B, N, 3, K): slopes of each stage's curves, in R, G, B order."""
     label_logits: Tensor
     """(B, num_labels): the guess before softmax; zeros without a guessing head."""
-
-
-def render_curves(image: Tensor, curve_params: Tensor) -> Tensor:
-    """Map each channel of a batch through its own piecewise-linear curve.
-
-    Parameters
-    ----------
-    image : Tensor of float, shape (B, 3, H, W)
-        RGB, sRGB-encoded. Values outside [0, 1] map like 0 and 1.
-    curve_params : Tensor of float, shape (B, 3, K)
-        Slopes; only their ratios within a channel matter. Their sum must not be
-        near zero, which is not checked here (training must not stop for it).
-
-    Returns
-    -------
-    Tensor of float, shape (B, 3, H, W)
-        Not clamped: leaves [0, 1] where slopes have mixed signs.
-
-    Notes
-    -----
-    The same function as `imharmony.Curves`, in the form that differentiates in
-    one look-up instead of K clamped steps.
-
-    Examples
-    --------
-    >>> gray = torch.full((1, 3, 1, 1), 0.25)
-    >>> render_curves(gray, torch.ones(1, 3, 64)).flatten().tolist()
-    [0.25, 0.25, 0.25]
-    """
-    B, C, H, W = image.shape
-    K = curve_params.shape[2]
-    heights = curve_params / curve_params.sum(dim=2, keepdim=True)  # (B, 3, K)
-    knots_y = F.pad(heights.cumsum(dim=2), (1, 0))  # (B, 3, K+1), from 0 to 1
-    x = image.reshape(B, C, H * W).clamp(0, 1) * K  # (B, 3, N), in pieces
-    piece = x.detach().floor().clamp(max=K - 1)
-    index = piece.long()
-    out = knots_y.gather(2, index) + heights.gather(2, index) * (x - piece)
-    return out.reshape(B, C, H, W)
 
 
 class CurveRenderingModule(nn.Module):

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from imharmony.training.networks.heights import render_curves
 from imharmony.training.networks.s2crnet import (
     Dimensions,
     Prediction,
     S2CRNet,
-    render_curves,
 )
 
 __all__ = ["S2CRNetInUse", "restrain"]
