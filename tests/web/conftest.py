@@ -30,7 +30,8 @@ def start(tmp_path: Path) -> Start:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
+    """One for all tests: Playwright refuses a second session beside it."""
     expect.set_options(timeout=tools.PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -38,6 +39,11 @@ def browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: Browser) -> Browser:
+    return chromium
 
 
 @pytest.fixture

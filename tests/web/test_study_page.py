@@ -418,8 +418,8 @@ def test_stranger_has_no_vote(invited: StudyServer, folder: Path) -> None:
 
 
 @pytest.fixture
-def page(browser: Chromium, server: StudyServer) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+def page(chromium: Chromium, server: StudyServer) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     errors: list[str] = []
@@ -549,9 +549,9 @@ def test_screen_readers_can_follow(page: Page, width: int, tmp_path: Path) -> No
 
 @pytest.mark.browser
 def test_works_without_its_script(
-    browser: Chromium, server: StudyServer, folder: Path
+    chromium: Chromium, server: StudyServer, folder: Path
 ) -> None:
-    context = browser.new_context(java_script_enabled=False)
+    context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(server.address)
     page.click('[value="right"]')
@@ -561,8 +561,8 @@ def test_works_without_its_script(
 
 
 @pytest.mark.browser
-def test_link_leads_into_the_study(browser: Chromium, invited: StudyServer) -> None:
-    context = browser.new_context()
+def test_link_leads_into_the_study(chromium: Chromium, invited: StudyServer) -> None:
+    context = chromium.new_context()
     page = context.new_page()
     page.goto(invited.address)
     expect(page.get_by_role("heading")).to_have_text("This study is by invitation")
