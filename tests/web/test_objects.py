@@ -13,6 +13,7 @@ import pytest
 
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import compositing, files, photo
+from imharmony.rendering.objects import render_objects
 from imharmony.rendering.render import render
 from imharmony.web.objects import MAX_OBJECTS
 from tests.web.servers import EXAMPLES, Server
@@ -40,25 +41,29 @@ def parts() -> list[tuple[str, tuple[str, bytes]]]:
     return sent + [("mask", ("m.png", picture(mask))) for mask in masks()]
 
 
-def test_masks_are_fitted_alone_and_rendered_in_turn(server: Server) -> None:
-    options = {"label": ["food", "person"], "strength": ["0.5", "1.5"], "seam": "trust"}
-    answer = server.post("harmonize", parts(), options)
-    composite = files.read_photo(COMPOSITE)
-    harmonizer = Harmonizer()
-    result, judged = composite, []
-    for mask, label, strength in zip(
-        masks(), ("food", "person"), (0.5, 1.5), strict=True
-    ):
-        region = photo.from_array(mask)
-        predicted = harmonizer.predict(
-            composite, region, label=label, strength=strength, seam="trust"
-        )
-        result = render(result, region, predicted.curves)
-        judged.append(f"{predicted.same_scene:.4f}")
-    np.testing.assert_array_equal(pixels(answer.content), photo.to_array(result))
+def test_masks_are_harmonized_as_in_python(server: Server) -> None:
+    answer = server.post("harmonize", parts(), {"label": ["food", "person"]})
+    expected = Harmonizer().harmonize_objects(
+        pixels(COMPOSITE.read_bytes()), masks(), labels=["food", "person"]
+    )
+    np.testing.assert_array_equal(pixels(answer.content), expected.image)
     assert answer.headers["imharmony-label"] == "food, person"
+    judged = [f"{one.same_scene:.4f}" for one in expected.objects]
     assert answer.headers["imharmony-same-scene"].split(", ") == judged
-    assert len(answer.headers["imharmony-seam-pairs"].split(", ")) == 2
+    pairs = [str(one.seam_pairs) for one in expected.objects]
+    assert answer.headers["imharmony-seam-pairs"].split(", ") == pairs
+
+
+def test_each_mask_has_its_strength_and_seam(server: Server) -> None:
+    options = {"strength": ["0.5", "1.5"], "seam": ["trust", "ignore"]}
+    answer = server.post("harmonize", parts(), options)
+    composite, harmonizer = files.read_photo(COMPOSITE), Harmonizer()
+    regions = [photo.from_array(mask) for mask in masks()]
+    left, _ = harmonizer.predict_objects(composite, regions, seam="trust")
+    _, right = harmonizer.predict_objects(composite, regions, seam="ignore")
+    changes = [left.at_strength(0.5).transform, right.at_strength(1.5).transform]
+    result = render_objects(composite, list(zip(regions, changes, strict=True)))
+    np.testing.assert_array_equal(pixels(answer.content), photo.to_array(result))
 
 
 def test_one_option_counts_for_all(server: Server) -> None:
@@ -88,16 +93,19 @@ def test_cutouts_lie_on_each_other(server: Server) -> None:
     np.testing.assert_array_equal(pixels(answer.content), photo.to_array(result))
 
 
-def test_curves_of_each_are_rendered(server: Server) -> None:
+def test_curves_of_each_are_rendered_in_turn(server: Server) -> None:
     composite, *regions = parts()
     looks = [
         server.post("curves", [composite, region], {"label": label}).content
         for region, label in zip(regions, ("food", "person"), strict=True)
     ]
     sent = [*parts(), *(("curves", ("c.json", look)) for look in looks)]
-    rendered = server.post("render", sent, {"strength": ["0.5", "1"]})
-    options = {"label": ["food", "person"], "strength": ["0.5", "1"]}
-    assert rendered.content == server.post("harmonize", parts(), options).content
+    at_once = server.post("render", sent, {"strength": ["0.5", "1"]}).content
+    data = COMPOSITE.read_bytes()
+    for region, look, strength in zip(regions, looks, ("0.5", "1"), strict=True):
+        layer = [("composite", ("c", data)), region, ("curves", ("c", look))]
+        data = server.post("render", layer, {"strength": strength}).content
+    np.testing.assert_array_equal(pixels(at_once), pixels(data))
 
 
 @pytest.mark.parametrize(

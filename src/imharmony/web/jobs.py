@@ -1,7 +1,7 @@
 """What a worker does for a request: pictures and options in, one file out."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from imharmony.errors import (
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import compositing, files, formats, photo
 from imharmony.inference.models import MODELS
+from imharmony.rendering.objects import render_objects
 from imharmony.rendering.render import render
 from imharmony.results import Predicted
 from imharmony.web.messages import Answer, Job
@@ -209,14 +210,17 @@ def _open(job: Job, *, is_mask_needed: bool) -> tuple[pyvips.Image, pyvips.Image
     return image, mask, "composite"
 
 
+def _read_reference(job: Job) -> pyvips.Image | None:
+    return _read(job, "reference") if "reference" in job.files else None
+
+
 def _predict(job: Job, image: pyvips.Image, mask: pyvips.Image) -> Predicted:
-    reference = _read(job, "reference") if "reference" in job.files else None
     return load(job.options["model"], job.weights).predict(
         image,
         mask,
         label=job.options["label"],
         strength=job.options["strength"],
-        reference=reference,
+        reference=_read_reference(job),
         seam=job.options["seam"],
     )
 
@@ -237,20 +241,48 @@ def _lay(
     return pasted.composite, pasted.mask
 
 
+def _tell(predicted: Predicted) -> _Known:
+    return _Known(predicted.label, predicted.same_scene, predicted.seam_pairs)
+
+
 def _harmonize(job: Job) -> _Made:
-    """Fit each object to the photo without the others, then render them in turn."""
+    """Harmonize one object, the masks' objects together, or cut-outs in turn."""
+    objects = _split(job)
+    if len(objects) > 1 and "cutout" not in job.files:
+        return _harmonize_together(objects)
     known: list[_Known] = []
     below: pyvips.Image | None = None
-    for one in _split(job):
+    for one in objects:
         image, mask, name = _open(one, is_mask_needed=True)
         predicted = _predict(one, image, mask)
-        known.append(
-            _Known(predicted.label, predicted.same_scene, predicted.seam_pairs)
-        )
+        known.append(_tell(predicted))
         if below is not None:
             image, mask = _lay(one, mask, below)
         below = render(image, mask, predicted.curves, box=predicted.box)
     return _Made(_write(job, below, name), known)
+
+
+def _harmonize_together(objects: Sequence[Job]) -> _Made:
+    """Fit each object to what is none of them, as the command and Python do."""
+    opened = [_open(one, is_mask_needed=True) for one in objects]
+    image, _, name = opened[0]
+    masks = [mask for _, mask, _ in opened]
+    first = objects[0]
+    harmonizer = load(first.options["model"], first.weights)
+    labels = [one.options["label"] for one in objects]
+    asked = {
+        seam: harmonizer.predict_objects(
+            image, masks, labels=labels, reference=_read_reference(first), seam=seam
+        )
+        for seam in dict.fromkeys(one.options["seam"] for one in objects)
+    }
+    predicted = [
+        asked[one.options["seam"]][k].at_strength(one.options["strength"])
+        for k, one in enumerate(objects)
+    ]
+    changes = [one.transform for one in predicted]
+    rendered = render_objects(image, list(zip(masks, changes, strict=True)))
+    return _Made(_write(first, rendered, name), [_tell(one) for one in predicted])
 
 
 def _render(job: Job) -> _Made:
@@ -275,7 +307,7 @@ def _curves(job: Job) -> _Made:
     else:
         image, mask, _ = _open(job, is_mask_needed=True)
         predicted = _predict(job, image, mask)
-        known = _Known(predicted.label, predicted.same_scene, predicted.seam_pairs)
+        known = _tell(predicted)
         model = job.options["model"]
         contract = load(model, job.weights).contract
         record = curve_files.Record(
