@@ -195,6 +195,8 @@ def others(kind: str, data: bytes, ours: Pixels) -> Iterator[Callable[[], Pixels
     def tifffile_read() -> Pixels:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page = file.pages.first
+            if not {279, 325} & set(page.tags.keys()):  # it makes all but one black
+                raise ValueError("the lengths of strips or tiles are not known")
             read: Pixels = page.asarray()
             if read.ndim == 3 and int(page.planarconfig) == 2:
                 read = np.moveaxis(read, 0, -1)
@@ -206,6 +208,8 @@ def others(kind: str, data: bytes, ours: Pixels) -> Iterator[Callable[[], Pixels
         yield opencv
     elif ours.dtype == np.uint8:
         yield pillow
+        if kind == "jpeg":  # Pillow refuses what libjpeg only warns of
+            yield opencv
 
 
 def _turned(image: Image.Image) -> Image.Image:
