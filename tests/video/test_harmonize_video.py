@@ -386,13 +386,14 @@ def test_interrupted_clip_goes_on_where_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pixel_format", ["yuva420p", "yuva444p"])
 @pytest.mark.parametrize("resume", [False, True])
 def test_vp9_keeps_alpha(pixel_format: str, resume: bool, tmp_path: Path) -> None:
-    from imharmony.video.clips import open_source
+    from imharmony.video.clips import Clip, open_source
 
     pixels = np.dstack([scene(), disc()])
     clip = write_clip(tmp_path / "a.mkv", [pixels] * 6, pixel_format=pixel_format)
     output = tmp_path / "b.webm"
     harmonize(clip, None, output, resume=resume)
     source = open_source(output)
+    assert isinstance(source, Clip)
     assert source.has_alpha
     frames = [frame.as_photo().numpy() for frame in source.frames()]
     assert len(frames) == 6
