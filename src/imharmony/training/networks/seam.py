@@ -84,11 +84,11 @@ class SeamDimensions:
     contexts: tuple[float, ...] = (0.0, 0.8)
     """In use: one view of the surroundings each, its frame drawn in from the photo's
     rim (0) to the mask's box (1). Each is also seen mirrored."""
-    caution: float = 0.35
+    caution: float = 0.42
     """In use: share of the expected error that a change has to exceed."""
     least_change: float = 0.02
     """In use: what it has to exceed besides, of [0, 1]: five 8-bit steps."""
-    distrust: float = 1.0
+    distrust: float = 0.0
     """In use: what is taken off the logit of a same scene before both predictions are
     mixed by it."""
     plain_strength: float = 0.88
@@ -404,7 +404,7 @@ def build_seam_net(variant: str, **changes: object) -> SeamNet:
     Examples
     --------
     >>> sum(p.numel() for p in build_seam_net("s2crnet-seam").parameters())
-    1568668
+    1588252
     """
     if variant not in SEAM_VARIANTS:
         raise UsageError(f"variant is one of {', '.join(SEAM_VARIANTS)}, got {variant}")
