@@ -92,8 +92,10 @@ def test_package_itself_imports_next_to_nothing() -> None:
 
 def moment(name: str, folder: Path, process: subprocess.Popen[bytes]) -> None:
     """Wait until the process is where a person might interrupt it."""
-    if name == "starting":
-        time.sleep(0.05)
+    if name == "starting":  # before that Python itself is, with its own traceback
+        maps = Path(f"/proc/{process.pid}/maps")
+        while process.poll() is None and "site-packages" not in maps.read_text():
+            time.sleep(0.005)
         return
     while process.poll() is None and not has_draft(folder, process):
         time.sleep(0.005)

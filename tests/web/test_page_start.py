@@ -76,6 +76,7 @@ def test_second_cutout_does_not_hide_the_first(page: Page, tmp_path: Path) -> No
     first, second = page.evaluate(centers)
     assert abs(first - second) > 100
     page.reload()
+    expect(page.locator("body[data-ready]")).to_be_attached()
     drop(page, CUTOUT, other)  # both wait for their photo
     drop(page, BACKGROUND)
     settle(page)

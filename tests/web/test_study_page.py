@@ -433,6 +433,7 @@ def page(chromium: Chromium, server: StudyServer) -> Iterator[Page]:
 
 def expect_number(page: Page, number: int) -> None:
     expect(page.locator("header p")).to_contain_text(f"{number} of {NUM_TRIALS}")
+    page.wait_for_load_state()  # keys are heard from then on
 
 
 def trial_of(page: Page, server: StudyServer) -> tuple[str, ...]:
