@@ -1,22 +1,33 @@
 """Frames of linear light, as compositing programs keep them: OpenEXR.
 
-libvips as it comes in wheels reads no EXR; FFmpeg does, and what it gives is linear
-light. Our curves are for sRGB-encoded values, so frames are encoded after reading and
-decoded before writing; light above white stays above white.
+Our curves are for sRGB-encoded values, so frames are encoded after reading and decoded
+before writing; light above white stays above white. Primaries are those the file tells
+(`chromaticities`), else those of BT.709. All else of a frame goes from file to file:
+other channels, attributes, the depth of its numbers.
 """
 
+import tempfile
 from pathlib import Path
+from typing import Any
 
-import av
 import numpy as np
+import numpy.typing as npt
+import OpenEXR
 import pyvips
 
 from imharmony.colors import decode_srgb, encode_srgb
 from imharmony.errors import DecodeError, ImageError
 from imharmony.images import photo
+from imharmony.images.color_tags import from_gamma, make_profile
 from imharmony.writing import check_target, replace_whole
 
 __all__ = ["read", "write"]
+
+_FIELD = "imharmony-exr-file"
+"""Field of a photo: the file that it was read from."""
+_CHROMATICITIES = "chromaticities"
+
+FloatArray = npt.NDArray[np.float32]
 
 
 def read(path: Path) -> pyvips.Image:
@@ -25,28 +36,31 @@ def read(path: Path) -> pyvips.Image:
     Raises
     ------
     DecodeError
-        If the file is absent, damaged, or has no R, G and B.
+        If the file is absent, damaged, has several parts, or no R, G and B.
     ImageError
         If it holds NaN or infinity.
     """
-    if not path.exists():
-        raise DecodeError(f"{path}: no such file")
-    try:
-        with av.open(str(path)) as container:
-            frame = next(container.decode(video=0))
-    except (av.FFmpegError, StopIteration, IndexError) as error:
-        reason = getattr(error, "strerror", None) or "no picture in it"
-        raise DecodeError(f"{path}: cannot be decoded ({reason})") from error
-    has_alpha = any(part.is_alpha for part in frame.format.components)
-    name = "gbrapf32le" if has_alpha else "gbrpf32le"
-    linear = np.array(frame.to_ndarray(format=name))
-    colors = linear[..., :3]
-    linear[..., :3] = np.sign(colors) * encode_srgb(np.abs(colors))
-    return photo.from_array(linear.astype(np.float32), name=str(path))
+    header, channels = _open(path)
+    light = np.stack([channels[name] for name in _color_names(channels)], axis=-1)
+    image = photo.from_array(_encode(light), name=str(path)).copy()
+    if _CHROMATICITIES in header:
+        x_y = tuple(map(float, header[_CHROMATICITIES]))  # red, green, blue, white
+        tags = from_gamma(None, (*x_y[6:], *x_y[:6]))
+        if not tags.is_srgb:
+            try:
+                profile = make_profile(tags, is_gray=False)
+            except ValueError as error:
+                raise ImageError(f"{path}: {error}, got {x_y}") from error
+            image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    image.set_type(pyvips.GValue.gstr_type, _FIELD, str(path))
+    return image
 
 
 def write(image: pyvips.Image, path: Path, *, overwrite: bool) -> None:
-    """Write a frame that `read` gave, as 32-bit float, whole or not at all.
+    """Write a frame whole or not at all.
+
+    Of a frame that `read` gave, values that are as they were are written bit for bit,
+    with all else that its file holds. Another frame is written as 32-bit float.
 
     Raises
     ------
@@ -58,18 +72,67 @@ def write(image: pyvips.Image, path: Path, *, overwrite: bool) -> None:
     check_target(path, (".exr",), overwrite=overwrite)
     pixels = photo.to_array(photo.to_rgb(image))
     if pixels.dtype != np.float32:
-        pixels = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
-    colors = pixels[..., :3]
-    pixels[..., :3] = np.sign(colors) * decode_srgb(np.abs(colors))
-    name = "gbrapf32le" if pixels.shape[-1] == 4 else "gbrpf32le"
-    encoder = av.CodecContext.create("exr", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = image.width, image.height, name
-    encoder.options = {"compression": "zip16"}
+        pixels = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    header: dict[str, Any] = {"compression": OpenEXR.ZIP_COMPRESSION}
+    channels: dict[str, npt.NDArray[Any]] = {}
+    if image.get_typeof(_FIELD):
+        header, channels = _open(Path(image.get(_FIELD)))
+    light = _decode(pixels)
+    for number, name in enumerate("RGBA"[: pixels.shape[2]]):
+        made = light[..., number]
+        old = channels.get(name)
+        if old is not None:
+            is_alpha = name == "A"
+            before = old.astype(np.float32) if is_alpha else _encode(old[..., None])
+            same = before.reshape(made.shape) == pixels[..., number]
+            made = np.where(same, old, made.astype(old.dtype))
+        channels[name] = np.ascontiguousarray(made)
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "frame.exr"
+        try:
+            OpenEXR.File(header, channels).write(str(draft))
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ImageError(f"{path}: cannot be written ({error})") from error
+        with replace_whole(path, overwrite=overwrite) as file:
+            file.write(draft.read_bytes())
+
+
+def _open(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Read the header and the channels of a file of one part."""
+    if not path.exists():
+        raise DecodeError(f"{path}: no such file")
     try:
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), name)
-        packets = [*encoder.encode(frame), *encoder.encode(None)]
-    except av.FFmpegError as error:
-        raise ImageError(f"{path}: cannot be written ({error.strerror})") from error
-    with replace_whole(path, overwrite=overwrite) as file:
-        for packet in packets:
-            file.write(bytes(packet))
+        file = OpenEXR.File(str(path), separate_channels=True)
+        parts = file.parts
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise DecodeError(f"{path}: cannot be decoded ({error})") from error
+    if len(parts) != 1:
+        msg = f"{path}: expected a file of one part, got {len(parts)}"
+        raise DecodeError(f"{msg}; write the one to harmonize to a file of its own")
+    channels = {name: part.pixels for name, part in file.channels().items()}
+    if not {"R", "G", "B"} <= channels.keys():
+        got = ", ".join(channels) or "none"
+        raise DecodeError(f"{path}: expected channels R, G and B, got {got}")
+    sizes = {channels[name].shape for name in _color_names(channels)}
+    if len(sizes) != 1:
+        raise DecodeError(f"{path}: expected channels of one size, got {sizes}")
+    return dict(file.header()), channels
+
+
+def _color_names(channels: dict[str, npt.NDArray[Any]]) -> str:
+    return "RGBA" if "A" in channels else "RGB"
+
+
+def _encode(light: npt.NDArray[Any]) -> FloatArray:
+    """Encode linear light (H, W, C) as sRGB; a fourth channel is alpha."""
+    encoded = light.astype(np.float32)
+    colors = encoded[..., :3]
+    encoded[..., :3] = np.sign(colors) * encode_srgb(np.abs(colors))
+    return encoded
+
+
+def _decode(encoded: FloatArray) -> FloatArray:
+    light = encoded.copy()
+    colors = encoded[..., :3]
+    light[..., :3] = np.sign(colors) * decode_srgb(np.abs(colors))
+    return light
