@@ -135,3 +135,10 @@ def test_options_that_the_guides_name_exist(path: Path) -> None:
     }
     named = set(re.findall(r"`(--[a-z-]+)", path.read_text(encoding="utf-8")))
     assert named - known - {"--version"} == set()
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """Pytest imports them by their name alone, and would leave the second one out."""
+    root = Path(__file__).parent
+    names = [path.name for path in root.rglob("test_*.py")]
+    assert [name for name in set(names) if names.count(name) > 1] == []
