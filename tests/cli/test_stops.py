@@ -77,6 +77,37 @@ def test_stop_while_modules_are_imported_is_no_traceback(name: str, stop: str) -
     assert done.returncode == -signal.Signals[stop]
 
 
+_IN_CALLBACK = """
+import signal, sys, time
+from pyvips import ffi
+from imharmony.cli.stops import ended_by_signal
+is_first = [True]
+@ffi.callback("void(void *)")
+def called(_):
+    if is_first:
+        is_first.clear()
+        signal.raise_signal(signal.{stop})
+with ended_by_signal():
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        called(ffi.NULL)
+"""
+"""Is stopped while C calls Python, where exceptions are lost."""
+
+
+@pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM"])
+def test_stop_during_a_callback_is_not_lost(stop: str) -> None:
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    done = subprocess.run(
+        [sys.executable, "-c", _IN_CALLBACK.format(stop=stop)],
+        capture_output=True, check=False,
+        env=os.environ | {"PYTHONPATH": SOURCES},
+    )  # fmt: skip
+    signal.signal(signal.SIGINT, handler)
+    assert done.returncode == -signal.Signals[stop]
+    assert b"Traceback" not in done.stderr
+
+
 def test_package_itself_imports_next_to_nothing() -> None:
     """Ctrl-C meets our own handling only after the package has been imported."""
     code = "import sys; import imharmony; print(*sorted(sys.modules))"
@@ -205,6 +236,20 @@ def test_stopped_manifest_ends_its_processes(
     args = ("batch", many.parent / "jobs.csv", "--output", output)
     process = started(temporary, *args)
     assert_stopped(process, stop, output / "photos", temporary)
+
+
+@pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM"])
+def test_stopped_clip_leaves_its_frames_whole(
+    stop: str, many: Path, tmp_path: Path
+) -> None:
+    shot = tmp_path / "shot"
+    shot.mkdir()
+    for number in range(400):
+        os.link(tmp_path / "composite.png", shot / f"a_{number:04d}.png")
+    output, temporary = tmp_path / "done", tmp_path / "temporary"
+    args = ("video", shot, tmp_path / "mask.png", "-o", output / "a_%04d.png")
+    assert_stopped(started(temporary, *args), stop, output, temporary)
+    assert len(list(output.iterdir())) < 400
 
 
 @pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM"])

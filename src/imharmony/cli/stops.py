@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -40,6 +40,7 @@ def ended_by_signal() -> Iterator[None]:
         yield
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
+    hook, sys.unraisablehook = sys.unraisablehook, _stop_again(sys.unraisablehook)
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # a shell does so in the background
             signal.signal(number, _stop)
@@ -51,8 +52,27 @@ def ended_by_signal() -> Iterator[None]:
             raise
         _end_by(stop.number)
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _stop_again(hook: Callable[..., object]) -> Callable[..., object]:
+    """Wrap what is told of exceptions that nobody can take, such as in a C callback.
+
+    A stop that came while libvips called us is lost there: it is sent anew.
+    """
+
+    def told(unraisable: "sys.UnraisableHookArgs") -> None:
+        stop = unraisable.exc_value
+        if isinstance(stop, _Stopped):
+            again = threading.Timer(0.02, os.kill, (os.getpid(), stop.number))
+            again.daemon = True
+            again.start()
+        else:
+            hook(unraisable)
+
+    return told
 
 
 def _stop(number: int, _: FrameType | None) -> None:
