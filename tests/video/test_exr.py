@@ -46,6 +46,34 @@ def test_frame_comes_back_bit_for_bit_with_all_that_it_holds(tmp_path: Path) -> 
         np.testing.assert_array_equal(new.channels()[name].pixels, channel.pixels)
 
 
+def test_colors_are_divided_by_alpha_in_linear_light(tmp_path: Path) -> None:
+    light = np.zeros((H, W, 4), np.float32)
+    light[...] = (0.25, 0.125, 0.0625, 0.5)
+    light[0] = (0.3, 0.3, 0.3, 0.0)  # a glow
+    write_exr(tmp_path / "a.exr", light, kind=np.float32)
+    image = exr.read(tmp_path / "a.exr")
+    encoded = photo.to_array(image)
+    # IEC 61966-2-1 of 0.5, 0.25, 0.125, and of 0.3 as it is.
+    np.testing.assert_allclose(
+        encoded[1, 0], [0.735357, 0.537099, 0.388573, 0.5], atol=1e-5
+    )
+    np.testing.assert_allclose(encoded[0, 0], [0.583831] * 3 + [0], atol=1e-5)
+    brighter = photo.from_array(encoded + np.float32([0.1, 0.1, 0.1, 0]))
+    exr.write(brighter, tmp_path / "b.exr", overwrite=False)
+    file = OpenEXR.File(str(tmp_path / "b.exr"), separate_channels=True)
+    red = file.channels()["R"].pixels
+    expected = 0.5 * ((0.835357 + 0.055) / 1.055) ** 2.4
+    np.testing.assert_allclose(red[1, 0], expected, atol=1e-5)
+
+
+def test_frame_of_another_size_is_written_by_itself(tmp_path: Path) -> None:
+    write_exr(tmp_path / "a.exr", scene())
+    half = exr.read(tmp_path / "a.exr").crop(0, 0, W // 2, H)
+    exr.write(half, tmp_path / "b.exr", overwrite=False)
+    file = OpenEXR.File(str(tmp_path / "b.exr"), separate_channels=True)
+    assert {c.pixels.shape for c in file.channels().values()} == {(H, W // 2)}
+
+
 def test_primaries_are_those_that_the_file_tells(tmp_path: Path) -> None:
     light = np.zeros((H, W, 3), np.float32)
     light[...] = (0.2, 0.3, 0.25)

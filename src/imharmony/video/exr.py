@@ -2,7 +2,8 @@
 
 Our curves are for sRGB-encoded values, so frames are encoded after reading and decoded
 before writing; light above white stays above white. Primaries are those the file tells
-(`chromaticities`), else those of BT.709. All else of a frame goes from file to file:
+(`chromaticities`), else those of BT.709. OpenEXR stores colors multiplied by alpha, in
+linear light; it is divided out meanwhile. All else of a frame goes from file to file:
 other channels, attributes, the depth of its numbers.
 """
 
@@ -76,16 +77,17 @@ def write(image: pyvips.Image, path: Path, *, overwrite: bool) -> None:
     header: dict[str, Any] = {"compression": OpenEXR.ZIP_COMPRESSION}
     channels: dict[str, npt.NDArray[Any]] = {}
     if image.get_typeof(_FIELD):
-        header, channels = _open(Path(image.get(_FIELD)))
+        stored_header, stored = _open(Path(image.get(_FIELD)))
+        old = np.stack([stored[name] for name in _color_names(stored)], axis=-1)
+        if old.shape == pixels.shape:  # else a picture of another size was made of it
+            header, channels = stored_header, stored
+            same = _encode(old) == pixels
     light = _decode(pixels)
     for number, name in enumerate("RGBA"[: pixels.shape[2]]):
         made = light[..., number]
-        old = channels.get(name)
-        if old is not None:
-            is_alpha = name == "A"
-            before = old.astype(np.float32) if is_alpha else _encode(old[..., None])
-            same = before.reshape(made.shape) == pixels[..., number]
-            made = np.where(same, old, made.astype(old.dtype))
+        if name in channels:
+            before = channels[name]
+            made = np.where(same[..., number], before, made.astype(before.dtype))
         channels[name] = np.ascontiguousarray(made)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "frame.exr"
@@ -124,9 +126,11 @@ def _color_names(channels: dict[str, npt.NDArray[Any]]) -> str:
 
 
 def _encode(light: npt.NDArray[Any]) -> FloatArray:
-    """Encode linear light (H, W, C) as sRGB; a fourth channel is alpha."""
+    """Encode linear light (H, W, C) as sRGB; a fourth channel is alpha, divided out."""
     encoded = light.astype(np.float32)
     colors = encoded[..., :3]
+    if encoded.shape[2] == 4:
+        colors = colors / _divisor(encoded[..., 3:])
     encoded[..., :3] = np.sign(colors) * encode_srgb(np.abs(colors))
     return encoded
 
@@ -135,4 +139,11 @@ def _decode(encoded: FloatArray) -> FloatArray:
     light = encoded.copy()
     colors = encoded[..., :3]
     light[..., :3] = np.sign(colors) * decode_srgb(np.abs(colors))
+    if encoded.shape[2] == 4:
+        light[..., :3] *= _divisor(encoded[..., 3:])
     return light
+
+
+def _divisor(alpha: FloatArray) -> FloatArray:
+    """Alpha, and 1 where there is none: light without a surface, such as a glow."""
+    return np.where(alpha > 0, alpha, np.float32(1))
