@@ -19,6 +19,7 @@ __all__ = [
     "SeamSamples",
     "SinglePair",
     "Swatch",
+    "corners",
     "halve",
     "mask_limits",
     "positions",
@@ -268,6 +269,19 @@ def mask_limits(mask: UInt8Array) -> Box:
         limits = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, length)
         sides.append(slice(*limits))
     return sides[0], sides[1]
+
+
+def corners(box: Box) -> tuple[int, int, int, int]:
+    """Give a box as top, left, height and width.
+
+    Examples
+    --------
+    >>> corners((slice(1, 3), slice(4, 9)))
+    (1, 4, 2, 5)
+    """
+    rows, columns = box
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    return rows.start, columns.start, height, width
 
 
 def positions(box: Box, part: Box, size: tuple[int, int]) -> FloatArray:

@@ -17,7 +17,7 @@ from imharmony.inference.crossings import (
     gap_lengths,
 )
 from imharmony.training.data.looks import Look, UInt8Array
-from imharmony.training.data.pairs import Box, SeamSamples, mask_limits
+from imharmony.training.data.pairs import Box, SeamSamples, corners, mask_limits
 
 __all__ = ["SeamSettings", "draw_seam", "exact", "sample_seam"]
 
@@ -171,10 +171,7 @@ def sample_seam(
     samples = SeamSamples.none(num_pairs)
     if not num_pairs or not mask.any():
         return samples
-    rows, columns = mask_limits(mask)
-    box = (
-        rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start
-    )  # fmt: skip
+    box = corners(mask_limits(mask))
     shorter = shorter or min(mask.shape)
     crossings = find_crossings(mask, box, gaps=gap_lengths(shorter, shorter))
     if len(crossings) < MIN_PAIRS:

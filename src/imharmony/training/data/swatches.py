@@ -15,6 +15,7 @@ from imharmony.training.data.pairs import (
     Box,
     SeamSamples,
     Swatch,
+    corners,
     positions,
     resize_part,
 )
@@ -78,12 +79,8 @@ def gather(
     photo: UInt8Array, mask: UInt8Array, box: Box, scales: Sequence[int]
 ) -> Material:
     """Shrink a photo (H, W, 3) and its mask (H, W), and find its edge."""
-    rows, columns = box
-    corners = (
-        rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start
-    )  # fmt: skip
     crossings = tuple(
-        find_crossings(mask, corners, gaps=(1, a, 2 * a, 4 * a)).spread(_KEPT)
+        find_crossings(mask, corners(box), gaps=(1, a, 2 * a, 4 * a)).spread(_KEPT)
         for a in scales
     )
     whole = (slice(0, mask.shape[0]), slice(0, mask.shape[1]))

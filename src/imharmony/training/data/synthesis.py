@@ -41,6 +41,7 @@ from imharmony.training.data.pairs import (
     SeamSamples,
     SinglePair,
     Swatch,
+    corners,
     halve,
     mask_limits,
     positions,
@@ -435,9 +436,7 @@ class Synthesis:
         box = self._box(example, mask)
         crossings = self._crossings.get(example)
         if crossings is None:
-            limits = (side.stop - side.start for side in box)
-            corners = (box[0].start, box[1].start, *limits)
-            crossings = find_crossings(mask, corners)
+            crossings = find_crossings(mask, corners(box))
             if self.pool[example].mask is not None:  # the next pair's mask is another
                 self._crossings[example] = crossings
         rng = self._rng(index, 6)
