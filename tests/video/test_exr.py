@@ -58,7 +58,7 @@ def test_colors_are_divided_by_alpha_in_linear_light(tmp_path: Path) -> None:
         encoded[1, 0], [0.735357, 0.537099, 0.388573, 0.5], atol=1e-5
     )
     np.testing.assert_allclose(encoded[0, 0], [0.583831] * 3 + [0], atol=1e-5)
-    brighter = photo.from_array(encoded + np.float32([0.1, 0.1, 0.1, 0]))
+    brighter = photo.from_array(encoded + np.array([0.1, 0.1, 0.1, 0], np.float32))
     exr.write(brighter, tmp_path / "b.exr", overwrite=False)
     file = OpenEXR.File(str(tmp_path / "b.exr"), separate_channels=True)
     red = file.channels()["R"].pixels
