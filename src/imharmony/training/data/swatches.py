@@ -1,7 +1,7 @@
 """Swatches: pairs of which only colors are drawn, some of each region and the seam.
 
-What the seam says of a curve is learned from colors alone. A pair of thumbnails, which
-the encoder wants, takes ten times as long to draw.
+What the seam says of a curve is learned from colors alone. No thumbnails are drawn,
+and no encoder runs.
 """
 
 from collections.abc import Sequence
