@@ -161,12 +161,12 @@ def test_stopped_process_leaves_no_partial_file(
 
 
 def children_of(process: subprocess.Popen[bytes]) -> list[int]:
-    tasks = Path(f"/proc/{process.pid}/task")
-    return [
-        int(child)
-        for task in tasks.iterdir()
-        for child in (task / "children").read_text().split()
-    ]
+    children: list[int] = []
+    for task in Path(f"/proc/{process.pid}/task").iterdir():
+        # A thread may end while its children are read.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            children += map(int, (task / "children").read_text().split())
+    return children
 
 
 def assert_stopped(

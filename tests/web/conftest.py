@@ -29,9 +29,13 @@ def start(tmp_path: Path) -> Start:
     return lambda *options: running(tmp_path, *options)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One for all tests: Playwright refuses a second session beside it."""
+    """One for all tests of a file: Playwright refuses a second session beside it.
+
+    It ends with the file, because as long as it lasts an event loop runs in this
+    thread, and the next file could not use asyncio.
+    """
     expect.set_options(timeout=tools.PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -41,7 +45,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: Browser) -> Browser:
     return chromium
 
