@@ -2,6 +2,8 @@
 
 import gc
 import io
+import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pyvips
 import tifftools
 
 from imharmony.curves import Curves
-from imharmony.errors import DecodeError, HarmonizeWarning, UsageError
+from imharmony.errors import DecodeError, HarmonizeWarning, ImageError, UsageError
 from imharmony.images import files
 from imharmony.images.files import encode_photo, read_mask, read_photo, write_photo
 from imharmony.images.formats import jpeg_quality, sniff
@@ -362,6 +364,34 @@ def test_damaged_avif_is_named() -> None:
     encoded = encode_photo(from_array(picture()), ".avif")
     with pytest.raises(DecodeError, match="image data: the HEIF data is damaged"):
         read_photo(encoded[: len(encoded) // 2])
+
+
+def test_length_that_a_box_claims_costs_no_time() -> None:
+    head = b"\xff\xff\xff\xffftypmsf1" + bytes(4) + b"avif" + bytes(40)
+    start = time.process_time()
+    assert sniff(head) == "heif"
+    assert time.process_time() - start < 1
+
+
+def test_boxes_in_boxes_without_end_are_no_traceback() -> None:
+    boxes = b""
+    for _ in range(2000):
+        boxes = struct.pack(">I4sI", len(boxes) + 12, b"meta", 0) + boxes
+    with pytest.raises(DecodeError, match="the HEIF data is damaged"):
+        read_photo(b"\0\0\0\x10ftypavif\0\0\0\0" + boxes)
+
+
+def test_side_beyond_libvips_is_refused_before_glib_complains(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    photo = from_array(np.zeros((16, 16, 3), np.uint8))
+    data = encode_photo(photo, ".avif")
+    sides = struct.pack(">II", 16, 16)
+    assert sides in data
+    damaged = data.replace(sides, struct.pack(">II", 16, 1_660_944_434))
+    with pytest.raises(ImageError, match="pixels a side, got 1660944434"):
+        read_photo(damaged)
+    assert capfd.readouterr().err == ""
 
 
 def test_unknown_kind_is_not_guessed() -> None:

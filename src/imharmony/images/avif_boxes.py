@@ -24,6 +24,7 @@ _PROFILE = "icc-profile-data"
 _NCLX = b"colr", b"nclx"
 _NOTHING_SAID = (2, 2)  # H.273: unspecified
 _MAX_META = 2**24
+_MAX_DEPTH = 8
 _COVER = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"iref": 4}
 """Boxes that hold boxes, and how many bytes stand before those."""
 
@@ -37,6 +38,8 @@ class AvifWords:
     has_profile: bool
     is_premultiplied: bool
     is_animated: bool
+    longest_side: int
+    """Of the pictures in the file, thumbnails among them, in pixels."""
 
     def color(self, name: str) -> ColorTags | None:
         """Say what the colors are; None for sRGB, and where a profile says it.
@@ -70,8 +73,11 @@ def read_words(source: Path | bytes) -> AvifWords | None:
         return None
     if not boxes:
         return None
-    cicp, has_profile = None, False
+    cicp, has_profile, longest_side = None, False, 0
     for box in boxes:
+        if box.kind == b"ispe" and box.end - box.body >= 12:  # 23008-12, 6.5.3
+            sides = struct.unpack_from(">II", data, box.body + 4)
+            longest_side = max(longest_side, *sides)
         if box.kind == b"colr":
             kind = data[box.body : box.body + 4]
             if kind == b"nclx" and cicp is None:  # the first is the picture's
@@ -84,6 +90,7 @@ def read_words(source: Path | bytes) -> AvifWords | None:
         has_profile=has_profile,
         is_premultiplied=b"prem" in kinds,
         is_animated=brand == b"avis" or b"moov" in kinds,
+        longest_side=longest_side,
     )
 
 
@@ -135,7 +142,7 @@ def _front(path: Path) -> bytes:
     return found
 
 
-def _walk(data: bytes, start: int, end: int) -> "list[_Box]":
+def _walk(data: bytes, start: int, end: int, depth: int = 0) -> "list[_Box]":
     """List boxes, and those inside, in order."""
     boxes = []
     at = start
@@ -150,8 +157,8 @@ def _walk(data: bytes, start: int, end: int) -> "list[_Box]":
             break
         box = _Box(kind, at, body, at + length)
         boxes.append(box)
-        if kind in _COVER:
-            boxes += _walk(data, body + _COVER[kind], box.end)
+        if kind in _COVER and depth < _MAX_DEPTH:
+            boxes += _walk(data, body + _COVER[kind], box.end, depth + 1)
         at += length
     return boxes
 

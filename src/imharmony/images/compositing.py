@@ -9,6 +9,7 @@ import pyvips
 
 from imharmony.errors import ImageError, UsageError
 from imharmony.images import profiles
+from imharmony.images.decoding import MAX_SIDE
 from imharmony.images.photo import (
     FULL_SCALE,
     Box,
@@ -22,8 +23,6 @@ from imharmony.images.photo import (
 )
 
 __all__ = ["Length", "Pasted", "parse_length", "parse_point", "paste", "side_by_side"]
-
-MAX_SIDE = 10_000_000  # of a picture in libvips
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ from typing import Any
 import pyvips
 
 from imharmony.errors import DecodeError, Hint, ImageError, UsageError
+from imharmony.images import avif_boxes
 from imharmony.images.formats import HEAD_BYTES, describe, sniff
 from imharmony.images.photo import FULL_SCALE, GRAY_NAMES, RGB_NAMES, from_array
 from imharmony.images.pixels import STREAM_BYTES, PixelArray
 
 __all__ = [
+    "MAX_SIDE",
     "Progress",
     "check_process",
     "damage_error",
@@ -27,6 +29,8 @@ __all__ = [
     "with_header",
 ]
 
+MAX_SIDE = 10_000_000
+"""Of a picture in libvips, in pixels."""
 Progress = Callable[[int], None]
 """Told the percent done."""
 
@@ -112,6 +116,8 @@ def load_header(
     pyvips.Error
         If the header cannot be read.
     """
+    if kind == "heif":
+        _check_sides(source, name)
     image = _load(source, kind)
     _check_header(image, name, max_pixels)
     return image
@@ -236,6 +242,16 @@ def decoded_bytes(image: pyvips.Image) -> int:
     sample_bytes = {"uchar": 1, "ushort": 2, "float": 4}[image.format]
     size: int = image.width * image.height * image.bands * sample_bytes
     return size
+
+
+def _check_sides(source: Path | bytes, name: str) -> None:
+    """Refuse an AVIF with a side that libvips would complain about on its own."""
+    words = avif_boxes.read_words(source)
+    if words is not None and words.longest_side > MAX_SIDE:
+        raise ImageError(
+            f"{name}: expected at most {MAX_SIDE} pixels a side, got "
+            f"{words.longest_side}"
+        )
 
 
 def _check_header(image: pyvips.Image, name: str, max_pixels: int) -> None:

@@ -102,7 +102,7 @@ def sniff(head: bytes) -> str | None:
     if head.startswith(b"BM") and head[6:10] == bytes(4):
         return "bmp"
     if head[4:8] == b"ftyp":
-        length = int.from_bytes(head[:4], "big")
+        length = min(int.from_bytes(head[:4], "big"), len(head))
         brands = {head[8:12], *(head[i : i + 4] for i in range(16, length, 4))}
         if brands & {b"avif", b"avis"}:
             return "heif"
