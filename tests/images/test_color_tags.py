@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 
 from imharmony.curves import Curves
@@ -123,6 +124,7 @@ def test_wide_gamut_is_seen_as_a_viewer_shows_it(
         [cicp(1, 13)],
         [cicp(2, 2)],
         [gamma(0)],
+        [chromaticities(*(0.3, 0.3) * 4)],
         [(b"gAMA", b"\0")],
     ],
 )
@@ -208,6 +210,159 @@ def test_profile_is_one_that_others_read() -> None:
     light = decode_srgb(np.array([200, 60, 30]) / 255) @ P3_TO_SRGB.T
     expected = encode_srgb(np.clip(light, 0, 1)) * 255
     np.testing.assert_allclose(np.asarray(turned)[0, 0], expected, atol=1.5)
+
+
+# EXIF and TIFF
+
+
+def adobe_exif(index: bytes = b"R03\0") -> bytes:
+    """Write what cameras write for Adobe RGB: Exif 2.3, 4.6.3, and DCF 2.0."""
+
+    def directory(tag: int, kind: int, value: bytes) -> bytes:
+        count = 4 if kind == 2 else 1
+        return struct.pack(">HHHI", 1, tag, kind, count) + value + bytes(4)
+
+    first = directory(0x8769, 4, struct.pack(">I", 26))
+    second = directory(0xA005, 4, struct.pack(">I", 44))
+    third = directory(0x0001, 2, index)
+    return b"MM\0*" + struct.pack(">I", 8) + first + second + third
+
+
+# Adobe RGB (1998) Color Image Encoding, 4.3.6.1, and IEC 61966-2-1, F.1.
+ADOBE_TO_XYZ = np.array(
+    [
+        [0.57667, 0.18556, 0.18823],
+        [0.29734, 0.62736, 0.07529],
+        [0.02703, 0.07069, 0.99134],
+    ]
+)
+XYZ_TO_SRGB = np.array(
+    [
+        [3.2406255, -1.5372080, -0.4986286],
+        [-0.9689307, 1.8757561, 0.0415175],
+        [0.0557101, -0.2040211, 1.0569959],
+    ]
+)
+
+
+def adobe_as_srgb(value: Floats) -> Floats:
+    light = value ** (563 / 256) @ (XYZ_TO_SRGB @ ADOBE_TO_XYZ).T
+    return encode_srgb(np.clip(light, 0, 1))
+
+
+def with_exif(kind: str, exif: bytes) -> bytes:
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {"quality": 100}
+    flat = np.full((24, 32, 3), (90, 170, 60), np.uint8)
+    Image.fromarray(flat).save(buffer, kind, exif=b"Exif\0\0" + exif, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_adobe_rgb_that_a_camera_says_in_exif_counts(kind: str) -> None:
+    data = with_exif(kind, adobe_exif())
+    stored = to_array(files.read_photo(data))[0, 0] / 255
+    seen = shown(data)[0, 0]
+    np.testing.assert_allclose(seen, adobe_as_srgb(stored), atol=STEP)
+    assert np.abs(seen - stored).max() > 0.1
+
+
+def test_exif_of_srgb_is_srgb() -> None:
+    data = with_exif("JPEG", adobe_exif(b"R98\0"))
+    assert profiles.is_srgb(files.read_photo(data))
+
+
+@pytest.mark.parametrize("cut", range(8, 62, 6))
+def test_exif_that_is_cut_off_says_nothing(cut: int) -> None:
+    data = with_exif("WEBP", adobe_exif()[:cut])
+    assert profiles.is_srgb(files.read_photo(data))
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("JPEG", ".jpg"), ("WEBP", ".webp")])
+def test_adobe_rgb_is_told_as_it_was(kind: str, suffix: str) -> None:
+    after = recolored(with_exif(kind, adobe_exif()), suffix)[0]
+    with Image.open(io.BytesIO(after)) as image:
+        assert "icc_profile" not in image.info
+        assert image.info["exif"].removeprefix(b"Exif\0\0") == adobe_exif()
+    other = recolored(with_exif(kind, adobe_exif()), ".png")[0]
+    with Image.open(io.BytesIO(other)) as image:
+        assert "icc_profile" in image.info
+
+
+def told_tiff(pixels: npt.NDArray[Any], **told: Any) -> bytes:
+    """Write a TIFF with WhitePoint, PrimaryChromaticities or TransferFunction."""
+    points = {"white": (318, 2), "primaries": (319, 6)}
+    extra: list[tuple[Any, ...]] = []
+    for name, value in told.items():
+        if name == "transfer":
+            extra.append((301, 3, len(value), tuple(value), True))
+        else:
+            number, count = points[name]
+            fractions = [part for x in value for part in (round(x * 10_000), 10_000)]
+            extra.append((number, 5, count, tuple(fractions), True))
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        pixels,
+        photometric="rgb" if pixels.shape[2] == 3 else "minisblack",
+        extratags=sorted(extra),
+        metadata=None,
+    )
+    return buffer.getvalue()
+
+
+P3_POINTS = {"white": P3[:2], "primaries": P3[2:]}
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+def test_tiff_that_says_its_primaries_and_transfer_is_seen_so(dtype: str) -> None:
+    count = 2 ** (8 * np.dtype(dtype).itemsize)
+    table = np.rint((np.arange(count) / (count - 1)) ** 1.8 * 65535).astype(int)
+    value = numbers(dtype) / (count - 1)
+    cases: list[tuple[dict[str, Any], Floats]] = [
+        ({}, decode_srgb(value)),
+        ({"transfer": table.tolist()}, value**1.8),
+        ({"transfer": table.tolist() * 3}, value**1.8),
+    ]
+    for transfer, light in cases:
+        data = told_tiff(numbers(dtype), **P3_POINTS, **transfer)
+        expected = encode_srgb(np.clip(light @ P3_TO_SRGB.T, 0, 1))
+        # The table of 8 bit has steps that are coarse near black.
+        np.testing.assert_allclose(shown(data), expected, atol=2 * STEP)
+
+
+def test_tiff_keeps_what_it_said_and_gets_no_profile() -> None:
+    table = [round((i / 255) ** 1.8 * 65535) for i in range(256)]
+    data = told_tiff(numbers("u1"), **P3_POINTS, transfer=table)
+    after, covered = recolored(data, ".tif")
+    with (
+        tifffile.TiffFile(io.BytesIO(data)) as old,
+        tifffile.TiffFile(io.BytesIO(after)) as new,
+    ):
+        for number in (301, 318, 319):
+            old_tag, new_tag = (f.pages.first.tags[number] for f in (old, new))
+            np.testing.assert_array_equal(new_tag.value, old_tag.value)
+        assert 34675 not in new.pages.first.tags
+        back = new.asarray()
+    np.testing.assert_array_equal(back[~covered], numbers("u1")[~covered])
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"primaries": (0.64, 0.33, 0.3, 0.6, 0.15, 0.06)},  # sRGB
+        {"primaries": (0.3, 0.3) * 3},  # no triangle
+        {"transfer": [0, 65535, 7]},  # not one of 256 entries
+    ],
+)
+def test_usual_and_damaged_tags_are_srgb(told: dict[str, Any]) -> None:
+    assert profiles.is_srgb(files.read_photo(told_tiff(numbers("u1"), **told)))
+
+
+def test_tables_that_differ_are_refused() -> None:
+    tables = [round((i / 255) ** g * 65535) for g in (1, 1.8, 2.2) for i in range(256)]
+    with pytest.raises(ImageError, match=r"a\.tif: expected one TransferFunction"):
+        files.read_photo(told_tiff(numbers("u1"), transfer=tables), name="a.tif")
 
 
 # AVIF

@@ -1,4 +1,6 @@
-"""Color told other than by an ICC profile: PNG's gAMA, cHRM and cICP, AVIF's nclx.
+"""Color told other than by an ICC profile.
+
+By gAMA, cHRM and cICP of a PNG, nclx of an AVIF, tags of a TIFF, and EXIF.
 
 What they say is turned into an ICC profile, so that all that understands profiles
 understands them: the network sees what a viewer shows. The file's own words are kept
@@ -10,10 +12,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyvips
 
 from imharmony.errors import ImageError
 
-__all__ = ["ColorTags", "from_cicp", "from_gamma", "make_profile"]
+__all__ = [
+    "ADOBE_RGB",
+    "ColorTags",
+    "from_cicp",
+    "from_gamma",
+    "from_table",
+    "is_told_by",
+    "make_profile",
+    "remember",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,6 +62,8 @@ _TOO_BRIGHT = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
 _UNSPECIFIED = 2
 _SRGB_GAMMA = 1 / 2.2
 _GAMMA_TOLERANCE = 0.05  # as libpng's: nearer ones are meant to be sRGB
+_TOLD_BY = "imharmony-color-told-by"
+_MAX_ENTRIES = 4096
 _D50 = np.array([0.9642, 1.0, 0.8249])  # ICC.1, 7.2.16
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
@@ -63,13 +77,20 @@ class ColorTags:
     primaries: tuple[tuple[float, float], ...]
     """x, y of red, green, blue and white; CIE 1931."""
     transfer: tuple[float, ...]
-    """An exponent, or parameters g, a, b, c, d."""
+    """An exponent, parameters g, a, b, c, d, or a table of light, 0 to 1."""
 
     @property
     def is_srgb(self) -> bool:
         """Whether that is what we take without any word."""
         near = np.allclose(self.primaries, _BT709, atol=0.002)
         return near and self.transfer == _SRGB
+
+
+ADOBE_RGB = ColorTags(
+    ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), _D65),
+    (563 / 256,),
+)
+"""Adobe RGB (1998) Color Image Encoding, 4.3."""
 
 
 def from_cicp(
@@ -126,6 +147,34 @@ def from_gamma(
     return ColorTags(primaries, (1 / gamma,))
 
 
+def from_table(
+    table: Floats | None, chromaticities: tuple[float, ...] | None
+) -> ColorTags:
+    """Understand TIFF's TransferFunction, WhitePoint and PrimaryChromaticities.
+
+    Parameters
+    ----------
+    table : ndarray of float64, shape (N,), in [0, 1], or None
+        The light of N values evenly spread from black to white.
+    chromaticities : 8 floats or None
+        x and y of white, red, green, blue.
+    """
+    tags = from_gamma(None, chromaticities)
+    if table is None:
+        return tags
+    # More entries than that, programs that read profiles refuse.
+    places = np.linspace(0, len(table) - 1, min(len(table), _MAX_ENTRIES))
+    light = np.interp(places, np.arange(len(table)), table)
+    if np.allclose(light, _light(np.linspace(0, 1, len(light)), _SRGB), atol=0.002):
+        return tags
+    return ColorTags(tags.primaries, tuple(light.tolist()))
+
+
+def _light(value: Floats, transfer: tuple[float, ...]) -> Floats:
+    g, a, b, c, d = transfer
+    return np.where(value >= d, (a * value + b) ** g, c * value)
+
+
 def make_profile(tags: ColorTags, *, is_gray: bool) -> bytes:
     """Write an ICC profile, ICC.1:2010 (version 4).
 
@@ -175,6 +224,33 @@ def make_profile(tags: ColorTags, *, is_gray: bool) -> bytes:
     return head.ljust(128, b"\0") + table + data
 
 
+def remember(photo: pyvips.Image, tags: ColorTags, kind: str) -> None:
+    """Let what a file says of its colors count as its profile.
+
+    Primaries that span no triangle are damaged, and nothing is noted.
+
+    Parameters
+    ----------
+    photo : pyvips.Image
+        As read.
+    tags : ColorTags
+    kind : str
+        Of the file, such as "png": written back to that kind, it needs no profile, as
+        its own words stay.
+    """
+    try:
+        profile = make_profile(tags, is_gray=photo.bands < 3)
+    except ValueError:
+        return
+    photo.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    photo.set_type(pyvips.GValue.gstr_type, _TOLD_BY, kind)
+
+
+def is_told_by(photo: pyvips.Image, kind: str) -> bool:
+    """Whether the words of a kind of file, not a profile, say a photo's colors."""
+    return bool(photo.get_typeof(_TOLD_BY)) and photo.get(_TOLD_BY) == kind
+
+
 def _xyz(point: tuple[float, float]) -> Floats:
     x, y = point
     if y <= 0:
@@ -188,6 +264,10 @@ def _numbers(signature: bytes, values: Floats) -> bytes:
 
 
 def _curve(transfer: tuple[float, ...]) -> bytes:
+    if len(transfer) > 5:
+        levels = [round(light * 65535) for light in transfer]
+        head = struct.pack(">4sII", b"curv", 0, len(levels))
+        return head + struct.pack(f">{len(levels)}H", *levels)
     kind = 0 if len(transfer) == 1 else 3
     fixed = [round(value * 65536) for value in transfer]
     head = struct.pack(">4sIHH", b"para", 0, kind, 0)

@@ -12,6 +12,7 @@ import pyvips
 from imharmony.errors import DecodeError, HarmonizeWarning, ImageError
 from imharmony.images import (
     avif_boxes,
+    color_tags,
     exif_block,
     jpeg_coefficients,
     png_chunks,
@@ -79,16 +80,18 @@ def prepare(
     image = _without_promises(image)
     if kind not in ("tiff", "heif"):
         image = straighten(image)
+    image = image.copy()
+    if color_tags.is_told_by(image, kind):
+        image.remove(_PROFILE)
     if kind == "tiff":
         from imharmony.images import tiff_tags  # and tifftools: only for a TIFF
 
         return image, {}, tiff_tags.finish
-    image = image.copy()
     if kind == "png" and image.get_typeof(png_chunks.FIELD):
-        image.remove("icc-profile-data")  # a chunk says it, in its own words
+        image.remove(_PROFILE)  # a chunk says it, in its own words
         return image, _NO_EXIF, png_chunks.finish
     if kind == "heif":
-        if avif_boxes.cicp_of(image) is not None and image.get_typeof(_PROFILE):
+        if avif_boxes.cicp_of(image) is not None:
             image.remove(_PROFILE)  # a box says it, in its own words, or it is put back
         has_exif = exif_block.block_of(image) is not None
         is_plain = not has_exif and exif_block.is_remembered(image)

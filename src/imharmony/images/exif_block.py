@@ -16,6 +16,7 @@ __all__ = [
     "is_remembered",
     "made_true",
     "remember",
+    "says_adobe_rgb",
     "without_head",
 ]
 
@@ -24,6 +25,7 @@ _FIELD = "imharmony-exif"
 HEAD = b"Exif\0\0"
 """What stands before it in JPEG."""
 _ORIENTATION, _X_RESOLUTION = 0x0112, 0x011A
+_EXIF_DIRECTORY, _INTEROPERABILITY, _INDEX = 0x8769, 0xA005, 0x0001
 _PREVIEW_START, _PREVIEW_LENGTH = 0x0201, 0x0202
 
 
@@ -91,14 +93,34 @@ def has_resolution(block: bytes) -> bool:
     order = ">" if block.startswith(b"MM") else "<"
     try:
         (directory,) = struct.unpack_from(order + "I", block, 4)
-        (count,) = struct.unpack_from(order + "H", block, directory)
-        entries = range(directory + 2, directory + 2 + 12 * count, 12)
-        return any(
-            struct.unpack_from(order + "H", block, entry)[0] == _X_RESOLUTION
-            for entry in entries
-        )
+        return _entry(block, order, directory, _X_RESOLUTION) is not None
     except struct.error:
         return False
+
+
+def says_adobe_rgb(block: bytes) -> bool:
+    """Whether a camera says Adobe RGB as DCF 2.0 has it: by the index R03."""
+    order = ">" if block.startswith(b"MM") else "<"
+    try:
+        (directory,) = struct.unpack_from(order + "I", block, 4)
+        for tag in (_EXIF_DIRECTORY, _INTEROPERABILITY):
+            entry = _entry(block, order, directory, tag)
+            if entry is None:
+                return False
+            (directory,) = struct.unpack_from(order + "I", block, entry + 8)
+        entry = _entry(block, order, directory, _INDEX)
+    except struct.error:
+        return False
+    return entry is not None and block[entry + 8 : entry + 11] == b"R03"
+
+
+def _entry(block: bytes, order: str, directory: int, tag: int) -> int | None:
+    """Find where a directory speaks of a tag."""
+    (count,) = struct.unpack_from(order + "H", block, directory)
+    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
+        if struct.unpack_from(order + "H", block, entry)[0] == tag:
+            return entry
+    return None
 
 
 def remember(photo: pyvips.Image, block: bytes) -> None:

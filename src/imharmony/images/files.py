@@ -17,8 +17,13 @@ from imharmony.errors import (
     ImageError,
     ShapeError,
 )
-from imharmony.images import avif_boxes, exif_block, jpeg_coefficients, png_chunks
-from imharmony.images.color_tags import make_profile
+from imharmony.images import (
+    avif_boxes,
+    color_tags,
+    exif_block,
+    jpeg_coefficients,
+    png_chunks,
+)
 from imharmony.images.decoding import (
     Progress,
     damage_error,
@@ -154,9 +159,16 @@ def read_photo(
     image.remove("jpeg-thumbnail-data")
     check_finite(image, name)
     if tags is not None:
-        return tags.remember(image)
+        image = tags.remember(image)
+        if (color := tags.color(name)) is not None:
+            color_tags.remember(image, color, kind)
+        elif tags.exif is not None:
+            _heed_exif(image, tags.exif, kind)
+        return image
     if block := exif_block.without_head(exif):
         exif_block.remember(image, block)
+        if kind in ("jpeg", "webp"):  # the others say it in better ways
+            _heed_exif(image, block, kind)
     if isinstance(source, bytes) and kind == "jpeg":
         image = jpeg_coefficients.remember(image, source, orientation)
         if (estimated := jpeg_quality(source)) is not None:
@@ -179,7 +191,7 @@ def _remember_png(
         _warn_of_frames(name)
     color = png_chunks.color_of(chunks, name)
     if color is not None:
-        _set_profile(image, make_profile(color, is_gray=image.bands < 3))
+        color_tags.remember(image, color, "png")
     elif any(kind == b"cICP" for kind, _ in chunks):  # goes before a profile
         image.remove("icc-profile-data")
     if is_turned:
@@ -198,14 +210,16 @@ def _remember_avif(image: pyvips.Image, source: Path | bytes, name: str) -> None
         _warn_of_frames(name)
     color = words.color(name)
     if color is not None:
-        _set_profile(image, make_profile(color, is_gray=image.bands < 3))
+        color_tags.remember(image, color, "heif")
     avif_boxes.remember(image, words, is_told=color is not None)
     if words.is_premultiplied and image.hasalpha():
         image.set_type(pyvips.GValue.gint_type, PREMULTIPLIED, 1)
 
 
-def _set_profile(image: pyvips.Image, profile: bytes) -> None:
-    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+def _heed_exif(image: pyvips.Image, block: bytes, kind: str) -> None:
+    """Let Adobe RGB count where EXIF alone says it, as cameras do."""
+    if not image.get_typeof("icc-profile-data") and exif_block.says_adobe_rgb(block):
+        color_tags.remember(image, color_tags.ADOBE_RGB, kind)
 
 
 def _warn_of_frames(name: str) -> None:

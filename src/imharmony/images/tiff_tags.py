@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyvips
 import tifftools
 
-from imharmony.errors import HarmonizeWarning
+from imharmony.errors import HarmonizeWarning, ImageError
 from imharmony.images import exif_block
+from imharmony.images.color_tags import ColorTags, from_table
 from imharmony.images.formats import (
     BIGTIFF_FIELD,
     COMPRESSION_FIELD,
@@ -43,13 +45,16 @@ _CARRIED = {
 # the layout of further pages, previews and private data at a place in the old file.
 _LAYOUT = {
     *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279),
-    *(284, 288, 289, 292, 293, 301, 317, 318, 319, 320, 322, 323, 324, 325, 330, 338),
+    *(284, 288, 289, 292, 293, 317, 320, 322, 323, 324, 325, 330, 338),
     *(339, 340, 341, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521),
     *(529, 530, 531, 532, 33723, 34675, 700, 50674),
 }
 _RESOLUTION = (282, 283, 296)
 _SAMPLE_FORMAT = 339
-_COMPRESSION, _EXTRA_SAMPLES, _IPTC = 259, 338, 33723
+_BITS, _COMPRESSION, _EXTRA_SAMPLES, _IPTC = 258, 259, 338, 33723
+_SAME_LIGHT = 0.01  # of what a table may differ from the others
+_TRANSFER, _WHITE, _PRIMARIES, _PROFILE = 301, 318, 319, 34675
+_D65 = (0.3127, 0.3290)
 _UNSPECIFIED, _ASSOCIATED, _UNASSOCIATED = 0, 1, 2  # section 18: alpha or not
 _OTHERS = "imharmony-tiff-tags"
 _APP1_HEAD = b"Exif\0\0"
@@ -77,6 +82,43 @@ class Tags:
     """All tags that do not say how samples are stored, as a TIFF without a picture."""
     meaning: int | None
     """What the last channel is, if there is more than color: ExtraSamples."""
+
+    def color(self, name: str) -> ColorTags | None:
+        """Say what the colors are, where no ICC profile says it; TIFF 6.0, section 20.
+
+        Returns
+        -------
+        ColorTags or None
+            None for sRGB, without a word, and where a profile says it.
+
+        Raises
+        ------
+        ImageError
+            If each channel has a transfer of its own.
+        """
+        tags = self.info["ifds"][0]["tags"]
+        if _PROFILE in tags or not {_TRANSFER, _PRIMARIES} & tags.keys():
+            return None
+        table, points = None, None
+        if _TRANSFER in tags:
+            entries = np.array(tags[_TRANSFER]["data"], dtype=np.float64) / 65535
+            depth = int(tags.get(_BITS, {"data": [1]})["data"][0])
+            if entries.size not in (2**depth, 3 * 2**depth):
+                return None  # damaged
+            tables = entries.reshape(-1, 2**depth)
+            if np.ptp(tables, axis=0).max() > _SAME_LIGHT:
+                raise ImageError(
+                    f"{name}: expected one TransferFunction for all channels, got "
+                    "several; convert it to sRGB first"
+                )
+            table = tables[0]
+        if _PRIMARIES in tags:
+            white = _fractions(tags[_WHITE]) if _WHITE in tags else _D65
+            points = (*white, *_fractions(tags[_PRIMARIES]))
+            if len(points) != 8 or min(points[1::2]) <= 0:
+                return None  # damaged
+        color = from_table(table, points)
+        return None if color.is_srgb else color
 
     def remember(self, photo: pyvips.Image) -> pyvips.Image:
         """Note the tags on a copy of the photo that was read from the file."""
@@ -191,6 +233,15 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
     elif photo.get_typeof(UNSPECIFIED) and _EXTRA_SAMPLES in tags:
         tags[_EXTRA_SAMPLES]["data"] = [_UNSPECIFIED]
     tifftools.write_tiff(info, output)
+
+
+def _fractions(tag: dict[str, Any]) -> tuple[float, ...]:
+    """Read numbers that are stored as fractions."""
+    data = tag["data"]
+    return tuple(
+        over / under if under else 0.0
+        for over, under in zip(data[::2], data[1::2], strict=False)
+    )
 
 
 def _tags_of(block: bytes) -> dict[int, Any]:
