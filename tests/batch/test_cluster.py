@@ -15,7 +15,8 @@ import imharmony
 from imharmony import harmonize
 from imharmony.batch.jobs import Settings
 from imharmony.errors import UsageError
-from tests.batch.pictures import composite, disc, fill, load
+from imharmony.harmonizer import Harmonizer
+from tests.batch.pictures import Pixels, W, composite, disc, fill, load, save
 
 pytestmark = pytest.mark.cluster
 
@@ -99,6 +100,42 @@ def test_files_by_uri_come_and_go(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load(tmp_path / "000.png"), expected_pixels)
 
 
+def two_objects() -> list[Pixels]:
+    """The disc cut in the middle."""
+    left, right = disc(), disc()
+    left[:, W // 2 :] = 0
+    right[:, : W // 2] = 0
+    return [left, right]
+
+
+def expected_objects() -> Pixels:
+    image: Pixels = Harmonizer().harmonize_objects(composite(1), two_objects()).image
+    return image
+
+
+def test_several_objects_by_uri(tmp_path: Path) -> None:
+    import fsspec
+
+    from imharmony.batch.cluster import run_here
+
+    save(tmp_path / "in" / "photo.png", composite(1))
+    for name, mask in zip(("left", "right"), two_objects(), strict=True):
+        save(tmp_path / "in" / f"{name}.png", mask)
+    shop = f"memory:/{tmp_path}"
+    masks = [f"{shop}/in/{name}.png" for name in ("left", "right")]
+    row = {"composite": f"{shop}/in/photo.png", "mask": masks}
+    (tmp_path / "in" / "jobs.jsonl").write_text(json.dumps(row))
+    store = fsspec.filesystem("memory")
+    store.put(f"{tmp_path}/in/", f"{tmp_path}/in/", recursive=True)
+    counts = run_here(
+        f"{shop}/in/jobs.jsonl", f"{shop}/out", settings=Settings(),
+        report=str(tmp_path / "report"), workers=1,
+    )  # fmt: skip
+    assert counts == {"done": 1}
+    (tmp_path / "photo.png").write_bytes(store.cat_file(f"{tmp_path}/out/photo.png"))
+    np.testing.assert_array_equal(load(tmp_path / "photo.png"), expected_objects())
+
+
 def test_unusable_manifests_are_refused(tmp_path: Path) -> None:
     from imharmony.batch.cluster import run_here
 
@@ -144,7 +181,10 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Any:
     nodes.shutdown()
 
 
-@pytest.mark.filterwarnings("ignore")  # Ray's own
+@pytest.mark.filterwarnings(
+    "ignore",  # Ray's own
+    "error::ray.util.annotations.RayDeprecationWarning",  # of how it is called
+)
 def test_lost_node_costs_no_picture(tmp_path: Path, cluster: Any) -> None:
     import threading
 
@@ -153,6 +193,12 @@ def test_lost_node_costs_no_picture(tmp_path: Path, cluster: Any) -> None:
     count = 120
     manifest = write_manifest(tmp_path / "in", count, ".csv")
     (tmp_path / "in" / "007.png").write_bytes(b"poison")
+    save(tmp_path / "in" / "objects.png", composite(1))
+    names = [f"file://{tmp_path}/in/{side}.png" for side in ("left", "right")]
+    for name, mask in zip(names, two_objects(), strict=True):
+        save(Path(name.removeprefix("file://")), mask)
+    with manifest.open("a") as file:
+        file.write(f"\nfile://{tmp_path}/in/objects.png,{'|'.join(names)}")
     output, report = tmp_path / "out", tmp_path / "report"
     lost: list[int] = []
     stamps: dict[str, tuple[int, int]] = {}
@@ -181,15 +227,19 @@ def test_lost_node_costs_no_picture(tmp_path: Path, cluster: Any) -> None:
     assert lost
     assert lost[0] < count - 10, "lost too late to matter"
     assert counts["failed"] == 1
-    assert counts.total() == count
+    assert counts.total() == count + 1
     rows = read_report(report)
-    assert sorted(row["input"] for row in rows) == [
-        str(tmp_path / "in" / f"{n:03d}.png") for n in range(count)
+    assert sorted(row["input"].removeprefix("file://") for row in rows) == [
+        *(str(tmp_path / "in" / f"{n:03d}.png") for n in range(count)),
+        str(tmp_path / "in" / "objects.png"),
     ]
+    np.testing.assert_array_equal(load(output / "objects.png"), expected_objects())
     expected = harmonize(composite(3), disc()).image
     np.testing.assert_array_equal(load(output / "003.png"), expected)
-    names = sorted(path.name for path in output.iterdir())
-    assert names == [f"{n:03d}.png" for n in range(count) if n != 7]
+    assert sorted(path.name for path in output.iterdir()) == [
+        *(f"{n:03d}.png" for n in range(count) if n != 7),
+        "objects.png",
+    ]
     for name, stamp in stamps.items():  # what was written before is not written again
         stat = (output / name).stat()
         assert (stat.st_ino, stat.st_mtime_ns) == stamp

@@ -223,10 +223,9 @@ def run_on_cluster(
         ),
         batch_size=_BATCH_ROWS,
         batch_format="pyarrow",
-        concurrency=count,
+        # Of an actor that is lost, Ray makes another, as often as it takes.
+        compute=ray.data.ActorPoolStrategy(size=count),
         num_cpus=1,
-        max_restarts=-1,
-        max_task_retries=-1,
     )
     records.write_parquet(report, mode="overwrite")
     statuses = pyarrow.dataset.dataset(report, format="parquet").to_table(["status"])
