@@ -57,11 +57,12 @@ dist: .venv-test/ready demo
 		../../examples/mask.png --output harmonized.png
 	cmp demo/harmonized.png build/installed/harmonized.png
 
-FULLY_COVERED := */curves/*.py,*/errors.py,*/metrics.py,*/imharmony/writing.py
+FULLY_COVERED := */curves/*.py,*/imharmony/errors.py,*/protocols/metrics.py,$\
+	*/imharmony/writing.py
 
 coverage: .venv-test/ready
 	.venv-test/bin/coverage erase
-	.venv-test/bin/coverage run -m pytest
+	.venv-test/bin/coverage run -m pytest --numprocesses logical --dist loadfile
 	.venv-test/bin/coverage combine --quiet
 	.venv-test/bin/coverage report
 	.venv-test/bin/coverage report --include='$(FULLY_COVERED)' --fail-under=100

@@ -194,6 +194,12 @@ def test_params_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
         Curves.from_params(np.ones(shape))
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (4, 65), (65, 3), (1, 3, 65), ()])
+def test_heights_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match=r"shape \(3, K \+ 1\), got \(.*\)"):
+        Curves.from_heights(np.ones(shape))
+
+
 # From knots
 
 

@@ -111,3 +111,11 @@ def test_running_mean_settles_and_forgets() -> None:
     assert np.percentile(np.abs(np.diff(middles)[24:]), 95) < 1
     mean.forget()
     np.testing.assert_array_equal(mean.add(gray(2), time_s=10), gray(2))
+
+
+def test_mean_with_curves_that_turn_back_may_turn_back() -> None:
+    waves = IDENTITY + 0.05 * np.sin(np.linspace(0, 40, IDENTITY.shape[-1]))
+    waves = np.clip(waves, 0, 1)
+    looks = [Look(k / 25, 0, heights) for k, heights in enumerate([waves, waves])]
+    (first, _) = smooth_looks(looks, width_s=1.0)
+    np.testing.assert_allclose(to_heights(first), waves, atol=1e-6)
