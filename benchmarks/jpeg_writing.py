@@ -16,7 +16,7 @@ import pyvips
 
 from imharmony.curves import Curves
 from imharmony.images import files, jpeg_coefficients
-from imharmony.images.photo import mask_from_array
+from imharmony.images.masks import mask_from_array
 from imharmony.rendering.render import render
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "composite.png"

@@ -23,7 +23,8 @@ from imharmony.errors import (
     WeightsError,
 )
 from imharmony.harmonizer import Harmonizer, harmonize
-from imharmony.images.photo import from_array, mask_from_array, to_array
+from imharmony.images.masks import mask_from_array
+from imharmony.images.photo import from_array, to_array
 from imharmony.inference.curve_network import CurveNetwork, Slopes
 from imharmony.inference.models import MODELS
 from imharmony.inference.thumbnails import Thumbnails

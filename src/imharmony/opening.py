@@ -10,6 +10,7 @@ import pyvips
 from imharmony.curves.knots import check_strength
 from imharmony.errors import ImageError, ShapeError, UsageError
 from imharmony.images import adapters, photo
+from imharmony.images.masks import mask_from_array, split_mask
 from imharmony.images.pixels import PixelArray
 from imharmony.inference.choices import SeamUse
 from imharmony.inference.request import Request
@@ -109,7 +110,7 @@ def open_pictures(
         raise ImageError(msg)
     if out is not None:
         check_out(out, picture.pixels, [levels])
-    mask_image = photo.mask_from_array(levels, size=(image.height, image.width))
+    mask_image = mask_from_array(levels, size=(image.height, image.width))
     if mask is None and not may_be_full and mask_image.min() == 255:
         msg = "composite: no mask given, and the alpha channel is opaque everywhere"
         raise ImageError(f"{msg}, so it cuts no foreground out")
@@ -119,10 +120,10 @@ def open_pictures(
 def _open_beside(image: pyvips.Image, mask: Any, *, may_be_full: bool) -> pyvips.Image:
     """Open the mask of a pyvips image; one that is opened already stays as it is."""
     if mask is None:
-        return photo.split_mask(image, name="composite", may_be_full=may_be_full)[1]
+        return split_mask(image, name="composite", may_be_full=may_be_full)[1]
     size = image.height, image.width
     if not isinstance(mask, pyvips.Image) or (mask.bands, mask.format) != (1, "uchar"):
-        return photo.mask_from_array(adapters.open_mask(mask), size=size)
+        return mask_from_array(adapters.open_mask(mask), size=size)
     if (mask.height, mask.width) != size:
         msg = f"mask: expected {size[0]}x{size[1]} (height x width), the photo's size"
         raise ShapeError(f"{msg}, got {mask.height}x{mask.width}")

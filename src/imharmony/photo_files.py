@@ -9,7 +9,8 @@ import pyvips
 
 from imharmony.errors import HarmonizeWarning
 from imharmony.harmonizer import Harmonizer, default_harmonizer
-from imharmony.images import adapters, files, formats, photo
+from imharmony.images import adapters, files, formats
+from imharmony.images.masks import split_mask
 from imharmony.results import Predicted
 from imharmony.writing import check_target
 
@@ -78,7 +79,7 @@ def harmonize_file(
     check_target(target, tuple(formats.SUFFIXES), overwrite=overwrite)
     if mask is None:
         image = read_photo(composite, max_pixels=max_pixels)
-        image, mask_image = photo.split_mask(
+        image, mask_image = split_mask(
             image, name=str(composite), may_be_full=reference is not None
         )
     else:

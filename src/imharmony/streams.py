@@ -15,6 +15,7 @@ from imharmony.curves.smoothing import (
 )
 from imharmony.errors import UsageError
 from imharmony.images import photo
+from imharmony.images.masks import mask_box, mask_from_array
 from imharmony.images.pixels import PixelArray
 from imharmony.rendering.render import render_into
 from imharmony.rendering.transform import CurveTransform
@@ -97,8 +98,8 @@ class Stream:
         if time_s is None:
             time_s = self._num_frames / self._rate
         image = photo.from_array(frame, name="frame")
-        mask_image = photo.mask_from_array(mask, size=(image.height, image.width))
-        box = photo.mask_box(mask_image)
+        mask_image = mask_from_array(mask, size=(image.height, image.width))
+        box = mask_box(mask_image)
         colors = frame if frame.ndim == 3 else frame[..., None]
         colors = colors[..., :3] if colors.shape[2] > 2 else colors[..., [0, 0, 0]]
         small_mask = shrink(photo.to_array(mask_image)[..., 0])

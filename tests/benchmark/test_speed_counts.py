@@ -17,7 +17,8 @@ from imharmony.errors import ImageError, ShapeError, UsageError
 from imharmony.harmonizer import Harmonizer, harmonize
 from imharmony.images import photo
 from imharmony.images import pixels as pixels_module
-from imharmony.images.photo import Box, from_array, mask_box, mask_from_array, to_array
+from imharmony.images.masks import mask_box, mask_from_array
+from imharmony.images.photo import Box, from_array, to_array
 from imharmony.inference import curve_network, request, thumbnails
 from imharmony.inference.models import MODELS
 from imharmony.inference.network import Network

@@ -16,6 +16,7 @@ from imharmony.curve_files.plots import BIN_LEVELS, Histograms, measure, plot_cu
 from imharmony.curves import Curves
 from imharmony.errors import ShapeError, UsageError
 from imharmony.images import photo
+from imharmony.images.masks import mask_from_array
 
 Pixels = npt.NDArray[Any]
 Array = npt.NDArray[np.float64]
@@ -31,7 +32,7 @@ DARKER = hand_made((0, 0), (0.5, 0.3), (1, 1))
 
 
 def counted(pixels: Pixels, mask: Pixels, **options: Any) -> Histograms:
-    mask_image = photo.mask_from_array(mask, size=pixels.shape[:2])
+    mask_image = mask_from_array(mask, size=pixels.shape[:2])
     return measure(photo.from_array(pixels), mask_image, **options)
 
 
@@ -88,7 +89,7 @@ def test_gray_counts_for_all_channels_and_alpha_for_none() -> None:
 def test_levels_are_those_of_srgb() -> None:
     srgb = photo.from_array(np.full((1, 1, 3), (200, 80, 40), np.uint8))
     wide = srgb.icc_transform("p3", depth=16)
-    mask = photo.mask_from_array(np.array([[True]]), size=(1, 1))
+    mask = mask_from_array(np.array([[True]]), size=(1, 1))
     levels = measure(wide, mask).foreground.argmax(axis=1)
     assert np.abs(levels - [200, 80, 40]).max() <= 1
 

@@ -24,7 +24,8 @@ from PIL import Image
 from imharmony.curves import Curves
 from imharmony.errors import HarmonizeError
 from imharmony.images import files
-from imharmony.images.photo import mask_from_array, straighten, to_array
+from imharmony.images.masks import mask_from_array
+from imharmony.images.photo import straighten, to_array
 from imharmony.rendering.render import render
 
 HEIGHT, WIDTH = 50, 66

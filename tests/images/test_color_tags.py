@@ -14,7 +14,8 @@ from PIL import Image, ImageCms
 from imharmony.curves import Curves
 from imharmony.errors import HarmonizeWarning, ImageError
 from imharmony.images import avif_boxes, color_tags, files, png_chunks, profiles
-from imharmony.images.photo import from_array, mask_from_array, straighten, to_array
+from imharmony.images.masks import mask_from_array
+from imharmony.images.photo import from_array, straighten, to_array
 from imharmony.rendering.render import render
 
 Floats = npt.NDArray[np.float64]

@@ -18,7 +18,8 @@ from imharmony.errors import DecodeError, HarmonizeWarning, ImageError, UsageErr
 from imharmony.images import files
 from imharmony.images.files import encode_photo, read_mask, read_photo, write_photo
 from imharmony.images.formats import jpeg_quality, sniff
-from imharmony.images.photo import from_array, mask_from_array, to_array
+from imharmony.images.masks import mask_from_array
+from imharmony.images.photo import from_array, to_array
 from imharmony.inference.thumbnails import make_thumbnails
 from imharmony.rendering.render import render
 

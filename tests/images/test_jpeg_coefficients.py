@@ -27,7 +27,8 @@ from imharmony.images.jpeg_file import (
     find_scans,
     parse_jpeg,
 )
-from imharmony.images.photo import from_array, mask_from_array, to_array
+from imharmony.images.masks import mask_from_array
+from imharmony.images.photo import from_array, to_array
 from imharmony.rendering.render import render
 
 pytestmark = pytest.mark.skipif(

@@ -31,13 +31,11 @@ from imharmony.images.files import (
     read_photo,
     write_photo,
 )
+from imharmony.images.masks import alpha_mask, mask_box, mask_from_array
 from imharmony.images.photo import (
     FULL_SCALE,
     Box,
-    alpha_mask,
     from_array,
-    mask_box,
-    mask_from_array,
     split_alpha,
     stretch,
     to_array,

@@ -17,7 +17,8 @@ from imharmony.errors import HarmonizeWarning
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import profiles
 from imharmony.images.compositing import paste
-from imharmony.images.photo import from_array, mask_from_array, to_array
+from imharmony.images.masks import mask_from_array
+from imharmony.images.photo import from_array, to_array
 from imharmony.inference.thumbnails import make_thumbnails
 from imharmony.rendering.render import render
 

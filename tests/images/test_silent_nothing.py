@@ -16,7 +16,8 @@ from PIL import Image
 
 from imharmony.errors import HarmonizeWarning, ImageError
 from imharmony.images import files
-from imharmony.images.photo import from_array, mask_from_array, split_mask, to_array
+from imharmony.images.masks import mask_from_array, split_mask
+from imharmony.images.photo import from_array, to_array
 
 
 def png(pixels: Any) -> bytes:

@@ -10,7 +10,8 @@ import pyvips
 
 from imharmony.images import files
 from imharmony.images import pixels as pixels_module
-from imharmony.images.photo import PREMULTIPLIED, from_array, mask_box, mask_from_array
+from imharmony.images.masks import mask_box, mask_from_array
+from imharmony.images.photo import PREMULTIPLIED, from_array
 from imharmony.inference.crossings import GAPS, NUM_PAIRS, find_crossings
 from imharmony.inference.seam import Seam, sample_seam
 

@@ -8,7 +8,8 @@ import pytest
 
 from imharmony.errors import ImageError
 from imharmony.images import pixels as pixels_module
-from imharmony.images.photo import from_array, mask_from_array
+from imharmony.images.masks import mask_from_array
+from imharmony.images.photo import from_array
 from imharmony.inference.thumbnails import Thumbnails, make_thumbnails
 
 Pixels = npt.NDArray[Any]

@@ -17,6 +17,7 @@ from imharmony.errors import HarmonizeWarning, UsageError
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import photo, profiles
 from imharmony.images.files import read_mask, read_photo, write_photo
+from imharmony.images.masks import mask_from_array
 from imharmony.inference.picture_network import PictureNetwork
 from imharmony.rendering import render as render_module
 from imharmony.rendering.bilateral_grid import BilateralGrid
@@ -239,7 +240,7 @@ def test_out_takes_the_result_also_in_the_composite_itself(relight: Harmonizer) 
 def test_colors_of_another_profile_are_changed_as_srgb(
     dtype: str, relight: Harmonizer
 ) -> None:
-    mask = photo.mask_from_array(disc(), size=(H, W))
+    mask = mask_from_array(disc(), size=(H, W))
     plain = photo.from_array(scene("uint16"))
     depth = 8 if dtype == "uint8" else 16
     # By way of XYZ, since LittleCMS's short way is coarse.
@@ -262,7 +263,7 @@ def test_gray_with_a_profile_gets_the_luminance_of_the_change_in_srgb(
     stored = decode(gray) ** (1 / SPACES["prophoto"].gamma)
     image = photo.from_array((stored * 65535).astype(np.uint16))
     image = with_profile(image, icc_profile(SPACES["prophoto"], gray=True))
-    mask = photo.mask_from_array(disc(), size=(H, W))
+    mask = mask_from_array(disc(), size=(H, W))
     rendered = render(image, mask, relight.predict(image, mask).transform)
     assert rendered.bands == 1
     found = encode((photo.to_array(rendered) / 65535) ** SPACES["prophoto"].gamma)
@@ -311,7 +312,7 @@ def test_the_change_is_a_grid_and_no_curves(relight: Harmonizer) -> None:
 
 @pytest.mark.parametrize("call", ["predict", "fit_curves"])
 def test_reference_is_refused(call: str, relight: Harmonizer) -> None:
-    opened = photo.from_array(scene()), photo.mask_from_array(disc(), size=(H, W))
+    opened = photo.from_array(scene()), mask_from_array(disc(), size=(H, W))
     message = r"^reference: these weights see the composite alone; expected none"
     with pytest.raises(UsageError, match=message):
         getattr(relight, call)(*opened, reference=opened[0])
@@ -395,7 +396,7 @@ def test_nearest_curves_of_a_network_that_draws_curves_are_those(
     tmp_path: Path,
 ) -> None:
     harmonizer = load(tmp_path, exponent=0.7)
-    opened = photo.from_array(scene()), photo.mask_from_array(disc(), size=(H, W))
+    opened = photo.from_array(scene()), mask_from_array(disc(), size=(H, W))
     fitted = harmonizer.fit_curves(*opened)
     levels = np.repeat(np.linspace(0.2, 0.6, 20)[:, None], 3, axis=1)
     np.testing.assert_allclose(fitted.curves(levels), levels**0.7, atol=2e-3)
@@ -404,21 +405,21 @@ def test_nearest_curves_of_a_network_that_draws_curves_are_those(
 
 
 def test_nearest_curves_of_a_gradient_of_light_are_far_off(relight: Harmonizer) -> None:
-    opened = photo.from_array(scene()), photo.mask_from_array(disc(), size=(H, W))
+    opened = photo.from_array(scene()), mask_from_array(disc(), size=(H, W))
     fitted = relight.fit_curves(*opened)
     assert fitted.curves.is_monotone
     assert 5 < fitted.rms < fitted.largest
 
 
 def test_nearest_curves_take_the_strength(relight: Harmonizer) -> None:
-    opened = photo.from_array(scene()), photo.mask_from_array(disc(), size=(H, W))
+    opened = photo.from_array(scene()), mask_from_array(disc(), size=(H, W))
     one, half = (relight.fit_curves(*opened, strength=s) for s in (1, 0.5))
     assert half.curves == one.curves.blend(0.5)
     assert half.rms == one.rms
 
 
 def test_nothing_is_fitted_where_curves_are_predicted() -> None:
-    opened = photo.from_array(scene()), photo.mask_from_array(disc(), size=(H, W))
+    opened = photo.from_array(scene()), mask_from_array(disc(), size=(H, W))
     message = r"^these weights predict curves; there are none to fit$"
     with pytest.raises(UsageError, match=message):
         Harmonizer().fit_curves(*opened)

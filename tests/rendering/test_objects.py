@@ -11,12 +11,8 @@ from imharmony import Harmonizer, harmonize
 from imharmony.curves import Curves
 from imharmony.curves.smoothing import from_heights, to_heights
 from imharmony.errors import ImageError, ShapeError, UsageError
-from imharmony.images.photo import (
-    from_array,
-    mask_from_array,
-    split_labels,
-    to_array,
-)
+from imharmony.images.masks import mask_from_array, split_labels
+from imharmony.images.photo import from_array, to_array
 from imharmony.inference.thumbnails import make_thumbnails
 from imharmony.rendering.objects import join_masks, render_objects
 from imharmony.rendering.render import render

@@ -12,6 +12,7 @@ import torch
 from imharmony import Harmonizer, cli
 from imharmony.errors import UsageError, WeightsError
 from imharmony.images import files, photo
+from imharmony.images.masks import mask_from_array
 from imharmony.inference.contract import Contract
 from imharmony.inference.crossings import NUM_PAIRS
 from imharmony.inference.seam import Seam
@@ -109,7 +110,7 @@ def test_a_reference_has_no_seam(weights: Path) -> None:
 def test_given_pairs_are_looked_at(weights: Path) -> None:
     pixels, mask = scene()
     image = photo.from_array(pixels)
-    opened = photo.mask_from_array(mask, size=(H, W))
+    opened = mask_from_array(mask, size=(H, W))
     harmonizer = Harmonizer(weights=weights)
     own = harmonizer.predict(image, opened)
     none = harmonizer.predict(image, opened, seam=Seam.none())

@@ -16,6 +16,7 @@ from imharmony.errors import HarmonizeError, ImageError, UsageError
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import files, photo
 from imharmony.images.formats import SUFFIXES
+from imharmony.images.masks import mask_from_array, split_labels, split_mask
 from imharmony.inference.models import DEFAULT_MODEL
 from imharmony.rendering.objects import render_objects
 from imharmony.rendering.render import render
@@ -171,9 +172,7 @@ def _open(job: Job, settings: Settings) -> tuple[pyvips.Image, list[pyvips.Image
     image = _read(job.composite, "composite", settings)
     if job.mask is None:
         has_reference = job.reference is not None
-        image, mask = photo.split_mask(
-            image, name=str(job.name), may_be_full=has_reference
-        )
+        image, mask = split_mask(image, name=str(job.name), may_be_full=has_reference)
         return image, [mask]
     size = (image.height, image.width)
     if not job.labels:
@@ -183,14 +182,14 @@ def _open(job: Job, settings: Settings) -> tuple[pyvips.Image, list[pyvips.Image
         raise UsageError(f"{msg}, got {len(job.masks)} masks")
     values = _read(job.masks[0], "mask", settings)
     name = str(job.masks[0]) if isinstance(job.masks[0], Path) else "mask"
-    return image, photo.split_labels(values, size=size, name=name)
+    return image, split_labels(values, size=size, name=name)
 
 
 def _open_mask(
     mask: Picture, size: tuple[int, int], settings: Settings
 ) -> pyvips.Image:
     if not isinstance(mask, Path):
-        return photo.mask_from_array(mask, size=size)
+        return mask_from_array(mask, size=size)
     limit, resize = _limit(settings), settings.resize_mask
     return files.read_mask(mask, size=size, resize=resize, max_pixels=limit)
 

@@ -17,6 +17,7 @@ from imharmony.benchmark.cases import Case, make_inputs, write_inputs
 from imharmony.curves import Curves
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import files, formats, photo
+from imharmony.images.masks import mask_box, mask_from_array
 from imharmony.inference import thumbnails
 from imharmony.rendering.render import render, render_into
 
@@ -97,11 +98,11 @@ def time_arrays(
     times = {
         name: repeat(run, runs=runs, seconds=seconds) for name, run in rows.items()
     }
-    mask_image = photo.mask_from_array(mask, size=size)
+    mask_image = mask_from_array(mask, size=size)
     curves = _changing(harmonizer.predict(image, mask_image).curves)
-    box = photo.mask_box(mask_image)
+    box = mask_box(mask_image)
     rows = {
-        "mask": lambda: photo.mask_box(photo.mask_from_array(mask, size=size)),
+        "mask": lambda: mask_box(mask_from_array(mask, size=size)),
         **_network_stages(harmonizer, image, mask_image, case),
     }
     with _nothing_remembered():
@@ -216,7 +217,7 @@ def _network_stages(
 ) -> dict[str, Callable[[], object]]:
     """Thumbnails, network and curve of one opened photo."""
     contract = harmonizer.contract
-    box = photo.mask_box(mask)
+    box = mask_box(mask)
 
     def shrink() -> thumbnails.Thumbnails:
         return thumbnails.make_thumbnails(

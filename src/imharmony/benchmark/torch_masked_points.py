@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from imharmony.benchmark.cases import Case, make_inputs
 from imharmony.benchmark.measure import Times, repeat
 from imharmony.errors import ImageError
-from imharmony.images.photo import from_array, mask_box
+from imharmony.images.masks import mask_box
+from imharmony.images.photo import from_array
 from imharmony.training.networks.s2crnet import build_s2crnet
 
 __all__ = ["recolor_points", "time_masked_points"]

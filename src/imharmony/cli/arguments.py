@@ -227,7 +227,8 @@ def read_composite(
     max_pixels: int | None = None,
 ) -> tuple["pyvips.Image", "pyvips.Image"]:
     """Open a composite and its mask; without one, split off the composite's alpha."""
-    from imharmony.images import files, photo
+    from imharmony.images import files
+    from imharmony.images.masks import split_mask
 
     if mask is not None:
         with show_progress("reading", 100) as advance:
@@ -240,7 +241,7 @@ def read_composite(
                 progress=advance,
             )
     image, name = read_photo(composite, max_pixels=max_pixels)
-    return photo.split_mask(image, name=name, may_be_full=has_reference)
+    return split_mask(image, name=name, may_be_full=has_reference)
 
 
 def read_mask(

@@ -180,7 +180,7 @@ def _harmonize_objects(
 ) -> None:
     """Harmonize several objects of one photo."""
     from imharmony.harmonizer import Harmonizer
-    from imharmony.images import photo
+    from imharmony.images.masks import split_labels
     from imharmony.rendering.objects import render_objects
 
     inputs = [composite, *masks, reference]
@@ -190,7 +190,7 @@ def _harmonize_objects(
     image = read_photo(composite, max_pixels=max_pixels)[0]
     if labels:
         values = read_photo(masks[0], max_pixels=max_pixels)[0]
-        objects = photo.split_labels(
+        objects = split_labels(
             values, size=(image.height, image.width), name=name_of(masks[0])
         )
     else:

@@ -15,6 +15,7 @@ import pyvips
 from imharmony.curves import CHANNELS, Curves
 from imharmony.errors import ShapeError, UsageError
 from imharmony.images import photo, profiles
+from imharmony.images.masks import mask_from_array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ def measure(
     Examples
     --------
     >>> image = photo.from_array(np.array([[10, 20]], dtype=np.uint8))
-    >>> mask = photo.mask_from_array(np.array([[1.0, 0.2]]), size=(1, 2))
+    >>> mask = mask_from_array(np.array([[1.0, 0.2]]), size=(1, 2))
     >>> histograms = measure(image, mask)
     >>> histograms.foreground[0, [10, 20]].round(2).tolist()
     [1.0, 0.2]
@@ -113,7 +114,7 @@ def plot_curves(
     histograms = None
     if composite is not None and mask is not None:
         image = photo.from_array(composite, name="composite")
-        mask_image = photo.mask_from_array(mask, size=(image.height, image.width))
+        mask_image = mask_from_array(mask, size=(image.height, image.width))
         histograms = measure(image, mask_image)
     return draw(curves, histograms=histograms, stages=stages)
 

@@ -36,11 +36,11 @@ from imharmony.images.decoding import (
 )
 from imharmony.images.encoding import keep_blocks, prepare, without_selection
 from imharmony.images.formats import QUALITY_FIELD, SUFFIXES, jpeg_quality, saver
+from imharmony.images.masks import scale_mask
 from imharmony.images.photo import (
     FULL_SCALE,
     PREMULTIPLIED,
     check_finite,
-    scale_mask,
     split_alpha,
     stretch,
     tag,

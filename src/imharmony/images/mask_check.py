@@ -23,7 +23,7 @@ def judge_mask(
     mask : pyvips.Image
         One channel of 8 bit.
     box : Box or None
-        What `photo.mask_box` says of the mask.
+        What `masks.mask_box` says of the mask.
     has_reference : bool
         Whether the foreground is to fit another photo. Then it may be everything.
 
@@ -34,7 +34,7 @@ def judge_mask(
 
     Examples
     --------
-    >>> from imharmony.images.photo import mask_box, mask_from_array
+    >>> from imharmony.images.masks import mask_box, mask_from_array
     >>> import numpy as np
     >>> mask = mask_from_array(np.ones((4, 4)), size=(4, 4))
     >>> judge_mask(mask, mask_box(mask))

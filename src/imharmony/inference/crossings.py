@@ -117,7 +117,7 @@ class Window:
         Parameters
         ----------
         box : tuple of int
-            What `images.photo.mask_box` finds.
+            What `images.masks.mask_box` finds.
         size : (height, width)
             Of the photo.
         num_lines : int

@@ -7,7 +7,8 @@ import pyvips
 
 from imharmony.errors import WarningCode
 from imharmony.images.mask_check import judge_mask
-from imharmony.images.photo import Box, mask_box
+from imharmony.images.masks import mask_box
+from imharmony.images.photo import Box
 from imharmony.inference.choices import AUTO, SeamUse, check_seam
 from imharmony.inference.seam import Seam, sample_seam
 

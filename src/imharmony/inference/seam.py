@@ -97,7 +97,7 @@ def sample_seam(
     mask : pyvips.Image
         One channel of 8 bit, of the photo's size.
     box : Box
-        What `photo.mask_box` finds in the mask.
+        What `masks.mask_box` finds in the mask.
     num_pairs : int
         Crossings at most, evenly out of all; so many places the result has.
     covered : pyvips.Image or None

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyvips
 
 from imharmony.errors import ImageError
-from imharmony.images.photo import mask_box
+from imharmony.images.masks import mask_box
 from imharmony.images.pixels import Box
 from imharmony.inference.block_means import BlockMeans, can_share_blocks
 from imharmony.threads import share_out
@@ -70,7 +70,7 @@ def make_thumbnails(
         rim (0) to the box of the mask (1). Not used with `reference`, which makes
         one view.
     box : Box or None
-        What `photo.mask_box` says of the mask; None looks for it.
+        What `masks.mask_box` says of the mask; None looks for it.
     covered : pyvips.Image or None
         Mask of all objects, of which `mask` is one: the views show it as what is not
         background. None takes `mask`.
@@ -104,7 +104,8 @@ def make_thumbnails(
 
     Examples
     --------
-    >>> from imharmony.images.photo import from_array, mask_from_array
+    >>> from imharmony.images.masks import mask_from_array
+    >>> from imharmony.images.photo import from_array
     >>> photo = from_array(np.full((40, 60), 51, dtype=np.uint8))
     >>> mask = mask_from_array(np.eye(40, 60), size=(40, 60))
     >>> thumbnails = make_thumbnails(photo, mask, size=(8, 8))

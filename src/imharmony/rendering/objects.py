@@ -43,7 +43,8 @@ def render_objects(
     Examples
     --------
     >>> import numpy as np
-    >>> from imharmony.images.photo import from_array, mask_from_array, to_array
+    >>> from imharmony.images.masks import mask_from_array
+    >>> from imharmony.images.photo import from_array, to_array
     >>> knots = np.array([0.0, 0.5, 1.0])
     >>> lighter = Curves((knots,) * 3, (np.array([0.0, 0.75, 1.0]),) * 3)
     >>> darker = Curves((knots,) * 3, (np.array([0.0, 0.25, 1.0]),) * 3)

@@ -9,11 +9,11 @@ import pyvips
 from imharmony.curves import Curves
 from imharmony.errors import ShapeError
 from imharmony.images import profiles
+from imharmony.images.masks import mask_box
 from imharmony.images.photo import (
     FULL_SCALE,
     as_format,
     is_premultiplied,
-    mask_box,
     split_alpha,
     straighten,
 )
@@ -69,7 +69,8 @@ def render(
     Examples
     --------
     >>> import numpy as np
-    >>> from imharmony.images.photo import from_array, mask_from_array
+    >>> from imharmony.images.masks import mask_from_array
+    >>> from imharmony.images.photo import from_array
     >>> knots = np.array([0.0, 0.5, 1.0])
     >>> brighter = Curves((knots,) * 3, (np.array([0.0, 0.8, 1.0]),) * 3)
     >>> photo = from_array(np.full((1, 2, 3), 0.5, dtype=np.float32))

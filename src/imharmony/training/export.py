@@ -12,6 +12,7 @@ from torch import Tensor
 
 from imharmony.errors import Hint, UsageError, WeightsError
 from imharmony.images import files, photo
+from imharmony.images.masks import mask_box, mask_from_array
 from imharmony.inference import runtime
 from imharmony.inference.choices import AUTO
 from imharmony.inference.contract import Contract
@@ -184,8 +185,8 @@ def example_inputs(contract: Contract, *, seed: int) -> dict[str, Tensor]:
     exposed = (image * rng.uniform(0.3, 1.7, 3)).clip(0, 255).astype(np.uint8)
     shape = mask.shape[:2]
     picture = photo.from_array(exposed)
-    mask_picture = photo.mask_from_array(mask, size=shape)
-    box = photo.mask_box(mask_picture)
+    mask_picture = mask_from_array(mask, size=shape)
+    box = mask_box(mask_picture)
     assert box is not None  # noqa: S101  # our own mask
     small = make_thumbnails(
         picture, mask_picture, size=contract.thumbnail_size,

@@ -14,6 +14,7 @@ import pyvips
 from imharmony.errors import DecodeError, Hint, ImageError, ShapeError, UsageError
 from imharmony.images import files, photo
 from imharmony.images.formats import SUFFIXES
+from imharmony.images.masks import alpha_mask
 from imharmony.video.frames import (
     ClipFrame,
     Frame,
@@ -360,4 +361,4 @@ def split_cutout(frame: Frame, name: str) -> tuple[pyvips.Image, pyvips.Image]:
     if alpha is None:
         msg = f"{name}: expected frames with an alpha channel, since no masks are given"
         raise ImageError(f"{msg}; got none")
-    return color, photo.alpha_mask(alpha)
+    return color, alpha_mask(alpha)

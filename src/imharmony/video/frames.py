@@ -17,6 +17,7 @@ from av.video.reformatter import Interpolation
 from imharmony.curves import Curves
 from imharmony.errors import ImageError
 from imharmony.images import photo
+from imharmony.images.masks import mask_box
 from imharmony.images.pixels import Box
 from imharmony.rendering.render import render, render_into
 from imharmony.scenes import SMALL, shrink
@@ -77,7 +78,7 @@ class ClipFrame:
 
     def recolor(self, mask: pyvips.Image, curves: Curves) -> "ClipFrame":
         """Apply curves within the mask, in place."""
-        box = photo.mask_box(mask)
+        box = mask_box(mask)
         if box is None or curves.is_identity:
             return self
         self.native.make_writable()

@@ -22,7 +22,8 @@ from imharmony.curves import Curves
 from imharmony.curves.smoothing import WIDTH_S, Look, smooth_looks, to_heights
 from imharmony.errors import Hint, ImageError, ShapeError, UsageError
 from imharmony.harmonizer import Harmonizer
-from imharmony.images import compositing, files, photo
+from imharmony.images import compositing, files
+from imharmony.images.masks import mask_box
 from imharmony.images.pixels import to_array
 from imharmony.inference.choices import SeamUse, check_seam
 from imharmony.scenes import SceneWatch, shrink
@@ -301,7 +302,7 @@ def _look(
             scene += 1
             since = every
         heights = None
-        is_due = since >= every and photo.mask_box(mask) is not None
+        is_due = since >= every and mask_box(mask) is not None
         if is_due and counts.num_frames < first:
             since = 0
         elif is_due:

@@ -19,6 +19,7 @@ from imharmony.errors import (
 )
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import compositing, files, formats, photo
+from imharmony.images.masks import mask_from_array, split_mask
 from imharmony.inference.models import MODELS
 from imharmony.rendering.objects import render_objects
 from imharmony.rendering.render import render
@@ -202,11 +203,11 @@ def _open(job: Job, *, is_mask_needed: bool) -> tuple[pyvips.Image, pyvips.Image
             max_pixels=job.max_pixels,
         )
     elif is_mask_needed:
-        image, mask = photo.split_mask(
+        image, mask = split_mask(
             image, name="composite", may_be_full="reference" in job.files
         )
     else:
-        mask = photo.mask_from_array(np.ones(size, np.bool_), size=size)
+        mask = mask_from_array(np.ones(size, np.bool_), size=size)
     return image, mask, "composite"
 
 

@@ -24,6 +24,7 @@ from imharmony.evaluation.protocols.metrics import (
 from imharmony.evaluation.protocols.protocol import Protocol, Scene, load_picture
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import photo
+from imharmony.images.masks import mask_box, mask_from_array
 from imharmony.inference.choices import SeamUse
 from imharmony.inference.models import weights_of
 from imharmony.inference.seam import Seam, sample_seam
@@ -175,9 +176,9 @@ def model_method(
     def recolor(_: PairFiles, scene: Scene, __: Protocol) -> Recoloring:
         mask = np.rint(scene.mask).astype(np.uint8)
         image = photo.from_array(scene.composite)
-        mask_image = photo.mask_from_array(mask, size=scene.size)
+        mask_image = mask_from_array(mask, size=scene.size)
         seam: SeamUse | Seam = "auto"
-        box = photo.mask_box(mask_image)
+        box = mask_box(mask_image)
         if surroundings == "paste" and box is not None:
             num_pairs = harmonizer.contract.seam_pairs
             sampled = sample_seam(image, mask_image, box, num_pairs=num_pairs)

@@ -14,6 +14,7 @@ from imharmony.evaluation.methods.baselines import has_regions, recolor_by_table
 from imharmony.evaluation.protocols.metrics import Recoloring, scene_composite
 from imharmony.evaluation.protocols.protocol import Scene
 from imharmony.images import photo
+from imharmony.images.masks import mask_box, mask_from_array
 from imharmony.inference.seam import sample_seam
 
 __all__ = ["fit_across_seam"]
@@ -41,8 +42,8 @@ def fit_across_seam(scene: Scene) -> Recoloring:
     mask = np.rint(scene.mask).astype(np.uint8)
     if not has_regions(mask):
         return scene_composite(scene)
-    mask_image = photo.mask_from_array(mask, size=scene.size)
-    box = photo.mask_box(mask_image)
+    mask_image = mask_from_array(mask, size=scene.size)
+    box = mask_box(mask_image)
     if box is None:
         return scene_composite(scene)
     seam = sample_seam(photo.from_array(scene.composite), mask_image, box)

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from imharmony.evaluation.protocols.protocol import Protocol, Scene
-from imharmony.images.photo import from_array, mask_box
+from imharmony.images.masks import mask_box
+from imharmony.images.photo import from_array
 from imharmony.images.pixels import Box
 
 __all__ = [
