@@ -57,9 +57,12 @@ def main(composite: str, mask: str, count: str = "240") -> None:
                     places: tuple[str, str] = places, report: str = report
                 ) -> None:
                     run_on_cluster(
-                        *places, address="auto", settings=Settings(), report=report,
+                        *places,
+                        address="auto",
+                        settings=Settings(),
+                        report=report,
                         workers=workers,
-                    )  # fmt: skip
+                    )
 
                 def here(
                     places: tuple[str, str] = places, report: str = report

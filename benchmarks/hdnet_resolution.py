@@ -70,15 +70,24 @@ def main() -> None:
         before, after = composite[inside].astype(float), real[inside].astype(float)
         rows.append(
             [
-                float(np.abs(carried - direct).mean()), rms(carried - direct),
-                rms(carried - before), rms(direct - before),
-                rms(before - after), rms(carried - after), rms(direct - after),
+                float(np.abs(carried - direct).mean()),
+                rms(carried - direct),
+                rms(carried - before),
+                rms(direct - before),
+                rms(before - after),
+                rms(carried - after),
+                rms(direct - after),
             ]
-        )  # fmt: skip
+        )
     names = (
-        "carried - direct, mean", "carried - direct, RMS", "carried - composite",
-        "direct - composite", "composite - real", "carried - real", "direct - real",
-    )  # fmt: skip
+        "carried - direct, mean",
+        "carried - direct, RMS",
+        "carried - composite",
+        "direct - composite",
+        "composite - real",
+        "carried - real",
+        "direct - real",
+    )
     for name, value in zip(names, np.mean(rows, axis=0), strict=True):
         print(f"{name:24} {value:6.2f}")
     seconds = np.median(times, axis=0)

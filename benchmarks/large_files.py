@@ -79,8 +79,10 @@ def measure(composite: Path, mask: Path, output: Path) -> dict[str, float]:
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     took_s = time.perf_counter() - start
     start = time.perf_counter()
     shutil.copyfile(composite, output.with_name("copy"))

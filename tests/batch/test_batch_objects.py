@@ -105,8 +105,10 @@ def test_rows_of_a_batch_take_several_masks(files: Path) -> None:
     harmonizer = load_harmonizer(settings)
     row = {"composite": "photo.png", "mask": "left.png|right.png", "output": "a.png"}
     record = do_row(
-        lambda job: do_job(harmonizer, job, settings), row,
-        folder=str(files), output=str(files / "done"),
-    )  # fmt: skip
+        lambda job: do_job(harmonizer, job, settings),
+        row,
+        folder=str(files),
+        output=str(files / "done"),
+    )
     assert record["status"] == "done", record["error"]
     np.testing.assert_array_equal(load(files / "done" / "a.png"), expected().image)

@@ -26,16 +26,23 @@ CLI = (sys.executable, "-m", "imharmony.cli")
 
 def run(*args: object, **options: Any) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [*CLI, *map(str, args)], capture_output=True, text=True, timeout=60,
-        env=os.environ | {"PYTHONPATH": SOURCES}, check=False, **options,
-    )  # fmt: skip
+        [*CLI, *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": SOURCES},
+        check=False,
+        **options,
+    )
 
 
 def start(*args: object) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [*CLI, *map(str, args)], env=os.environ | {"PYTHONPATH": SOURCES},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [*CLI, *map(str, args)],
+        env=os.environ | {"PYTHONPATH": SOURCES},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def wait_for(is_true: Callable[[], bool], limit_s: float = 60) -> None:
@@ -49,9 +56,17 @@ def test_folder_is_harmonized_as_its_photos_are(tmp_path: Path) -> None:
     fill(tmp_path / "in", 5)
     report, sheet = tmp_path / "r.jsonl", tmp_path / "sheet.jpg"
     ended = run(
-        "harmonize", tmp_path / "in", "-o", tmp_path / "out", "--report", report,
-        "--sheet", sheet, "--name", "{stem}-done{suffix}",
-    )  # fmt: skip
+        "harmonize",
+        tmp_path / "in",
+        "-o",
+        tmp_path / "out",
+        "--report",
+        report,
+        "--sheet",
+        sheet,
+        "--name",
+        "{stem}-done{suffix}",
+    )
     assert (ended.returncode, ended.stderr) == (0, "5 done\n")
     outputs = [tmp_path / "out" / f"{number:03d}-done.png" for number in range(5)]
     assert ended.stdout.split() == list(map(str, outputs))
@@ -72,8 +87,10 @@ def test_bad_picture_is_reported_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert f"error: {paths[1]}: the PNG data is damaged" in ended.stderr
     assert ended.stderr.endswith("3 done, 1 failed\n")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "000.png", "002.png", "003.png",
-    ]  # fmt: skip
+        "000.png",
+        "002.png",
+        "003.png",
+    ]
 
 
 def test_manifest_has_a_job_a_row(tmp_path: Path) -> None:

@@ -61,9 +61,12 @@ def test_manifest_is_done_here_and_what_is_done_is_skipped(
     output, report = tmp_path / "out", tmp_path / "report"
     for expected in ("done", "skipped"):
         counts = run_here(
-            str(manifest), str(output), settings=Settings(), report=str(report),
+            str(manifest),
+            str(output),
+            settings=Settings(),
+            report=str(report),
             workers=1,
-        )  # fmt: skip
+        )
         assert counts == {expected: 2, "failed": 1}
         rows = read_report(report)
         assert [row["status"] for row in rows] == [expected, "failed", expected]
@@ -86,9 +89,12 @@ def test_files_by_uri_come_and_go(tmp_path: Path) -> None:
     store.put(f"{tmp_path}/in/", f"{shop}/in/", recursive=True)
     for expected in ("done", "skipped"):
         counts = run_here(
-            f"memory:/{shop}/in/jobs.jsonl", f"memory:/{shop}/out", settings=Settings(),
-            report=f"file://{tmp_path}/report", workers=1,
-        )  # fmt: skip
+            f"memory:/{shop}/in/jobs.jsonl",
+            f"memory:/{shop}/out",
+            settings=Settings(),
+            report=f"file://{tmp_path}/report",
+            workers=1,
+        )
         assert counts == {expected: 2, "failed": 3}
     rows = read_report(tmp_path / "report")
     assert rows[0]["output"] == f"memory:/{shop}/out/000.png"
@@ -128,9 +134,12 @@ def test_several_objects_by_uri(tmp_path: Path) -> None:
     store = fsspec.filesystem("memory")
     store.put(f"{tmp_path}/in/", f"{tmp_path}/in/", recursive=True)
     counts = run_here(
-        f"{shop}/in/jobs.jsonl", f"{shop}/out", settings=Settings(),
-        report=str(tmp_path / "report"), workers=1,
-    )  # fmt: skip
+        f"{shop}/in/jobs.jsonl",
+        f"{shop}/out",
+        settings=Settings(),
+        report=str(tmp_path / "report"),
+        workers=1,
+    )
     assert counts == {"done": 1}
     (tmp_path / "photo.png").write_bytes(store.cat_file(f"{tmp_path}/out/photo.png"))
     np.testing.assert_array_equal(load(tmp_path / "photo.png"), expected_objects())
@@ -146,19 +155,33 @@ def test_unusable_manifests_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             run_here(
-                str(tmp_path / name), str(tmp_path), settings=Settings(),
+                str(tmp_path / name),
+                str(tmp_path),
+                settings=Settings(),
                 report=str(tmp_path / "r"),
-            )  # fmt: skip
+            )
 
 
 def test_command_says_counts_and_where_the_report_is(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path / "in", 2)
     ended = subprocess.run(
-        [sys.executable, "-m", "imharmony.cli", "batch", manifest, "-o",
-         tmp_path / "out", "--workers", "1"],
-        env=os.environ | {"PYTHONPATH": SOURCES}, capture_output=True, text=True,
-        timeout=100, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "imharmony.cli",
+            "batch",
+            manifest,
+            "-o",
+            tmp_path / "out",
+            "--workers",
+            "1",
+        ],
+        env=os.environ | {"PYTHONPATH": SOURCES},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
     assert (ended.returncode, ended.stderr) == (0, "2 done\n")
     assert ended.stdout == f"{tmp_path}/out/_report\n"
     assert len(read_report(tmp_path / "out/_report")) == 2
@@ -220,9 +243,13 @@ def test_lost_node_costs_no_picture(tmp_path: Path, cluster: Any) -> None:
     watcher = threading.Thread(target=lose_a_node)
     watcher.start()
     counts = run_on_cluster(
-        str(manifest), str(output), address="auto", settings=Settings(),
-        report=str(report), workers=2,
-    )  # fmt: skip
+        str(manifest),
+        str(output),
+        address="auto",
+        settings=Settings(),
+        report=str(report),
+        workers=2,
+    )
     watcher.join()
     assert lost
     assert lost[0] < count - 10, "lost too late to matter"

@@ -24,10 +24,16 @@ def test_line_says_what_became_of_a_job(tmp_path: Path) -> None:
         report.add(replace(outcome(1), change=1.23456, warnings=("small",)))
     (row,) = read_report(tmp_path / "r.jsonl")
     assert row == {
-        "input": "1.png", "output": "out/1.png", "status": "done", "label": "food",
-        "change": 1.235, "warnings": ["small"], "error": None, "milliseconds": 12.3,
+        "input": "1.png",
+        "output": "out/1.png",
+        "status": "done",
+        "label": "food",
+        "change": 1.235,
+        "warnings": ["small"],
+        "error": None,
+        "milliseconds": 12.3,
         "bytes": 7,
-    }  # fmt: skip
+    }
 
 
 def test_resumed_report_has_one_line_a_job(tmp_path: Path) -> None:
@@ -44,8 +50,10 @@ def test_resumed_report_has_one_line_a_job(tmp_path: Path) -> None:
         report.add(outcome(3, "skipped"))
     rows = read_report(path)
     assert [(row["input"], row["status"]) for row in rows] == [
-        ("1.png", "done"), ("2.png", "done"), ("3.png", "skipped"),
-    ]  # fmt: skip
+        ("1.png", "done"),
+        ("2.png", "done"),
+        ("3.png", "skipped"),
+    ]
 
 
 def test_existing_report_is_kept(tmp_path: Path) -> None:

@@ -178,17 +178,22 @@ def test_masked_points_are_timed_in_a_process_of_their_own() -> None:
 def test_failure_in_a_fresh_process_is_told(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"none\.onnx: cannot read weights"):
         memory.peak_mb(
-            Case(64, 8, 25, "soft"), "idle", weights=tmp_path / "none.onnx",
+            Case(64, 8, 25, "soft"),
+            "idle",
+            weights=tmp_path / "none.onnx",
             num_threads=1,
-        )  # fmt: skip
+        )
 
 
 @pytest.mark.skipif(not memory.STATUS.exists(), reason="only Linux has /proc")
 def test_peak_of_files_is_measured(tmp_path: Path) -> None:
     peak = memory.peak_mb(
-        Case(64, 8, 25, "soft"), "files", weights=MODELS["s2crnet-cs"], num_threads=1,
+        Case(64, 8, 25, "soft"),
+        "files",
+        weights=MODELS["s2crnet-cs"],
+        num_threads=1,
         folder=tmp_path,
-    )  # fmt: skip
+    )
     assert peak is not None
     assert 20 < peak < 1000  # a Python with NumPy and a network
     assert (tmp_path / "harmonized.jpg").exists()

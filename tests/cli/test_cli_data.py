@@ -114,9 +114,17 @@ def test_hues_are_bounded_on_demand(data: Path, tmp_path: Path, run: Run) -> Non
     for number, limit in enumerate(("180", "10")):
         output = tmp_path / str(number)
         run(
-            "synthesize", data, "-o", output, "--num-pairs", "6",
-            "--families", "xiao", "--max-hue-change", limit,
-        )  # fmt: skip
+            "synthesize",
+            data,
+            "-o",
+            output,
+            "--num-pairs",
+            "6",
+            "--families",
+            "xiao",
+            "--max-hue-change",
+            limit,
+        )
         folder = output / "synthetic" / "composite_images"
         written.append([path.read_bytes() for path in sorted(folder.iterdir())])
     assert written[0] != written[1]
@@ -132,9 +140,17 @@ def test_the_number_of_workers_changes_nothing(
 ) -> None:
     output = tmp_path / "again"
     run(
-        "synthesize", data, "-o", output,
-        "--num-pairs", "4", "--split", "train", "--workers", "1",
-    )  # fmt: skip
+        "synthesize",
+        data,
+        "-o",
+        output,
+        "--num-pairs",
+        "4",
+        "--split",
+        "train",
+        "--workers",
+        "1",
+    )
     for path in (path for path in pairs.rglob("*") if path.is_file()):
         assert (output / path.relative_to(pairs)).read_bytes() == path.read_bytes()
 
@@ -268,9 +284,17 @@ def test_label_asks_the_parser_for_the_rest(
     table = tmp_path / "labels.csv"
     options = ["--by-group"] if by_group else []
     finished = run(
-        "data", "label", hcoco, "-o", table,
-        "--coco", instances, "--segformer", "folder", *options,
-    )  # fmt: skip
+        "data",
+        "label",
+        hcoco,
+        "-o",
+        table,
+        "--coco",
+        instances,
+        "--segformer",
+        "folder",
+        *options,
+    )
     assert (finished.code, finished.err) == (0, "")
     expected = "vehicle,car" if by_group else "person,person"
     row = f"HCOCO/composite_images/c5_6_1.png,{expected},ade20k"

@@ -110,10 +110,14 @@ def told(path: Path, pixels: Any) -> Path:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     if path.suffix == ".tif":
         tifffile.imwrite(
-            path, pixels, metadata=None, description="secret words",
-            extratags=[(271, "s", 0, "SecretMaker", True)], iccprofile=profile,
+            path,
+            pixels,
+            metadata=None,
+            description="secret words",
+            extratags=[(271, "s", 0, "SecretMaker", True)],
+            iccprofile=profile,
             resolution=(321, 321),
-        )  # fmt: skip
+        )
         return path
     picture = Image.fromarray(pixels)
     options: dict[str, Any] = {"exif": block.tobytes(), "icc_profile": profile}

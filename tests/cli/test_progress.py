@@ -50,6 +50,8 @@ def test_short_work_shows_nothing_on_a_terminal() -> None:
 def test_long_work_is_quiet_in_a_pipe() -> None:
     finished = subprocess.run(
         [sys.executable, "-c", LONG_WORK % 1.6],
-        capture_output=True, check=True, env=os.environ | {"PYTHONPATH": SOURCES},
-    )  # fmt: skip
+        capture_output=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": SOURCES},
+    )
     assert (finished.stdout, finished.stderr) == (b"", b"")

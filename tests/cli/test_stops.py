@@ -70,9 +70,10 @@ def test_stop_while_modules_are_imported_is_no_traceback(name: str, stop: str) -
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     done = subprocess.run(
         [sys.executable, "-c", _IMPORTS.format(name=name, stop=stop)],
-        capture_output=True, check=False,
+        capture_output=True,
+        check=False,
         env=os.environ | {"PYTHONPATH": SOURCES},
-    )  # fmt: skip
+    )
     signal.signal(signal.SIGINT, handler)
     assert b"Traceback" not in done.stderr
     assert done.returncode == -signal.Signals[stop]
@@ -101,9 +102,10 @@ def test_stop_during_a_callback_is_not_lost(stop: str) -> None:
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     done = subprocess.run(
         [sys.executable, "-c", _IN_CALLBACK.format(stop=stop)],
-        capture_output=True, check=False,
+        capture_output=True,
+        check=False,
         env=os.environ | {"PYTHONPATH": SOURCES},
-    )  # fmt: skip
+    )
     signal.signal(signal.SIGINT, handler)
     assert done.returncode == -signal.Signals[stop]
     assert b"Traceback" not in done.stderr
@@ -114,9 +116,11 @@ def test_package_itself_imports_next_to_nothing() -> None:
     code = "import sys; import imharmony; print(*sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        capture_output=True, check=True, text=True,
+        capture_output=True,
+        check=True,
+        text=True,
         env=os.environ | {"PYTHONPATH": SOURCES},
-    )  # fmt: skip
+    )
     loaded = set(done.stdout.split())
     heavy = {"importlib.metadata", "numpy", "typer", "pyvips", "email"}
     assert loaded & heavy == set()
@@ -276,9 +280,11 @@ def test_full_disk_leaves_the_old_file_and_says_so(large: Inputs, folder: Path) 
     command = [sys.executable, "-m", "imharmony.cli", *map(str, args)]
     finished = subprocess.run(
         ["bash", "-c", limited, "bash", *command],
-        capture_output=True, check=False, text=True,
+        capture_output=True,
+        check=False,
+        text=True,
         env=os.environ | {"PYTHONPATH": SOURCES},
-    )  # fmt: skip
+    )
     assert finished.returncode == 1
     assert "out.png: cannot be written" in finished.stderr
     assert contents(folder) == {"out.png": b"old"}

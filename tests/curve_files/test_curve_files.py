@@ -180,10 +180,10 @@ def test_cube_clips_to_the_range() -> None:
 
 def test_cube_of_another_program() -> None:
     text = (
-        "\ufeff# made elsewhere\r\nTITLE \"Look\"\r\nDOMAIN_MIN 0.0 0 0\r\n"
+        '\ufeff# made elsewhere\r\nTITLE "Look"\r\nDOMAIN_MIN 0.0 0 0\r\n'
         "DOMAIN_MAX 1 1. 1e0\r\n\r\nLUT_1D_SIZE  3\r\nLUT_1D_INPUT_RANGE 0 1.0\r\n"
         "0 0 0\r\n  .5\t0.25 +75e-2\r\n# middle\r\n1 1 1.5"
-    )  # fmt: skip
+    )
     read = curve_files.read_record(text.encode(), name="look.cube").curves
     assert [y[1:].tolist() for y in read.knots_y] == [[0.5, 1], [0.25, 1], [0.75, 1.5]]
 

@@ -54,8 +54,12 @@ def test_no_straight_line_comes_nearer() -> None:
     before = colors()
     after = before[::-1] / 2 + before / 2
     fitted = fit_curves(before, after, np.ones((N, N)))
-    line = np.array([np.polyval(np.polyfit(b.ravel(), a.ravel(), 1), b)
-                     for b, a in zip(before, after, strict=True)])  # fmt: skip
+    line = np.array(
+        [
+            np.polyval(np.polyfit(b.ravel(), a.ravel(), 1), b)
+            for b, a in zip(before, after, strict=True)
+        ]
+    )
     assert fitted.rms <= 255 * np.sqrt(((line - after) ** 2).mean())
 
 

@@ -45,9 +45,14 @@ def row(mse: float, *, peak: float = 255.0, outside: float = 0.0) -> Row:
 
 
 def table(
-    name: str = "a", *, scale: float = 1.0, protocol: Protocol | None = None,
-    peak: float = 255.0, outside: float = 0.0, num: int = 30,
-) -> Table:  # fmt: skip
+    name: str = "a",
+    *,
+    scale: float = 1.0,
+    protocol: Protocol | None = None,
+    peak: float = 255.0,
+    outside: float = 0.0,
+    num: int = 30,
+) -> Table:
     """A table of images whose errors lie between 5 and 50, times `scale`."""
     errors = np.random.default_rng(0).uniform(5, 50, num)
     rows = {

@@ -164,9 +164,11 @@ def test_the_list_in_the_root_names_a_split(two: Path) -> None:
     (two / "IHD_test.txt").write_text("HFlickr/composite_images/f1_1_1.jpg\n\n")
     found = {split: names(two, split) for split in ("train", "test", "all", None)}
     assert found == {
-        "train": ["c1_1_1"], "test": ["f1_1_1"], "all": ["c1_1_1", "f1_1_1"],
+        "train": ["c1_1_1"],
+        "test": ["f1_1_1"],
+        "all": ["c1_1_1", "f1_1_1"],
         None: ["f1_1_1"],
-    }  # fmt: skip
+    }
 
 
 def test_sub_sets_may_have_lists_of_their_own(two: Path) -> None:
@@ -444,10 +446,12 @@ def test_pairs_that_cannot_be_used_are_left_out_and_told(
     told: list[tuple[str, str]] = []
     rows = list(
         score_pairs(
-            [pairs[0], broken, pairs[2]], {"composite": BASELINES["composite"]}, [FULL],
+            [pairs[0], broken, pairs[2]],
+            {"composite": BASELINES["composite"]},
+            [FULL],
             on_failure=lambda pair, error: told.append((pair.name, str(error))),
         )
-    )  # fmt: skip
+    )
     assert [len(row) for row in rows] == [1, 0, 1]
     assert told == [(broken.name, f"{tmp_path / 'absent.png'}: no such file")]
 
@@ -547,8 +551,10 @@ def test_a_12_megapixel_pair_takes_a_few_copies_of_it(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, tmp_path / "small", tmp_path / "big"],
         env=os.environ | {"PYTHONPATH": str(Path(imharmony.__file__).parents[1])},
-        capture_output=True, check=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        check=True,
+        text=True,
+    )
     before, after = json.loads(done.stdout.splitlines()[-1])
     copy = height * width * 3  # 36 MB, one picture of the pair
     # Two pictures and the mask, and another picture while the second is decoded.

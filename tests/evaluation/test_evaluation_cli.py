@@ -84,17 +84,30 @@ def test_evaluate_prints_all_rows_under_full(run: Run, root: Path) -> None:
     assert (code, err) == (0, "")
     assert out.startswith("Protocol full: native size; ")
     for method in (
-        "composite", "reinhard", "histogram", "seamless", "seam fit", "s2crnet-cs",
-        "s2crnet-cs, paste", "s2crnet-cs, no seam", "ceiling",
-    ):  # fmt: skip
+        "composite",
+        "reinhard",
+        "histogram",
+        "seamless",
+        "seam fit",
+        "s2crnet-cs",
+        "s2crnet-cs, paste",
+        "s2crnet-cs, no seam",
+        "ceiling",
+    ):
         assert len(lines(out, method)) == 2  # per sub-set, and per foreground ratio
 
 
 def test_evaluate_takes_protocols_in_any_form(run: Run, root: Path) -> None:
     _, out, _ = run(
-        "evaluate", root, "--rows", "composite", "--protocol", "256,idih256",
-        "--protocol", "pct-full",
-    )  # fmt: skip
+        "evaluate",
+        root,
+        "--rows",
+        "composite",
+        "--protocol",
+        "256,idih256",
+        "--protocol",
+        "pct-full",
+    )
     starts = [line.split(":")[0] for line in out.splitlines() if ": " in line]
     titles = [start for start in starts if start.startswith("Protocol ")]
     assert titles[::1] == ["Protocol 256", "Protocol idih256", "Protocol pct-full"]
@@ -116,9 +129,13 @@ def test_evaluate_writes_a_folder(run: Run, root: Path, tmp_path: Path) -> None:
         str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*")
     }
     assert found == {
-        "tables.md", "report.html", "full/composite.csv", "full/composite.json",
-        "full/reinhard.csv", "full/reinhard.json",
-    }  # fmt: skip
+        "tables.md",
+        "report.html",
+        "full/composite.csv",
+        "full/composite.json",
+        "full/reinhard.csv",
+        "full/reinhard.json",
+    }
     assert out.strip() in (tmp_path / "out" / "tables.md").read_text()
 
 
@@ -193,9 +210,17 @@ def test_evaluate_names_a_missing_library_before_any_work(
 @pytest.fixture
 def written(run: Run, root: Path, tmp_path: Path) -> Path:
     run(
-        "evaluate", root, "--rows", "composite", "--results", root / "peer",
-        "--protocol", "full,pct-full", "--output", tmp_path / "out",
-    )  # fmt: skip
+        "evaluate",
+        root,
+        "--rows",
+        "composite",
+        "--results",
+        root / "peer",
+        "--protocol",
+        "full,pct-full",
+        "--output",
+        tmp_path / "out",
+    )
     return tmp_path / "out"
 
 
@@ -266,8 +291,13 @@ def test_the_documented_commands_do_their_work(
     blocks = re.findall(r"```console\n\$ (.*?)\n```", DOCUMENT.read_text("utf-8"))
     commands = [shlex.split(line)[1:] for line in blocks]
     assert [command[0] for command in commands] == [
-        "evaluate", "evaluate", "compare", "compare", "study", "study",
-    ]  # fmt: skip
+        "evaluate",
+        "evaluate",
+        "compare",
+        "compare",
+        "study",
+        "study",
+    ]
     for command in commands:
         if command == ["study", "pictures"]:  # serves; see test_study
             study = Study.of_folder(Path("pictures"))

@@ -137,9 +137,14 @@ def test_mse_and_psnr_are_scikit_images() -> None:
 def reference_ssim(picture: npt.NDArray[np.generic], real: UInt8Array) -> float:
     """Wang et al.'s settings, as scikit-image's documentation names them."""
     similarity = structural_similarity(  # type: ignore[no-untyped-call]
-        picture.astype(np.float64), real.astype(np.float64), data_range=255,
-        channel_axis=-1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-    )  # fmt: skip
+        picture.astype(np.float64),
+        real.astype(np.float64),
+        data_range=255,
+        channel_axis=-1,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+    )
     return float(similarity)
 
 

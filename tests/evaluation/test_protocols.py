@@ -203,8 +203,12 @@ def test_a_prepared_scene_is_resampled_by_its_protocol() -> None:
         if protocol.size
     }
     assert middles == {
-        "256": 100, "idih256": 0, "hdnet256": 100, "dovenet256": 100, "s2crnet256": 100,
-    }  # fmt: skip
+        "256": 100,
+        "idih256": 0,
+        "hdnet256": 100,
+        "dovenet256": 100,
+        "s2crnet256": 100,
+    }
 
 
 def test_the_mask_of_256_is_cut_at_one_half_after_resampling() -> None:

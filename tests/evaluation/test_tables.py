@@ -47,14 +47,30 @@ ROUNDING = 1e-9
 
 
 def score(
-    name: str = "c1_1_1", *, subset: str = "HCOCO", method: str = "composite",
-    mse: float = 20.0, psnr: float = 30.0, ssim: float = 0.9, ratio: float = 0.1,
+    name: str = "c1_1_1",
+    *,
+    subset: str = "HCOCO",
+    method: str = "composite",
+    mse: float = 20.0,
+    psnr: float = 30.0,
+    ssim: float = 0.9,
+    ratio: float = 0.1,
     protocol: str = "full",
-) -> Score:  # fmt: skip
+) -> Score:
     return Score(
-        protocol, method, subset, name, mse, psnr, 10 * mse, 0.3 * mse, ssim,
-        height=100, width=200, mask_area=ratio * 20_000,
-    )  # fmt: skip
+        protocol,
+        method,
+        subset,
+        name,
+        mse,
+        psnr,
+        10 * mse,
+        0.3 * mse,
+        ssim,
+        height=100,
+        width=200,
+        mask_area=ratio * 20_000,
+    )
 
 
 # By hand: `ours` makes image b worse, in a set of three images of two sub-sets.
@@ -99,8 +115,15 @@ def test_groups_are_all_sub_sets_in_the_papers_order_and_ranges() -> None:
         for subset in ("mine", "Hday2night", "HFlickr", "HAdobe5k", "HCOCO", "a")
     ]
     assert list(group_images(scores)) == [
-        "all", "HCOCO", "HAdobe5k", "HFlickr", "Hday2night", "a", "mine", "15–100 %",
-    ]  # fmt: skip
+        "all",
+        "HCOCO",
+        "HAdobe5k",
+        "HFlickr",
+        "Hday2night",
+        "a",
+        "mine",
+        "15–100 %",
+    ]
 
 
 def test_a_single_sub_set_is_no_group_of_its_own() -> None:
@@ -110,10 +133,15 @@ def test_a_single_sub_set_is_no_group_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("ratio", "expected"),
     [
-        (0.0, None), (1e-9, "0–5 %"), (0.05, "0–5 %"), (0.0500001, "5–15 %"),
-        (0.15, "5–15 %"), (0.1500001, "15–100 %"), (1.0, "15–100 %"),
+        (0.0, None),
+        (1e-9, "0–5 %"),
+        (0.05, "0–5 %"),
+        (0.0500001, "5–15 %"),
+        (0.15, "5–15 %"),
+        (0.1500001, "15–100 %"),
+        (1.0, "15–100 %"),
     ],
-)  # fmt: skip
+)
 def test_ranges_hold_their_upper_bound_only(ratio: float, expected: str | None) -> None:
     assert ratio_bin(ratio) == expected
 
@@ -184,8 +212,12 @@ def test_the_second_table_has_a_column_per_foreground_ratio() -> None:
     table = grids(SCORES)[1]
     assert table.head == ("method", "0–5 %", "5–15 %", "15–100 %", "all")
     assert table.rows[1] == (
-        "ours", "10.00 / 100.0", "25.00 / 250.0", "4.00 / 40.0", "13.00 / 130.0",
-    )  # fmt: skip
+        "ours",
+        "10.00 / 100.0",
+        "25.00 / 250.0",
+        "4.00 / 40.0",
+        "13.00 / 130.0",
+    )
 
 
 def test_the_third_table_has_counts_medians_intervals_and_harm() -> None:
@@ -236,12 +268,23 @@ def by_pct() -> list[Grid]:
 def test_published_rows_stand_beside_ours_on_iharmony4(by_pct: list[Grid]) -> None:
     rows = {row[0]: row[1:] for row in by_pct[0].rows}
     assert by_pct[0].head == (
-        "method", "params", "HCOCO", "HAdobe5k", "HFlickr", "Hday2night", "all",
-    )  # fmt: skip
+        "method",
+        "params",
+        "HCOCO",
+        "HAdobe5k",
+        "HFlickr",
+        "Hday2night",
+        "all",
+    )
     assert rows["composite"][-1] == "20.00 / 30.00"
     assert rows["PCT-Net-ViT *"] == (
-        "–", "– / 39.85", "– / 39.97", "– / 34.87", "– / 37.54", "18.84 / 39.29",
-    )  # fmt: skip
+        "–",
+        "– / 39.85",
+        "– / 39.97",
+        "– / 34.87",
+        "– / 37.54",
+        "18.84 / 39.29",
+    )
 
 
 def test_published_harm_rates_are_in_the_last_table(by_pct: list[Grid]) -> None:
@@ -517,9 +560,13 @@ def test_a_folder_holds_everything(
     )
     found = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert found == {
-        "out/tables.md", "out/report.html", "out/full/composite.csv",
-        "out/full/composite.json", "out/full/peer.csv", "out/full/peer.json",
-    }  # fmt: skip
+        "out/tables.md",
+        "out/report.html",
+        "out/full/composite.csv",
+        "out/full/composite.json",
+        "out/full/peer.csv",
+        "out/full/peer.json",
+    }
     assert to_markdown(tables["full"]) in (tmp_path / "out" / "tables.md").read_text()
     assert len(read_table(tmp_path / "out" / "full" / "peer.csv").rows) == len(pairs)
 

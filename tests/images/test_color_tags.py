@@ -36,10 +36,12 @@ def png(pixels: npt.NDArray[Any], *chunks: tuple[bytes, bytes]) -> bytes:
     data = b"".join(b"\0" + row.tobytes() for row in rows)
     parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body
+        struct.pack(">I", len(body))
+        + kind
+        + body
         + struct.pack(">I", zlib.crc32(kind + body))
         for kind, body in parts
-    )  # fmt: skip
+    )
 
 
 def gamma(value: float) -> tuple[bytes, bytes]:

@@ -99,9 +99,16 @@ def test_turn_of_the_container_is_applied_once(quarters: int, tmp_path: Path) ->
     block = Image.Exif()
     block[0x0112], block[0x010F] = {1: 8, 2: 3, 3: 6}[quarters], "Maker"
     path = heic(
-        tmp_path, "-q", "95", "-p", "chroma=444", suffix=".jpg",
-        quality=100, subsampling="4:4:4", exif=block.tobytes(),
-    )  # fmt: skip
+        tmp_path,
+        "-q",
+        "95",
+        "-p",
+        "chroma=444",
+        suffix=".jpg",
+        quality=100,
+        subsampling="4:4:4",
+        exif=block.tobytes(),
+    )
     photo = files.read_photo(turned(path.read_bytes(), quarters))
     expected = np.rot90(scene(), quarters).astype(float)  # anticlockwise
     shown = to_array(photo)
@@ -123,9 +130,14 @@ def test_profile_and_exif_come_along(tmp_path: Path) -> None:
     block = Image.Exif()
     block[0x010F] = "Maker"
     path = heic(
-        tmp_path, "-q", "90", suffix=".jpg", quality=95, icc_profile=profile,
+        tmp_path,
+        "-q",
+        "90",
+        suffix=".jpg",
+        quality=95,
+        icc_profile=profile,
         exif=block.tobytes(),
-    )  # fmt: skip
+    )
     photo = files.read_photo(path)
     assert bytes(photo.get("icc-profile-data")) == profile
     with Image.open(io.BytesIO(files.encode_photo(photo, ".png"))) as read:

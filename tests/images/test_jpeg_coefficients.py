@@ -149,9 +149,10 @@ def test_progressive_becomes_sequential_with_a_warning_without_its_library(
 ) -> None:
     library = coefficient_codec._library
     monkeypatch.setattr(
-        coefficient_codec, "_library",
+        coefficient_codec,
+        "_library",
         lambda version: None if "moz" in version else library(version),
-    )  # fmt: skip
+    )
     data = pillow_jpeg(scene(), progressive=True)
     with pytest.warns(HarmonizeWarning, match="was progressive and is sequential now"):
         after = recolored(data, mask())
@@ -319,9 +320,14 @@ def with_segments(data: bytes) -> bytes:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     buffer = io.BytesIO()
     Image.open(io.BytesIO(data)).save(
-        buffer, "JPEG", quality="keep", exif=exif(1), icc_profile=profile,
-        xmp=b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>", comment=b"caf\xe9",
-    )  # fmt: skip
+        buffer,
+        "JPEG",
+        quality="keep",
+        exif=exif(1),
+        icc_profile=profile,
+        xmp=b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>",
+        comment=b"caf\xe9",
+    )
     return buffer.getvalue()
 
 

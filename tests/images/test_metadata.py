@@ -20,30 +20,57 @@ pytestmark = pytest.mark.metadata
 
 # What describes the file or its coding, not the picture.
 CODING = {
-    "SourceFile", "ExifTool:ExifToolVersion", "ExifTool:Warning",
-    "File:FileName", "File:Directory", "File:FileSize", "File:FileModifyDate",
-    "File:FileAccessDate", "File:FileInodeChangeDate", "File:FilePermissions",
-    "File:EncodingProcess", "File:CurrentIPTCDigest",
-    "PNG:Filter", "PNG:Compression", "PNG:Interlace",
-    "EXIF:StripOffsets", "EXIF:StripByteCounts", "EXIF:RowsPerStrip",
-    "EXIF:TileOffsets", "EXIF:TileByteCounts", "EXIF:Predictor", "EXIF:SubfileType",
-    "EXIF:Orientation", "QuickTime:MediaDataSize", "QuickTime:MediaDataOffset",
-    "QuickTime:CompatibleBrands", "QuickTime:ChromaFormat",
-    "QuickTime:AV1ConfigurationVersion", "QuickTime:MediaData",
-    "QuickTime:ChromaSamplePosition", "QuickTime:ColorPrimaries",
-    "QuickTime:TransferCharacteristics", "QuickTime:VideoFullRangeFlag",
-    "QuickTime:ColorProfiles", "QuickTime:MatrixCoefficients",
-    "QuickTime:ImagePixelDepth", "QuickTime:QuickTime_ColorRep_0x000a",
-    "RIFF:VP8Version", "RIFF:HorizontalScale", "RIFF:VerticalScale", "RIFF:AlphaIsUsed",
+    "SourceFile",
+    "ExifTool:ExifToolVersion",
+    "ExifTool:Warning",
+    "File:FileName",
+    "File:Directory",
+    "File:FileSize",
+    "File:FileModifyDate",
+    "File:FileAccessDate",
+    "File:FileInodeChangeDate",
+    "File:FilePermissions",
+    "File:EncodingProcess",
+    "File:CurrentIPTCDigest",
+    "PNG:Filter",
+    "PNG:Compression",
+    "PNG:Interlace",
+    "EXIF:StripOffsets",
+    "EXIF:StripByteCounts",
+    "EXIF:RowsPerStrip",
+    "EXIF:TileOffsets",
+    "EXIF:TileByteCounts",
+    "EXIF:Predictor",
+    "EXIF:SubfileType",
+    "EXIF:Orientation",
+    "QuickTime:MediaDataSize",
+    "QuickTime:MediaDataOffset",
+    "QuickTime:CompatibleBrands",
+    "QuickTime:ChromaFormat",
+    "QuickTime:AV1ConfigurationVersion",
+    "QuickTime:MediaData",
+    "QuickTime:ChromaSamplePosition",
+    "QuickTime:ColorPrimaries",
+    "QuickTime:TransferCharacteristics",
+    "QuickTime:VideoFullRangeFlag",
+    "QuickTime:ColorProfiles",
+    "QuickTime:MatrixCoefficients",
+    "QuickTime:ImagePixelDepth",
+    "QuickTime:QuickTime_ColorRep_0x000a",
+    "RIFF:VP8Version",
+    "RIFF:HorizontalScale",
+    "RIFF:VerticalScale",
+    "RIFF:AlphaIsUsed",
     "File:ExifByteOrder",
-}  # fmt: skip
+}
 
 
 def tags(path: Path) -> dict[str, Any]:
     shown = subprocess.run(
         ["exiftool", "-j", "-G", "-n", "-a", "-U", str(path)],
-        capture_output=True, check=False,
-    ).stdout  # fmt: skip
+        capture_output=True,
+        check=False,
+    ).stdout
     (found,) = json.loads(shown)
     return {key: value for key, value in found.items() if key not in CODING}
 
@@ -139,9 +166,13 @@ def written(tmp_path: Path, name: str) -> Path:
 
 @pytest.mark.parametrize(
     "name",
-    [f"{kind} {what}" for kind in ("jpg", "png", "webp", "tif", "avif")
-     for what in ("bare", "exif", "all")] + ["tif selection"],
-)  # fmt: skip
+    [
+        f"{kind} {what}"
+        for kind in ("jpg", "png", "webp", "tif", "avif")
+        for what in ("bare", "exif", "all")
+    ]
+    + ["tif selection"],
+)
 def test_same_format_says_the_same(name: str, tmp_path: Path) -> None:
     before = written(tmp_path, name)
     assert tags(rewritten(before)) == tags(before)
@@ -159,10 +190,18 @@ def test_other_format_says_the_same_of_the_photograph(
     before = written(tmp_path, f"{source} all")
     old, new = tags(before), tags(rewritten(before, suffix))
     layout = {
-        "ImageWidth", "ImageHeight", "BitsPerSample", "Compression", "SampleFormat",
-        "PhotometricInterpretation", "SamplesPerPixel", "PlanarConfiguration",
-        "XResolution", "YResolution", "ResolutionUnit",
-    }  # fmt: skip
+        "ImageWidth",
+        "ImageHeight",
+        "BitsPerSample",
+        "Compression",
+        "SampleFormat",
+        "PhotometricInterpretation",
+        "SamplesPerPixel",
+        "PlanarConfiguration",
+        "XResolution",
+        "YResolution",
+        "ResolutionUnit",
+    }
 
     def photograph(found: dict[str, Any]) -> dict[str, Any]:
         return {

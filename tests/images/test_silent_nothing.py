@@ -154,8 +154,11 @@ def test_forked_child_says_what_to_do_and_a_spawned_one_reads(tmp_path: Path) ->
     for method in ("fork", "spawn"):
         run = subprocess.run(
             [sys.executable, "-W", "ignore", str(script), str(path), method],
-            capture_output=True, text=True, timeout=120, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
         said[method] = run.stdout.splitlines()
     assert said["spawn"] == ["9", "9"]
     assert said["fork"][0] == "9"

@@ -47,8 +47,11 @@ def expected(photo: Pixels) -> Pixels:
     mask = disc()
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     corners = (
-        int(rows[0]), int(columns[0]), int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1,
-    )  # fmt: skip
+        int(rows[0]),
+        int(columns[0]),
+        int(np.ptp(rows)) + 1,
+        int(np.ptp(columns)) + 1,
+    )
     crossings = find_crossings(mask, corners).spread(NUM_PAIRS)
     colors = np.zeros((GAPS, NUM_PAIRS, 6), np.float32)
     for g in range(GAPS):

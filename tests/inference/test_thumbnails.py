@@ -233,9 +233,11 @@ def test_views_of_a_large_photo_are_those_of_a_small_one() -> None:
     mask = np.zeros((1200, 1000), np.uint8)
     mask[301:777, 123:555] = 255
     views = make_thumbnails(
-        from_array(image), mask_from_array(mask, size=(1200, 1000)), size=SIZE,
+        from_array(image),
+        mask_from_array(mask, size=(1200, 1000)),
+        size=SIZE,
         contexts=(0, 0.6),
-    )  # fmt: skip
+    )
     frame = np.s_[180:947, 73:734]  # ends: 1200 - 423 * 0.6 and 1000 - 445 * 0.6
     np.testing.assert_allclose(
         views.composite[1], reference(image[frame] / 255), rtol=0, atol=8 / 255

@@ -132,11 +132,17 @@ class Host:
                 raise InterruptedByUserError
 
         io = types.SimpleNamespace(
-            Schema=Schema, ComfyNode=ComfyNode, NodeOutput=NodeOutput, Custom=slot_type,
-            Image=slot_type("IMAGE"), Mask=slot_type("MASK"), Float=slot_type("FLOAT"),
-            String=slot_type("STRING"), Combo=slot_type("COMBO"),
+            Schema=Schema,
+            ComfyNode=ComfyNode,
+            NodeOutput=NodeOutput,
+            Custom=slot_type,
+            Image=slot_type("IMAGE"),
+            Mask=slot_type("MASK"),
+            Float=slot_type("FLOAT"),
+            String=slot_type("STRING"),
+            Combo=slot_type("COMBO"),
             Boolean=slot_type("BOOLEAN"),
-        )  # fmt: skip
+        )
         latest = module("comfy_api.latest", io=io, ComfyExtension=ComfyExtension)
         utils = module("comfy.utils", ProgressBar=ProgressBar)
         management = module(

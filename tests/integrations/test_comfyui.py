@@ -193,9 +193,14 @@ def test_paste_gives_what_the_example_is(host: Host) -> None:
     )
     scene = picture("launchpad.jpg")
     output, place, curves = host.run(
-        PASTE, background=scene, cutout=cutout, mask=alpha, at="6%,24%", scale="65%",
+        PASTE,
+        background=scene,
+        cutout=cutout,
+        mask=alpha,
+        at="6%,24%",
+        scale="65%",
         strength=0.0,
-    ).args  # fmt: skip
+    ).args
     composite, mask = example()
     assert (output - composite).abs().max() < 1.01 / 255
     assert (place - mask).abs().max() < 1.01 / 255

@@ -58,8 +58,13 @@ def test_a_missing_command_says_how_to_get_it(
 def test_only_choices_that_are_no_defaults_are_passed_on(command: ModuleType) -> None:
     assert command.options(1.0, "guess", "auto") == ["--strength", "1"]
     assert command.options(0.5, "food", "trust") == [
-        "--strength", "0.5", "--label", "food", "--seam", "trust",
-    ]  # fmt: skip
+        "--strength",
+        "0.5",
+        "--label",
+        "food",
+        "--seam",
+        "trust",
+    ]
 
 
 def test_the_command_does_not_get_what_gimp_sets_for_its_own_python(

@@ -171,8 +171,9 @@ def test_values_of_a_mask_are_objects() -> None:
     values = np.array([[0, 9], [300, 9]], np.uint16)
     found = split_labels(from_array(values), size=(2, 2))
     assert [to_array(mask).ravel().tolist() for mask in found] == [
-        [0, 255, 0, 255], [0, 0, 255, 0],
-    ]  # fmt: skip
+        [0, 255, 0, 255],
+        [0, 0, 255, 0],
+    ]
     for bad, message in (
         (np.zeros((2, 2), np.uint8), "got 0"),
         (np.arange(100, dtype=np.uint8).reshape(10, 10), "1 to 64 values beside 0"),

@@ -87,8 +87,13 @@ def test_the_table_says_what_each_row_is(study_folder: Path) -> None:
     rows = rows_of(study_folder / "table.csv")
     assert [
         (
-            row["row"], row["pixel_loss"], row["adversarial_weight"], row["encoder"],
-            row["module"], row["parameters"], row["steps"],
+            row["row"],
+            row["pixel_loss"],
+            row["adversarial_weight"],
+            row["encoder"],
+            row["module"],
+            row["parameters"],
+            row["steps"],
         )
         for row in rows
     ] == [
@@ -100,7 +105,7 @@ def test_the_table_says_what_each_row_is(study_folder: Path) -> None:
         ("E", "relative_l1", "1", "whole image", "CRM", "722304", "1"),
         ("F", "relative_l1", "1", "both regions", "cascaded CRM", "919296", "1"),
         ("G", "relative_l1", "1", "both regions", "cascaded SCRM", "948480", "1"),
-    ]  # fmt: skip
+    ]
 
 
 def test_the_table_holds_the_scores_of_the_runs(study_folder: Path) -> None:

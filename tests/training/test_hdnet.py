@@ -426,10 +426,12 @@ def test_region_norm_is_its_formula() -> None:
     gamma_f, beta_f, gamma_b, beta_b = (
         v.detach().double()[:, None, None]
         for v in (
-            norm.foreground_gamma, norm.foreground_beta,
-            norm.background_gamma, norm.background_beta,
+            norm.foreground_gamma,
+            norm.foreground_beta,
+            norm.background_gamma,
+            norm.background_beta,
         )
-    )  # fmt: skip
+    )
     m, x = mask.double(), x.double()
     statistics = []
     for r in (m, 1 - m):

@@ -144,9 +144,7 @@ def test_a_large_thumbnail_is_exported_without_chunks(
     inputs = scene(4)
     with torch.inference_mode():
         expected = network(*inputs)
-    torch.testing.assert_close(
-        run(weights, *inputs), expected, rtol=0, atol=TOLERANCE
-    )  # fmt: skip
+    torch.testing.assert_close(run(weights, *inputs), expected, rtol=0, atol=TOLERANCE)
 
 
 def test_a_released_checkpoint_is_exported_too(tmp_path: Path) -> None:

@@ -88,10 +88,16 @@ class FixedPairs:
 @pytest.mark.parametrize("mode", ["paper", "official"])
 def test_it_learns_a_few_pairs_by_heart(tmp_path: Path, mode: str) -> None:
     settings = replace(
-        SETTINGS, num_steps=120, validate_every=120, learning_rate=5e-3,
-        batch_size=3, validation_pairs=3, thumbnail_size=(24, 24),
-        average_decay=0.9, dimensions={"mode": mode},
-    )  # fmt: skip
+        SETTINGS,
+        num_steps=120,
+        validate_every=120,
+        learning_rate=5e-3,
+        batch_size=3,
+        validation_pairs=3,
+        thumbnail_size=(24, 24),
+        average_decay=0.9,
+        dimensions={"mode": mode},
+    )
     *_, last = fit(settings, FixedPairs(), FixedPairs(), tmp_path, devices=CPU)
     gain = last.values["psnr"] - last.values["composite_psnr"]
     assert gain > 8
@@ -133,9 +139,7 @@ def test_mixed_precision_leaves_single_precision_weights(
 def test_the_loss_is_that_of_the_thumbnail_under_the_networks_mask(
     pool_folder: Path, tmp_path: Path
 ) -> None:
-    settings = replace(
-        SETTINGS, pixel_loss="relative_l2", min_area=20.0, num_steps=1
-    )  # fmt: skip
+    settings = replace(SETTINGS, pixel_loss="relative_l2", min_area=20.0, num_steps=1)
     (report,) = run(settings, pool_folder, tmp_path)
     torch.manual_seed(settings.seed)
     network = build_hdnet(settings.variant, **settings.dimensions)
@@ -172,9 +176,12 @@ def test_the_rate_drops_to_a_tenth_at_shares_of_the_run(
     pool_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = replace(
-        SETTINGS, optimizer="adam", schedule="steps", drops=(0.5, 0.75),
+        SETTINGS,
+        optimizer="adam",
+        schedule="steps",
+        drops=(0.5, 0.75),
         learning_rate=0.01,
-    )  # fmt: skip
+    )
     found = rates(settings, pool_folder, tmp_path, monkeypatch)
     assert found == pytest.approx([0.01, 0.01, 0.001, 0.0001])
 
@@ -186,9 +193,13 @@ def test_adamw_decays_weights_adam_decays_gradients(
     found = []
     for optimizer in ("adam", "adamw"):
         settings = replace(
-            SETTINGS, optimizer=optimizer, weight_decay=10.0, learning_rate=0.01,
-            num_steps=1, average_decay=0.0,
-        )  # fmt: skip
+            SETTINGS,
+            optimizer=optimizer,
+            weight_decay=10.0,
+            learning_rate=0.01,
+            num_steps=1,
+            average_decay=0.0,
+        )
         run(settings, pool_folder, tmp_path / optimizer)
         found.append(weights(tmp_path / optimizer)["encoder.0.weight"])
     torch.manual_seed(SETTINGS.seed)
@@ -290,9 +301,11 @@ def test_published_optimization(name: str) -> None:
     assert found.pixel_loss == "relative_l2"
     assert (found.pixel_weight, found.min_area, found.log_offset) == (1, 100, 0)
     nothing = (
-        found.weight_decay, found.max_gradient_norm, found.warmup_steps,
+        found.weight_decay,
+        found.max_gradient_norm,
+        found.warmup_steps,
         found.average_decay,
-    )  # fmt: skip
+    )
     assert set(nothing) == {0}
     assert (found.flip, found.crop_from) == (False, None)
 

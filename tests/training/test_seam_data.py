@@ -37,8 +37,12 @@ def scene() -> tuple[Any, Any]:
 def crossings() -> Crossings:
     _, mask = scene()
     rows, columns = mask_limits(mask)
-    corners = (rows.start, columns.start, rows.stop - rows.start,
-               columns.stop - columns.start)  # fmt: skip
+    corners = (
+        rows.start,
+        columns.start,
+        rows.stop - rows.start,
+        columns.stop - columns.start,
+    )
     return find_crossings(mask, corners, gaps=(1, 1, 2, 6))
 
 
@@ -101,17 +105,24 @@ def test_nearer_pixels_are_more_alike() -> None:
 
 def test_blended_looks_meet_at_the_edge_and_differ_further_out() -> None:
     settings = SeamSettings(
-        num_pairs=64, nearer=0.0, displaced=(1.0,), noise=0.0, blended=1.0,
-        blend_px=8.0, offset_px=0.0,
-    )  # fmt: skip
+        num_pairs=64,
+        nearer=0.0,
+        displaced=(1.0,),
+        noise=0.0,
+        blended=1.0,
+        blend_px=8.0,
+        offset_px=0.0,
+    )
     ratios = []
     for seed in range(20):
         seam = draw(settings, (UNTOUCHED, darker()), seed=seed)
         own = draw(settings, (UNTOUCHED, UNTOUCHED), seed=seed)
-        ratios.append([
-            (seam.colors[g, :, :3].sum() / own.colors[g, :, :3].sum())
-            for g in (0, GAPS - 1)
-        ])  # fmt: skip
+        ratios.append(
+            [
+                (seam.colors[g, :, :3].sum() / own.colors[g, :, :3].sum())
+                for g in (0, GAPS - 1)
+            ]
+        )
     near, far = np.mean(ratios, axis=0)
     assert 0.5 <= far < near < 0.8
 

@@ -36,9 +36,11 @@ def test_a_swatch_shows_each_regions_color_under_its_look() -> None:
     darker = Look(np.tile((0.5 * LEVELS).astype(np.float32), (3, 1)))
     brighter = Look(np.tile((0.1 + 0.9 * LEVELS).astype(np.float32), (3, 1)))
     swatch = draw_swatch(
-        np.random.default_rng(0), gather(photo, mask, box, (1,)),
-        (brighter, darker), SeamSamples.none(8),
-    )  # fmt: skip
+        np.random.default_rng(0),
+        gather(photo, mask, box, (1,)),
+        (brighter, darker),
+        SeamSamples.none(8),
+    )
     assert swatch.composite.shape == swatch.around.shape == (3, 16, 16)
     color = np.array([0.2, 0.4, 0.8])[:, None]
     inside, outside = swatch.mask[0] == 1, swatch.around_mask[0] == 1
@@ -69,9 +71,11 @@ def test_an_untouched_swatch_is_its_own_truth(pool_folder: Path) -> None:
     box = mask_limits(mask)
     material = gather(photo, mask, box, (1,))
     swatch = draw_swatch(
-        np.random.default_rng(0), material,
-        (UNTOUCHED, UNTOUCHED), SeamSamples.none(8),
-    )  # fmt: skip
+        np.random.default_rng(0),
+        material,
+        (UNTOUCHED, UNTOUCHED),
+        SeamSamples.none(8),
+    )
     np.testing.assert_array_equal(swatch.composite, swatch.real)
 
 
@@ -172,10 +176,11 @@ def test_the_base_alone_is_taken_from_a_network_without_a_seam(tmp_path: Path) -
     assert all(
         torch.equal(a, b)
         for a, b in zip(
-            other.base.state_dict().values(), network.base.state_dict().values(),
+            other.base.state_dict().values(),
+            network.base.state_dict().values(),
             strict=True,
         )
-    )  # fmt: skip
+    )
 
 
 def test_another_network_is_no_base(tmp_path: Path) -> None:

@@ -215,9 +215,10 @@ def test_by_default_they_get_the_stretched_mask_of_another(pool_folder: Path) ->
         same = [m for m in stored if m.shape == mask.shape]
         turned = [m for m in stored if m.shape != mask.shape]
         # Rows and columns that the smaller and the larger side pick, by hand.
-        rows, columns = (np.arange(n) * o // n for n, o in zip(
-            mask.shape, mask.shape[::-1], strict=True
-        ))  # fmt: skip
+        rows, columns = (
+            np.arange(n) * o // n
+            for n, o in zip(mask.shape, mask.shape[::-1], strict=True)
+        )
         candidates = [*same, *(m[np.ix_(rows, columns)] for m in turned)]
         assert any(np.array_equal(mask, candidate) for candidate in candidates)
 

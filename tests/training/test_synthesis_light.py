@@ -96,8 +96,9 @@ def test_a_flat_object_shows_the_light_in_photo_and_crop(
     for index in range(6):  # mirrored ones, too
         pair = drawn.batch([index], SIZE)
         for composite, weights in (
-            (pair.composite, pair.mask), (pair.foreground, pair.foreground_mask)
-        ):  # fmt: skip
+            (pair.composite, pair.mask),
+            (pair.foreground, pair.foreground_mask),
+        ):
             inside = composite[0, 0][:, (weights[0, 0] == 1).any(dim=0)]
             columns = inside[SIZE[0] // 2]
             first, last = sorted((float(columns[0]), float(columns[-1])))
@@ -109,9 +110,13 @@ def test_written_pairs_have_the_light_of_their_thumbnails(
     pool_folder: Path, tmp_path: Path
 ) -> None:
     for _ in write_pairs(
-        pool_folder, tmp_path / "out", split="train", num_pairs=4, seed=0,
+        pool_folder,
+        tmp_path / "out",
+        split="train",
+        num_pairs=4,
+        seed=0,
         settings=ONLY_LIGHT,
-    ):  # fmt: skip
+    ):
         pass
     drawn = Synthesis(read_pool(pool_folder, split="train"), ONLY_LIGHT, seed=0)
     root = tmp_path / "out" / "synthetic"

@@ -72,10 +72,24 @@ def test_two_devices_learn_what_one_does(pool_folder: Path, tmp_path: Path) -> N
     printed = tmp_path / "printed.txt"
     with printed.open("w", encoding="utf-8") as file:  # a pipe would wait for both
         subprocess.run(
-            [sys.executable, "-m", "imharmony.cli", "train", config, pool_folder,
-             "-o", two, "--devices", "2", "--accelerator", "cpu"],
-            check=True, stdout=file, timeout=300,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "imharmony.cli",
+                "train",
+                config,
+                pool_folder,
+                "-o",
+                two,
+                "--devices",
+                "2",
+                "--accelerator",
+                "cpu",
+            ],
+            check=True,
+            stdout=file,
+            timeout=300,
+        )
     found = [load_file(folder / "weights.safetensors") for folder in (one, two)]
     changes = torch.cat([(found[0][k] - found[1][k]).flatten() for k in found[0]])
     # AdamW's first steps are as long for a gradient of rounding errors as for any.

@@ -236,9 +236,16 @@ def test_a_run_of_another_network_is_nothing_to_start_from(
     other = replace(settings, variant="s2crnet-c", dimensions={})
     with pytest.raises(UsageError, match=r"run: a run of another network than s2crnet"):
         next(
-            iter(train(other, pool_folder, tmp_path / "run", start_from=finished,
-                       devices=CPU))
-        )  # fmt: skip
+            iter(
+                train(
+                    other,
+                    pool_folder,
+                    tmp_path / "run",
+                    start_from=finished,
+                    devices=CPU,
+                )
+            )
+        )
 
 
 def test_a_folder_without_a_run_is_nothing_to_start_from(

@@ -187,11 +187,20 @@ def test_the_bundled_weights_config_keeps_its_meaning() -> None:
     text = (CONFIGS / "s2crnet-cs.toml").read_text(encoding="utf-8")
     settings = read_settings("s2crnet-cs")
     defaults = {
-        "warmup_steps": 500, "average_decay": 0.999, "label_dropout": 0.5, "seed": 0,
-        "schedule": "cosine", "pixel_loss": "relative_l1", "loss_region": "crop",
-        "pixel_weight": 1.0, "adversarial_weight": 0.0, "trunk": None,
-        "log_every": 50, "validate_every": 1000, "validation_pairs": 512,
-    }  # fmt: skip
+        "warmup_steps": 500,
+        "average_decay": 0.999,
+        "label_dropout": 0.5,
+        "seed": 0,
+        "schedule": "cosine",
+        "pixel_loss": "relative_l1",
+        "loss_region": "crop",
+        "pixel_weight": 1.0,
+        "adversarial_weight": 0.0,
+        "trunk": None,
+        "log_every": 50,
+        "validate_every": 1000,
+        "validation_pairs": 512,
+    }
     assert not defaults.keys() & tomllib.loads(text).keys()
     assert {name: getattr(settings, name) for name in defaults} == defaults
 
@@ -260,4 +269,4 @@ def test_ablations_are_the_papers_rows() -> None:
         "E": ("relative_l1", 1, "whole", "s2crnet"),
         "F": ("relative_l1", 1, "regions", "s2crnet-c"),
         "G": ("relative_l1", 1, "regions", "s2crnet-cs"),
-    }  # fmt: skip
+    }

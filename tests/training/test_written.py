@@ -230,10 +230,14 @@ def test_workers_change_nothing(
     output = tmp_path / "pairs"
     list(
         write_pairs(
-            pool_folder, output,
-            split=None, num_pairs=NUM_PAIRS, seed=3, workers=workers,
+            pool_folder,
+            output,
+            split=None,
+            num_pairs=NUM_PAIRS,
+            seed=3,
+            workers=workers,
         )
-    )  # fmt: skip
+    )
     for path in (path for path in written.rglob("*") if path.is_file()):
         assert (output / path.relative_to(written)).read_bytes() == path.read_bytes()
 

@@ -76,9 +76,11 @@ def write_clip(
         context.options = options or {}
         context.time_base = Fraction(1, 1000) if times is not None else 1 / rate
         (
-            context.color_range, context.colorspace, context.color_primaries,
+            context.color_range,
+            context.colorspace,
+            context.color_primaries,
             context.color_trc,
-        ) = colors  # fmt: skip
+        ) = colors
         if matrix is not None:
             stream.set_display_matrix(matrix)
         tone = container.add_stream("aac", rate=44100) if sound else None

@@ -18,8 +18,10 @@ BT2020 = (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290)
 
 
 def write_exr(path: Path, light: Any, *, kind: Any = np.float16, **header: Any) -> None:
-    channels = {name: np.ascontiguousarray(light[..., k].astype(kind))
-                for k, name in enumerate("RGBA"[: light.shape[2]])}  # fmt: skip
+    channels = {
+        name: np.ascontiguousarray(light[..., k].astype(kind))
+        for k, name in enumerate("RGBA"[: light.shape[2]])
+    }
     channels["depth.Z"] = np.linspace(1, 9, H * W, dtype=np.float32).reshape(H, W)
     known = {"compression": OpenEXR.PIZ_COMPRESSION, "owner": "a studio"}
     OpenEXR.File(known | header, channels).write(str(path))
@@ -81,8 +83,11 @@ def test_primaries_are_those_that_the_file_tells(tmp_path: Path) -> None:
     image = exr.read(tmp_path / "a.exr")
     assert not profiles.is_srgb(image)
     # ITU-R BT.2087-0: BT.2020 to BT.709, in linear light.
-    matrix = [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083],
-              [-0.0182, -0.1006, 1.1187]]  # fmt: skip
+    matrix = [
+        [1.6605, -0.5876, -0.0728],
+        [-0.1246, 1.1329, -0.0083],
+        [-0.0182, -0.1006, 1.1187],
+    ]
     expected = np.array(matrix) @ [0.2, 0.3, 0.25]
     shown = photo.to_array(profiles.to_srgb(image))[0, 0] / 65535
     linear = ((shown + 0.055) / 1.055) ** 2.4

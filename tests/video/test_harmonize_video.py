@@ -74,12 +74,14 @@ def probe(path: Path) -> Any:
             "codec": context.name,
             "format": context.pix_fmt,
             "colors": (
-                context.color_range, context.colorspace, context.color_primaries,
+                context.color_range,
+                context.colorspace,
+                context.color_primaries,
                 context.color_trc,
             ),
             "rotation": frame.rotation,
             "kinds": sorted(s.type for s in container.streams),
-        }  # fmt: skip
+        }
 
 
 INSIDE, OUTSIDE = disc() == 1, disc() == 0
@@ -103,9 +105,13 @@ def test_kind_depth_and_colors_are_kept(
     colors = (1, 9, 9, 14) if "10" in pixel_format else (1, 1, 1, 1)
     options = {} if codec in ("ffv1", "prores_ks", "mpeg4") else {"crf": "10"}
     clip = write_clip(
-        tmp_path / f"a{suffix}", composites(6), codec=codec,
-        pixel_format=pixel_format, colors=colors, options=options,
-    )  # fmt: skip
+        tmp_path / f"a{suffix}",
+        composites(6),
+        codec=codec,
+        pixel_format=pixel_format,
+        colors=colors,
+        options=options,
+    )
     masks = write_masks(tmp_path / "m.mkv", [disc()] * 6)
     output = tmp_path / f"b{suffix}"
     report = harmonize(clip, masks, output)
@@ -136,9 +142,13 @@ def test_lossless_background_stays_bit_for_bit(tmp_path: Path) -> None:
 def test_sound_subtitles_and_rotation_are_copied(tmp_path: Path) -> None:
     matrix = [0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30]
     clip = write_clip(
-        tmp_path / "a.mp4", composites(24), codec="libx264", pixel_format="yuv420p",
-        matrix=matrix, sound=True,
-    )  # fmt: skip
+        tmp_path / "a.mp4",
+        composites(24),
+        codec="libx264",
+        pixel_format="yuv420p",
+        matrix=matrix,
+        sound=True,
+    )
     masks = write_masks(tmp_path / "m.mkv", [disc()] * 24)
     harmonize(clip, masks, tmp_path / "b.mp4")
     before, after = probe(clip), probe(tmp_path / "b.mp4")
@@ -158,10 +168,22 @@ def test_subtitles_are_copied(tmp_path: Path) -> None:
     write_clip(tmp_path / "a.mkv", composites(24))
     (tmp_path / "s.srt").write_text("1\n00:00:00,100 --> 00:00:00,900\nhello\n")
     subprocess.run(
-        ["ffmpeg", "-loglevel", "error", "-i", tmp_path / "a.mkv", "-i",
-         tmp_path / "s.srt", "-c", "copy", "-c:s", "srt", tmp_path / "c.mkv"],
+        [
+            "ffmpeg",
+            "-loglevel",
+            "error",
+            "-i",
+            tmp_path / "a.mkv",
+            "-i",
+            tmp_path / "s.srt",
+            "-c",
+            "copy",
+            "-c:s",
+            "srt",
+            tmp_path / "c.mkv",
+        ],
         check=True,
-    )  # fmt: skip
+    )
     masks = write_masks(tmp_path / "m.mkv", [disc()] * 24)
     harmonize(tmp_path / "c.mkv", masks, tmp_path / "b.mkv")
     with av.open(str(tmp_path / "b.mkv")) as container:
@@ -235,17 +257,26 @@ def test_cutout_with_alpha_is_laid_over_a_background(
         harmonize(cutout, None, frames, harmonizer=Untouched())
         cutout = frames / "%06d.png"
     behind = write_clip(
-        tmp_path / "behind.mkv", [scene(5, pan=i) for i in range(6)],
+        tmp_path / "behind.mkv",
+        [scene(5, pan=i) for i in range(6)],
         pixel_format="yuv444p10le",
-    )  # fmt: skip
+    )
     if not moving:
-        harmonize(behind, write_masks(tmp_path / "m.mkv", [disc()] * 6), tmp_path / "s",
-                  harmonizer=Untouched())  # fmt: skip
+        harmonize(
+            behind,
+            write_masks(tmp_path / "m.mkv", [disc()] * 6),
+            tmp_path / "s",
+            harmonizer=Untouched(),
+        )
         behind = tmp_path / "s" / "000001.png"
     report = harmonize(
-        cutout, None, tmp_path / "b.mkv", over=behind, codec="ffv1",
+        cutout,
+        None,
+        tmp_path / "b.mkv",
+        over=behind,
+        codec="ffv1",
         pixel_format="yuv444p",
-    )  # fmt: skip
+    )
     assert report.num_frames == 4
     for number, pixels in enumerate(read_clip(tmp_path / "b.mkv")):
         below = 255 * scene(5, pan=number if moving else 0)
@@ -362,8 +393,10 @@ def test_interrupted_clip_goes_on_where_it_was(tmp_path: Path) -> None:
         harmonize(clip, masks, output, resume=True, progress=stop)
     parts = tmp_path / "b.mp4.parts"
     assert sorted(p.name for p in parts.iterdir()) == [
-        "000000.nut", "000001.nut", "made-with.json",
-    ]  # fmt: skip
+        "000000.nut",
+        "000001.nut",
+        "made-with.json",
+    ]
     assert not output.exists()
     with pytest.raises(HarmonizeError, match="made with other options"):
         harmonize(clip, masks, output, resume=True, strength=0.5)
@@ -414,9 +447,13 @@ def test_seam_is_asked_for_in_clips(tmp_path: Path) -> None:
 
     for seam in ("auto", "trust", "ignore"):
         harmonize(
-            clip, masks, tmp_path / f"{seam}.mkv", seam=seam, every=2,
+            clip,
+            masks,
+            tmp_path / f"{seam}.mkv",
+            seam=seam,
+            every=2,
             harmonizer=Listener(),
-        )  # fmt: skip
+        )
     assert list(dict.fromkeys(asked)) == ["auto", "trust", "ignore"]
     with pytest.raises(HarmonizeError, match="seam is one of auto, trust, ignore"):
         harmonize(clip, masks, tmp_path / "b.mkv", seam="perhaps")
@@ -478,9 +515,12 @@ def test_bad_input_is_named_and_nothing_is_left(tmp_path: Path, what: str) -> No
         clip.write_bytes(b"no clip at all" * 99)
     elif what == "cut off":
         clip = write_clip(
-            tmp_path / "a.mov", composites(48), codec="mpeg4", pixel_format="yuv420p",
+            tmp_path / "a.mov",
+            composites(48),
+            codec="mpeg4",
+            pixel_format="yuv420p",
             options={"movflags": "faststart"},
-        )  # fmt: skip
+        )
         clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
     elif what == "unknown codec":
         options["codec"] = "h999"
@@ -525,8 +565,12 @@ def test_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
     )
     ended = subprocess.run(
         [sys.executable, "-c", code, "video", clip, masks, "-o", tmp_path / "b.mkv"],
-        env=os.environ, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert ended.returncode == 1
     assert "b.mkv: cannot be written (File too large)" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -117,16 +117,24 @@ def _harmonize(harmonizer: Harmonizer, job: Job, settings: Settings) -> Outcome:
     objects: tuple[Predicted, ...]
     if len(masks) == 1:
         predicted = harmonizer.predict(
-            image, masks[0], label=job.label, strength=job.strength,
-            reference=reference, seam=job.seam,
-        )  # fmt: skip
+            image,
+            masks[0],
+            label=job.label,
+            strength=job.strength,
+            reference=reference,
+            seam=job.seam,
+        )
         rendered = render(image, masks[0], predicted.transform, box=predicted.box)
         objects = (predicted,)
     else:
         objects = harmonizer.predict_objects(
-            image, masks, labels=[job.label] * len(masks), strength=job.strength,
-            reference=reference, seam=job.seam,
-        )  # fmt: skip
+            image,
+            masks,
+            labels=[job.label] * len(masks),
+            strength=job.strength,
+            reference=reference,
+            seam=job.seam,
+        )
         changes = [each.transform for each in objects]
         rendered = render_objects(image, list(zip(masks, changes, strict=True)))
     outcome = _describe_predictions(job, image, objects)

@@ -75,9 +75,13 @@ def harmonize_folders(
 
     def find() -> "list[Job]":
         return folders.find_jobs(
-            inputs, output, masks=masks, recursive=recursive, naming=naming,
+            inputs,
+            output,
+            masks=masks,
+            recursive=recursive,
+            naming=naming,
             common=common,
-        )  # fmt: skip
+        )
 
     jobs: Iterable[Job | None]
     total: int | None = None
@@ -94,9 +98,14 @@ def harmonize_folders(
         jobs, total = found, len(found)
         _refuse_existing(found, settings)
     follow(
-        jobs, total=total, settings=settings, workers=workers, report=report,
-        sheet=sheet, may_be_stopped=watch,
-    )  # fmt: skip
+        jobs,
+        total=total,
+        settings=settings,
+        workers=workers,
+        report=report,
+        sheet=sheet,
+        may_be_stopped=watch,
+    )
 
 
 def _refuse_existing(jobs: "list[Job]", settings: "Settings") -> None:
@@ -231,10 +240,13 @@ def _show_speed(
         yield lambda text: typer.echo(text, err=True), write_line
         return
     progress = Progress(
-        TextColumn("{task.completed:.0f}"), BarColumn(),
-        TextColumn("{task.fields[speed]:.1f} pictures/s"), TimeRemainingColumn(),
-        console=console, transient=True,
-    )  # fmt: skip
+        TextColumn("{task.completed:.0f}"),
+        BarColumn(),
+        TextColumn("{task.fields[speed]:.1f} pictures/s"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
     bar = progress.add_task("", total=total, speed=0.0)
 
     def move(counts: Counter[str]) -> None:
@@ -302,9 +314,12 @@ def batch(
     from imharmony.batch import Settings, locations
 
     settings = Settings(
-        model=model, weights=weights, resize_mask=resize_mask, quality=quality,
+        model=model,
+        weights=weights,
+        resize_mask=resize_mask,
+        quality=quality,
         max_pixels=max_pixels,
-    )  # fmt: skip
+    )
     if locations.is_local(output):
         output = str(Path(output).resolve())
     report = report or locations.join(output, "_report")
@@ -313,15 +328,23 @@ def batch(
     if cluster is None:
         with _show_speed(None) as (_, advance):
             counts = runs.run_here(
-                manifest, output, settings=settings, report=report, workers=workers,
+                manifest,
+                output,
+                settings=settings,
+                report=report,
+                workers=workers,
                 progress=advance,
-            )  # fmt: skip
+            )
     else:
         with needs_extra("cluster"):
             counts = runs.run_on_cluster(
-                manifest, output, address=cluster, settings=settings, report=report,
+                manifest,
+                output,
+                address=cluster,
+                settings=settings,
+                report=report,
                 workers=workers,
-            )  # fmt: skip
+            )
     _say_counts(counts)
     typer.echo(report)
     if counts["failed"]:

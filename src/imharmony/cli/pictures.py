@@ -110,10 +110,16 @@ def harmonize(
     paths = inputs or []
     check_seam(seam)
     for_many: dict[str, object] = {
-        "--masks": masks, "--manifest": manifest, "--recursive": recursive,
-        "--name": name, "--resume": resume, "--watch": watch, "--workers": workers,
-        "--report": report, "--sheet": sheet,
-    }  # fmt: skip
+        "--masks": masks,
+        "--manifest": manifest,
+        "--recursive": recursive,
+        "--name": name,
+        "--resume": resume,
+        "--watch": watch,
+        "--workers": workers,
+        "--report": report,
+        "--sheet": sheet,
+    }
     if len(paths) > 2 or any(for_many.values()) or _is_for_folders(paths, output):
         from imharmony.batch import Job, Settings
         from imharmony.cli.batch import harmonize_folders
@@ -121,19 +127,36 @@ def harmonize(
         if strip is not None:
             raise UsageError("--strip is for one photo; --sheet shows several")
         settings = Settings(
-            model=model, weights=weights, resize_mask=resize_mask, quality=quality,
-            max_pixels=max_pixels, overwrite=overwrite, resume=resume or watch,
+            model=model,
+            weights=weights,
+            resize_mask=resize_mask,
+            quality=quality,
+            max_pixels=max_pixels,
+            overwrite=overwrite,
+            resume=resume or watch,
             tiles=sheet is not None,
-        )  # fmt: skip
+        )
         common = Job(
-            Path(), reference=reference, label=label, strength=strength,
+            Path(),
+            reference=reference,
+            label=label,
+            strength=strength,
             seam=check_seam(seam),
-        )  # fmt: skip
+        )
         harmonize_folders(
-            paths, output, settings=settings, common=common, masks=masks,
-            manifest=manifest, recursive=recursive, name=name, watch=watch,
-            workers=workers, report=report, sheet=sheet,
-        )  # fmt: skip
+            paths,
+            output,
+            settings=settings,
+            common=common,
+            masks=masks,
+            manifest=manifest,
+            recursive=recursive,
+            name=name,
+            watch=watch,
+            workers=workers,
+            report=report,
+            sheet=sheet,
+        )
         return
     if not paths:
         raise UsageError("expected a composite, got none")
@@ -145,19 +168,40 @@ def harmonize(
         if strip is not None:
             raise UsageError("--strip is for one object")
         _harmonize_objects(
-            paths[0], all_masks, output, labels=labels, strength=strength, label=label,
-            model=model, weights=weights, reference=reference, seam=check_seam(seam),
-            resize_mask=resize_mask, quality=quality, file_format=file_format,
-            max_pixels=max_pixels, overwrite=overwrite,
-        )  # fmt: skip
+            paths[0],
+            all_masks,
+            output,
+            labels=labels,
+            strength=strength,
+            label=label,
+            model=model,
+            weights=weights,
+            reference=reference,
+            seam=check_seam(seam),
+            resize_mask=resize_mask,
+            quality=quality,
+            file_format=file_format,
+            max_pixels=max_pixels,
+            overwrite=overwrite,
+        )
         return
     _harmonize_one(
-        paths[0], all_masks[0] if all_masks else None, output, strength=strength,
-        label=label, model=model, weights=weights, reference=reference, seam=seam,
-        resize_mask=resize_mask, strip=strip,
-        quality=quality, file_format=file_format, max_pixels=max_pixels,
+        paths[0],
+        all_masks[0] if all_masks else None,
+        output,
+        strength=strength,
+        label=label,
+        model=model,
+        weights=weights,
+        reference=reference,
+        seam=seam,
+        resize_mask=resize_mask,
+        strip=strip,
+        quality=quality,
+        file_format=file_format,
+        max_pixels=max_pixels,
         overwrite=overwrite,
-    )  # fmt: skip
+    )
 
 
 def _harmonize_objects(
@@ -204,9 +248,13 @@ def _harmonize_objects(
     harmonizer = Harmonizer(model, weights=weights)
     with show_progress("looking", None):
         predicted = harmonizer.predict_objects(
-            image, objects, labels=[label] * len(objects), strength=strength,
-            reference=other, seam=seam,
-        )  # fmt: skip
+            image,
+            objects,
+            labels=[label] * len(objects),
+            strength=strength,
+            reference=other,
+            seam=seam,
+        )
     for number, each in enumerate(predicted, start=1):
         if each.label is not None and label is None:
             typer.echo(f"object {number}: label {each.label} (guessed)", err=True)
@@ -358,8 +406,12 @@ def _harmonize_opened(
     harmonizer = Harmonizer(model, weights=weights)
     with show_progress("looking", None):
         predicted = harmonizer.predict(
-            image, mask, label=label, strength=strength, reference=reference,
+            image,
+            mask,
+            label=label,
+            strength=strength,
+            reference=reference,
             seam=check_seam(seam),
-        )  # fmt: skip
+        )
     say_what_was_found(predicted, label=label, strength=strength)
     return render(image, mask, predicted.transform, box=predicted.box)

@@ -145,13 +145,27 @@ def video(
     with warnings.catch_warnings(), _show_frames() as advance:
         warnings.simplefilter("ignore", HarmonizeWarning)  # the report holds them
         report = harmonize_video(
-            clip, masks, output, harmonizer=Harmonizer(model, weights=weights),
-            over=over, reference=reference, label=label, strength=strength,
-            seam=check_seam(seam), every=every, width_s=smoothing,
-            rate=_parse_rate(rate), codec=codec, crf=crf, pixel_format=pixel_format,
-            options=_parse_options(encoder_option or []), resize_mask=resize_mask,
-            overwrite=overwrite, resume=resume, progress=advance,
-        )  # fmt: skip
+            clip,
+            masks,
+            output,
+            harmonizer=Harmonizer(model, weights=weights),
+            over=over,
+            reference=reference,
+            label=label,
+            strength=strength,
+            seam=check_seam(seam),
+            every=every,
+            width_s=smoothing,
+            rate=_parse_rate(rate),
+            codec=codec,
+            crf=crf,
+            pixel_format=pixel_format,
+            options=_parse_options(encoder_option or []),
+            resize_mask=resize_mask,
+            overwrite=overwrite,
+            resume=resume,
+            progress=advance,
+        )
     for note in report.warnings:
         typer.echo(f"warning: {note}", err=True)
     if report.label is not None and label is None:
@@ -215,10 +229,13 @@ def _show_frames() -> Iterator[Callable[[int, int | None], None]]:
         yield write_line
         return
     progress = Progress(
-        TextColumn("{task.completed:.0f} frames"), BarColumn(),
-        TextColumn("{task.fields[speed]:.1f} a second"), TimeRemainingColumn(),
-        console=console, transient=True,
-    )  # fmt: skip
+        TextColumn("{task.completed:.0f} frames"),
+        BarColumn(),
+        TextColumn("{task.fields[speed]:.1f} a second"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
     bar = progress.add_task("", total=None, speed=0.0)
 
     def move(done: int, total: int | None) -> None:

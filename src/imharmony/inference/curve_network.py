@@ -132,9 +132,14 @@ class CurveNetwork(Network):
             return Predicted(NO_CHANGE, (), slopes.label, notices, box)
         full = CurveTransform(reduce(Curves.then, stages))
         return Predicted(
-            full, stages, slopes.label, notices, box,
-            seam_pairs=seam.num_pairs if seam else 0, same_scene=slopes.same_scene,
-        )  # fmt: skip
+            full,
+            stages,
+            slopes.label,
+            notices,
+            box,
+            seam_pairs=seam.num_pairs if seam else 0,
+            same_scene=slopes.same_scene,
+        )
 
     def _check_graph(self) -> None:
         height, width = self.contract.thumbnail_size

@@ -38,18 +38,33 @@ PAPER = {
 """MSE and PSNR on iHarmony4 of the unharmonized composite and of each row."""
 
 _ENCODERS = {
-    "regions": "both regions", "foreground": "foreground only", "whole": "whole image"
-}  # fmt: skip
+    "regions": "both regions",
+    "foreground": "foreground only",
+    "whole": "whole image",
+}
 _MODULES = {
-    "s2crnet": "CRM", "s2crnet-s": "SCRM",
-    "s2crnet-c": "cascaded CRM", "s2crnet-cs": "cascaded SCRM",
-}  # fmt: skip
+    "s2crnet": "CRM",
+    "s2crnet-s": "SCRM",
+    "s2crnet-c": "cascaded CRM",
+    "s2crnet-cs": "cascaded SCRM",
+}
 
 _COLUMNS = (
-    "row", "pixel_loss", "adversarial_weight", "encoder", "module", "parameters",
-    "steps", "last_loss", "mse", "psnr", "rank",
-    "paper_mse", "paper_psnr", "paper_rank",
-)  # fmt: skip
+    "row",
+    "pixel_loss",
+    "adversarial_weight",
+    "encoder",
+    "module",
+    "parameters",
+    "steps",
+    "last_loss",
+    "mse",
+    "psnr",
+    "rank",
+    "paper_mse",
+    "paper_psnr",
+    "paper_rank",
+)
 
 
 @dataclass(frozen=True)
@@ -131,9 +146,13 @@ def ablate(
     for row, settings in study.runs.items():
         folder = output / row.lower()
         for progress in train(
-            settings, data, folder,
-            photos=photos, resume=has_run(folder), devices=devices,
-        ):  # fmt: skip
+            settings,
+            data,
+            folder,
+            photos=photos,
+            resume=has_run(folder),
+            devices=devices,
+        ):
             yield row, progress
         if is_first_process():
             _write_table(study, output)

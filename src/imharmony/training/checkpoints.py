@@ -192,9 +192,10 @@ def _hdnet_key(name: str) -> str:
         return f"model_layer{layer}.{rest if number == '0' else f'1.{rest}'}"
     if part == "global_dynamics":
         for ours, theirs in (
-            ("squeeze", "conv_kernel.1"), ("kernels", "conv_kernel.3"),
+            ("squeeze", "conv_kernel.1"),
+            ("kernels", "conv_kernel.3"),
             ("guide", "conv_guide"),
-        ):  # fmt: skip
+        ):
             rest = rest.replace(ours, theirs)
         return f"model_layer{11 + int(number)}att.{rest}"
     layer = "72" if number == "0" else str(7 + int(number))

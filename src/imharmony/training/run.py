@@ -119,9 +119,11 @@ class Run:
         self._optimizer.zero_grad()
         fabric.backward(total)
         norm = fabric.clip_gradients(
-            self._model, self._optimizer,
-            max_norm=settings.max_gradient_norm or torch.inf, error_if_nonfinite=False,
-        )  # fmt: skip
+            self._model,
+            self._optimizer,
+            max_norm=settings.max_gradient_norm or torch.inf,
+            error_if_nonfinite=False,
+        )
         finite = [total]
         # 16-mixed makes infinite gradients of its own, and skips those steps.
         if norm is not None and settings.precision != "16-mixed":

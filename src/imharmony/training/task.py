@@ -91,9 +91,14 @@ def train(
     """
     pairs, val_pairs = open_sources(settings, data, photos=photos)
     yield from fit(
-        settings, pairs, val_pairs, output,
-        start_from=start_from, resume=resume, devices=devices,
-    )  # fmt: skip
+        settings,
+        pairs,
+        val_pairs,
+        output,
+        start_from=start_from,
+        resume=resume,
+        devices=devices,
+    )
 
 
 def fit(

@@ -165,9 +165,14 @@ def harmonize_video(
         check_sequence(output, source, overwrite=overwrite, resume=resume)
     else:
         encoding = choose_encoding(
-            source, output, has_alpha=has_alpha, codec=codec, crf=crf,
-            pixel_format=pixel_format, options=options,
-        )  # fmt: skip
+            source,
+            output,
+            has_alpha=has_alpha,
+            codec=codec,
+            crf=crf,
+            pixel_format=pixel_format,
+            options=options,
+        )
         if output.exists() and not overwrite:
             raise UsageError(f"{output}: exists already", hint=Hint.OVERWRITE)
         if not output.parent.is_dir():
@@ -179,9 +184,13 @@ def harmonize_video(
 
     def predict(image: pyvips.Image, mask: pyvips.Image) -> Curves | None:
         predicted = harmonizer.predict(
-            image, mask, label=label, strength=strength, reference=reference_photo,
+            image,
+            mask,
+            label=label,
+            strength=strength,
+            reference=reference_photo,
             seam=seam,
-        )  # fmt: skip
+        )
         for note in predicted.warnings:
             counts.notes.setdefault(note, counts.num_frames + 1)
         curves = predicted.curves  # an error for networks that give pictures

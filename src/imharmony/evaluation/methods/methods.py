@@ -64,9 +64,7 @@ BASELINES: dict[str, Method] = {
 }
 """Methods that need no training, and the ceiling, which needs the real photo."""
 
-ROWS = (
-    COMPOSITE, "reinhard", "histogram", "seamless", "seam fit", MODEL, CEILING
-)  # fmt: skip
+ROWS = (COMPOSITE, "reinhard", "histogram", "seamless", "seam fit", MODEL, CEILING)
 """Names of all rows in the order of the tables; the model's row bears its name."""
 
 

@@ -82,12 +82,16 @@ class Report:
         lines = [_HEADINGS]
         lines += [
             (
-                row.subset, row.split, str(len(row.complete)), str(row.missing),
+                row.subset,
+                row.split,
+                str(len(row.complete)),
+                str(row.missing),
                 "-" if row.published is None else str(row.published),
-                str(row.compared), str(row.differing),
+                str(row.compared),
+                str(row.differing),
             )
             for row in self.rows
-        ]  # fmt: skip
+        ]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         text = [
             "  ".join(
@@ -105,8 +109,14 @@ class Report:
 
 
 _HEADINGS = (
-    "sub-set", "split", "complete", "missing", "published", "compared", "differing"
-)  # fmt: skip
+    "sub-set",
+    "split",
+    "complete",
+    "missing",
+    "published",
+    "compared",
+    "differing",
+)
 
 
 def check_files(root: Path) -> Report:

@@ -123,6 +123,10 @@ def draw_swatch(
     own = looks[1].apply(levels[:3], material.place[some]).clip(0, 1)
     composite = real + masks * (own - real)
     return Swatch(
-        composite[:, 1], real[:, 1], masks[:, 1],
-        composite[:, 0], 1 - masks[:, 0], seam,
-    )  # fmt: skip
+        composite[:, 1],
+        real[:, 1],
+        masks[:, 1],
+        composite[:, 0],
+        1 - masks[:, 0],
+        seam,
+    )

@@ -225,9 +225,11 @@ def _smooth(
     smooth = change
     if min(height, width) >= 8:
         half = _smooth(
-            _halve(original, inside), _halve(change, inside),
-            _halve(inside[None], np.ones_like(inside))[0], level=level + 1,
-        )  # fmt: skip
+            _halve(original, inside),
+            _halve(change, inside),
+            _halve(inside[None], np.ones_like(inside))[0],
+            level=level + 1,
+        )
         smooth = half.repeat(2, axis=1).repeat(2, axis=2)
         smooth = np.pad(smooth, ((0, 0), (0, 1), (0, 1)), mode="edge")
         smooth = smooth[:, :height, :width]

@@ -41,9 +41,12 @@ def pair_statistics(pairs: Tensor, weight: Tensor) -> Tensor:
     apart = ((outer - inner) ** 2 * share).sum(dim=-2)
     difference = mean[..., 3:] - mean[..., :3]
     parts = [
-        4 * mean - 2, 6 * deviation - 1, 2 * correlation, 10 * difference,
+        4 * mean - 2,
+        6 * deviation - 1,
+        2 * correlation,
+        10 * difference,
         6 * (apart + 1e-5).sqrt() - 1,
-    ]  # fmt: skip
+    ]
     return torch.cat(parts, dim=-1)  # each about 1 large
 
 

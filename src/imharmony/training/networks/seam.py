@@ -97,10 +97,19 @@ class SeamDimensions:
     def __post_init__(self) -> None:
         object.__setattr__(self, "contexts", tuple(map(float, self.contexts)))
         numbers = (
-            self.num_pieces, self.num_stages, self.num_bins - 1, self.statistics,
-            self.features, self.pair_width, self.num_heads, self.head_width,
-            self.wide_width, self.scene_width, self.hidden, self.seam_hidden,
-        )  # fmt: skip
+            self.num_pieces,
+            self.num_stages,
+            self.num_bins - 1,
+            self.statistics,
+            self.features,
+            self.pair_width,
+            self.num_heads,
+            self.head_width,
+            self.wide_width,
+            self.scene_width,
+            self.hidden,
+            self.seam_hidden,
+        )
         lowest = min(self.held_layers, self.caution, self.least_change)
         if min(numbers) < 1 or lowest < 0:
             raise UsageError(f"dimensions are positive numbers, got {self}")
@@ -151,9 +160,11 @@ class CurveHead(nn.Module):
         super().__init__()
         self.num_pieces = num_pieces
         self.layers = nn.Sequential(
-            nn.Linear(num_inputs, hidden), nn.ReLU(),
-            nn.Linear(hidden, hidden), nn.ReLU(),
-        )  # fmt: skip
+            nn.Linear(num_inputs, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+        )
         self.curves = nn.Linear(hidden, 3 * (num_pieces + 2))
         nn.init.zeros_(self.curves.bias)
         nn.init.normal_(self.curves.weight, std=0.01)  # near the identity at first
@@ -208,17 +219,21 @@ class SeamNet(nn.Module):
         self.background = nn.Linear(NUM_FEATURES, d.features)
         num_statistics = 3 * d.num_bins + 9
         self.statistics = nn.Sequential(
-            nn.Linear(2 * num_statistics, d.statistics), nn.ReLU(),
-            nn.Linear(d.statistics, d.statistics), nn.ReLU(),
-        )  # fmt: skip
+            nn.Linear(2 * num_statistics, d.statistics),
+            nn.ReLU(),
+            nn.Linear(d.statistics, d.statistics),
+            nn.ReLU(),
+        )
         common = 2 * d.features + d.num_labels + d.statistics + 3 * _NUM_HINTS
         self.plain = CurveHead(common, d.hidden, d.num_pieces)
         self.pairs = PairReader(d.pair_width, d.num_heads, d.head_width)
         self.wide = WideReader(GAPS - 1, d.wide_width)
         self.seam_statistics = nn.Sequential(
-            nn.Linear(2 * num_statistics, d.statistics), nn.ReLU(),
-            nn.Linear(d.statistics, d.statistics), nn.ReLU(),
-        )  # fmt: skip
+            nn.Linear(2 * num_statistics, d.statistics),
+            nn.ReLU(),
+            nn.Linear(d.statistics, d.statistics),
+            nn.ReLU(),
+        )
         num_fits = 3 * _NUM_HINTS * GAPS
         readers = self.pairs.num_outputs + self.wide.num_outputs
         num_inputs = d.statistics + readers + num_fits
@@ -313,9 +328,11 @@ class SeamNet(nn.Module):
         proposed = compose(base).detach()[..., :: d.num_pieces // (_NUM_HINTS - 1)]
         x = torch.linspace(0, 1, _NUM_HINTS, device=proposed.device)
         common = [
-            self.foreground(seen.foreground), self.background(seen.background),
-            seen.label, 6 * (proposed - x).flatten(1),
-        ]  # fmt: skip
+            self.foreground(seen.foreground),
+            self.background(seen.background),
+            seen.label,
+            6 * (proposed - x).flatten(1),
+        ]
         around = region_statistics(composite, 1 - mask, d.num_bins, step=_STEP)
         crop = foreground[..., ::_STEP, ::_STEP], foreground_mask[..., ::_STEP, ::_STEP]
 

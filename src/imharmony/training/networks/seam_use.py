@@ -134,13 +134,22 @@ class SeamNetInUse(nn.Module):
             Probability to go by, or below 0 for the network's own.
         """
         prediction = self.predict(
-            composite, mask, foreground, foreground_mask, semantic_label, seam,
+            composite,
+            mask,
+            foreground,
+            foreground_mask,
+            semantic_label,
+            seam,
             seam_weight,
-        )  # fmt: skip
+        )
         return combine(
-            prediction, foreground, foreground_mask, seam_weight, same_scene,
+            prediction,
+            foreground,
+            foreground_mask,
+            seam_weight,
+            same_scene,
             self.network.dimensions,
-        )  # fmt: skip
+        )
 
     def predict(
         self,
@@ -168,9 +177,15 @@ class SeamNetInUse(nn.Module):
         # Half of the pairs say nearly as much, in half the time.
         seam, seam_weight = seam[:, :, ::2], seam_weight[:, :, ::2]
         return self.network.predict(
-            averaged, slopes.mean(dim=0, keepdim=True), composite[:1], mask[:1],
-            foreground, foreground_mask, seam, seam_weight,
-        )  # fmt: skip
+            averaged,
+            slopes.mean(dim=0, keepdim=True),
+            composite[:1],
+            mask[:1],
+            foreground,
+            foreground_mask,
+            seam,
+            seam_weight,
+        )
 
 
 def _with_mirrored(pictures: Tensor) -> Tensor:

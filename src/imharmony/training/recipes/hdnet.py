@@ -37,9 +37,12 @@ class HDNetRecipe(Recipe[HDNet]):
         harmonized = model(pair.composite, pair.mask).float()
         mask = (pair.mask > 0.5).float()
         errors = pixel_errors(
-            harmonized, pair.real, mask,
-            pixel_loss=settings.pixel_loss, min_area=settings.min_area,
-        )  # fmt: skip
+            harmonized,
+            pair.real,
+            mask,
+            pixel_loss=settings.pixel_loss,
+            min_area=settings.min_area,
+        )
         loss = mean_error(errors, settings.log_offset)
         return Losses(settings.pixel_weight * loss, loss, pair.real, harmonized)
 

@@ -62,10 +62,13 @@ class S2CRNetRecipe(Recipe[S2CRNet]):
             seen = pair.composite, pair.real, pair.mask
         rendered = render_stages(seen[0], curve_params)
         loss = stage_losses(
-            rendered, seen[1], seen[2],
-            pixel_loss=settings.pixel_loss, log_offset=settings.log_offset,
+            rendered,
+            seen[1],
+            seen[2],
+            pixel_loss=settings.pixel_loss,
+            log_offset=settings.log_offset,
             min_area=settings.min_area,
-        )  # fmt: skip
+        )
         total = settings.pixel_weight * loss
         if settings.roughness_weight:
             total = total + settings.roughness_weight * roughness(curve_params)
@@ -106,8 +109,12 @@ class S2CRNetRecipe(Recipe[S2CRNet]):
     def graph(self, network: S2CRNet) -> Graph:
         """Export what is used: all views in one, held back."""
         inputs = (
-            "composite", "mask", "foreground", "foreground_mask", "semantic_label"
-        )  # fmt: skip
+            "composite",
+            "mask",
+            "foreground",
+            "foreground_mask",
+            "semantic_label",
+        )
         outputs = ("curve_params", "label_logits")
         return Graph(S2CRNetInUse(network), inputs, outputs, views=inputs[:2])
 

@@ -64,11 +64,14 @@ class SeamNetRecipe(Recipe[SeamNet]):
         plain = [
             parameter
             for part in (
-                network.foreground, network.background, network.statistics,
-                network.plain, network.plain_doubt,
+                network.foreground,
+                network.background,
+                network.statistics,
+                network.plain,
+                network.plain_doubt,
             )
             for parameter in part.parameters()
-        ]  # fmt: skip
+        ]
         slow = {id(p) for p in (*base, *plain)}
         rest = [p for p in network.parameters() if id(p) not in slow]
         learning = [p for p in base if p.requires_grad]
@@ -94,30 +97,46 @@ class SeamNetRecipe(Recipe[SeamNet]):
         colors = pair.swatch, pair.swatch_mask, pair.around, pair.around_mask
         swatches = Swatches(*colors, pair.swatch_seam, pair.swatch_seam_weight)
         prediction: Prediction = model(
-            *network_inputs(pair), labels, pair.seam, pair.seam_weight,
-            edges.seam[len(labels) :], edges.weight[len(labels) :],
+            *network_inputs(pair),
+            labels,
+            pair.seam,
+            pair.seam_weight,
+            edges.seam[len(labels) :],
+            edges.weight[len(labels) :],
             swatches if len(pair.swatch) else None,
-        )  # fmt: skip
+        )
         prediction = Prediction(*(x.float() for x in prediction))
         crop = (pair.foreground, pair.foreground_real, pair.foreground_mask)
         shown = tuple(x[:, :, ::2, ::2] for x in crop)
         pixels, real, mask = shown
         plain, harmonized = _cascade_loss(
-            prediction.plain, prediction.plain_doubt, pixels, real, mask,
-            torch.ones_like(prediction.plain_doubt), settings,
-        )  # fmt: skip
+            prediction.plain,
+            prediction.plain_doubt,
+            pixels,
+            real,
+            mask,
+            torch.ones_like(prediction.plain_doubt),
+            settings,
+        )
         counts = has_seam(pair.seam_weight)
         if len(pair.swatch):
             pixels, real, mask = pair.swatch, pair.swatch_real, pair.swatch_mask
             counts = has_seam(pair.swatch_seam_weight)
         seamed, _ = _cascade_loss(
-            prediction.seamed, prediction.seamed_doubt, pixels, real, mask, counts,
+            prediction.seamed,
+            prediction.seamed_doubt,
+            pixels,
+            real,
+            mask,
+            counts,
             settings,
-        )  # fmt: skip
+        )
         scene = F.binary_cross_entropy_with_logits(
-            prediction.same_scene, edges.is_same_scene, weight=edges.importance,
+            prediction.same_scene,
+            edges.is_same_scene,
+            weight=edges.importance,
             reduction="sum",
-        ) / edges.importance.sum().clamp(min=1e-6)  # fmt: skip
+        ) / edges.importance.sum().clamp(min=1e-6)
         pixel_loss = plain.total + seamed.total
         total = settings.pixel_weight * pixel_loss + settings.scene_weight * scene
         known = pair.semantic_label >= 0  # (B,)
@@ -145,9 +164,13 @@ class SeamNetRecipe(Recipe[SeamNet]):
         with torch.inference_mode():
             prediction = network(*network_inputs(pair), labels, seam, weight)
             used = combine(
-                prediction, pair.foreground, pair.foreground_mask, weight, auto,
+                prediction,
+                pair.foreground,
+                pair.foreground_mask,
+                weight,
+                auto,
                 network.dimensions,
-            )  # fmt: skip
+            )
             pixels = pair.composite.flatten(2)
             image = render_heights(pixels, used.curve_params[:, 0])
             image = image.reshape(pair.composite.shape)
@@ -157,9 +180,15 @@ class SeamNetRecipe(Recipe[SeamNet]):
     def graph(self, network: SeamNet) -> Graph:
         """Export what is used: both predictions mixed and held back."""
         inputs = (
-            "composite", "mask", "foreground", "foreground_mask", "semantic_label",
-            "seam", "seam_weight", "same_scene",
-        )  # fmt: skip
+            "composite",
+            "mask",
+            "foreground",
+            "foreground_mask",
+            "semantic_label",
+            "seam",
+            "seam_weight",
+            "same_scene",
+        )
         outputs = ("curve_params", "label_logits", "probability", "strength")
         return Graph(SeamNetInUse(network), inputs, outputs, views=inputs[:2])
 
