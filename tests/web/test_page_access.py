@@ -91,8 +91,16 @@ def test_what_finishes_the_work_is_always_in_view(
         has_touch=is_phone,
         is_mobile=is_phone,
     )
+    title = "Choose your pictures" if is_phone else "Drop your pictures anywhere"
+    expect(page.get_by_role("heading", name=title)).to_be_visible()
+    assert page.get_by_text("paste with").is_visible() is not is_phone
     place_cutout(page)
     page.click("#by-hand summary")
+    page.wait_for_timeout(200)
+    curves, foot = (page.locator(s).bounding_box() for s in ("#plot", "#panel-foot"))
+    assert curves is not None
+    assert foot is not None
+    assert curves["y"] + curves["height"] <= foot["y"]
     for name in ("#harmonize", "#download", "#undo", "#canvas"):
         box = page.locator(name).bounding_box()
         assert box is not None

@@ -1,6 +1,7 @@
 """The page at work: what it shows and downloads is what Python gives."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -205,10 +206,14 @@ def test_same_scene_is_told_and_can_be_decided(page: Page) -> None:
 
     page.route("**/api/v1/curves", answer)
     use_composite(page)
-    expect(page.locator("#same-scene")).to_have_text("Same scene 93 %.")
+    seam = page.locator("#seam")
+    expect(seam.locator("option").first).to_have_text("This photo?")  # a guess
+    expect(seam).to_have_class("guess")
+    expect(seam).to_have_attribute("title", re.compile("93 % sure"))
     assert b'name="seam"' not in asked[0]
-    page.select_option("#seam", label="From another photo: ignore the edge")
+    page.select_option("#seam", label="Another photo")
     settle(page)
+    expect(seam).not_to_have_class("guess")
     assert b'name="seam"\r\n\r\nignore' in asked[1]
 
 

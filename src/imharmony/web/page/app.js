@@ -13,11 +13,12 @@ import { showBoxes } from "./objects.js";
 import { boxOf } from "./place.js";
 import { startSamples } from "./start.js";
 import { $, doc, history, isEmpty, isReady, selected, tool } from "./state.js";
-import { complain, isBusy, say } from "./status.js";
+import { calm, complain, isBusy, say } from "./status.js";
 import { choose, isMaskTool, isTyping, startTools } from "./tools.js";
 import { View } from "./view.js";
 import { KEYS } from "./words.js";
 
+document.body.dataset.started = "true";
 const composer = new Composer();
 const view = new View($("canvas"), composer);
 let drawCurves = () => {};
@@ -34,9 +35,9 @@ function refresh() {
   showLook();
   showDownload();
   drawCurves();
-  $("mask-bar").hidden = !isMaskTool();
+  $("mask-bar").hidden = !isMaskTool() || !doc().photo;
   $("mask-bar").classList.toggle("no-brush", tool() === "lasso");
-  $("keys").textContent = doc().photo ? KEYS[tool() === "move" && object?.kind === "mask" ? "mask" : tool()] : "";
+  $("keys").textContent = doc().photo ? KEYS[tool() === "move" ? { cutout: "move", mask: "mask" }[object?.kind] ?? "hand" : tool()] : "";
   $("undo").disabled = !history.canUndo;
   $("redo").disabled = !history.canRedo;
   $("harmonize").disabled = !doc().objects.some((one) => isReady(one));
@@ -68,7 +69,7 @@ function centerLine(object) {
 }
 
 function step(name) {
-  complain(null);
+  calm();
   history[name]();
   say(name === "undo" ? "Undone." : "Done again.");
 }
@@ -83,7 +84,7 @@ document.addEventListener("keydown", (event) => {
   if (name === "undo" ? history.canUndo : history.canRedo) step(name);
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") complain(null);
+  if (event.key === "Escape") calm();
   if (event.key === "Enter" && event.target === view.canvas && !$("harmonize").disabled) harmonize();
 });
 window.addEventListener("beforeunload", (event) => {
@@ -103,9 +104,10 @@ let engine = null;
 async function loadModels() {
   try {
     takeModels(await engine.models());
+    calm("models");
     refresh();
   } catch (error) {
-    if (error.code === "no_token") $("token-dialog").showModal(); else complain(error);
+    if (error.code === "no_token") $("token-dialog").showModal(); else complain(error, "models");
   }
 }
 

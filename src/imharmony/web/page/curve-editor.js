@@ -6,7 +6,7 @@ import { LEAST_GAP, limits, withEnds } from "./spline.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const NAMES = { all: "all channels", 0: "red", 1: "green", 2: "blue" };
-const NEAR = 12; // of 256: what counts as on a point
+const NEAR = 12, NEAR_FINGER = 26; // of 256: what counts as on a point
 const OUT = 28; // beyond the frame: a point that is dragged there is removed
 const STEP = 1 / 255;
 const GRID = Array.from({ length: 129 }, (_, k) => k / 128);
@@ -29,7 +29,7 @@ export class CurveEditor {
     svg.addEventListener("pointermove", (event) => this.drag(event));
     for (const name of ["pointerup", "pointercancel"]) svg.addEventListener(name, () => this.drop());
     svg.addEventListener("dblclick", (event) => {
-      const index = this.near(this.place(event));
+      const index = this.near(this.place(event), NEAR);
       if (index !== null) this.removePoint(index);
     });
   }
@@ -149,8 +149,8 @@ export class CurveEditor {
     return [point.x / 256, 1 - point.y / 256];
   }
 
-  near([x, y]) {
-    let best = null, least = NEAR / 256;
+  near([x, y], reach) {
+    let best = null, least = reach / 256;
     this.points.forEach(([u, v], index) => {
       const distance = Math.hypot(this.across(u, index) - x, v - y);
       if (distance < least) [best, least] = [index, distance];
@@ -162,7 +162,7 @@ export class CurveEditor {
     if (event.button !== 0) return;
     event.preventDefault();
     const [x, y] = this.place(event);
-    let index = this.near([x, y]);
+    let index = this.near([x, y], event.pointerType === "touch" ? NEAR_FINGER : NEAR);
     const isNew = index === null;
     if (isNew) index = this.insert(evaluate(this.base, clip(x)), y);
     if (index === null) return;

@@ -1,7 +1,7 @@
 // The photo at full size, and the curves as files for other programs.
 
 import { $, doc, isReady, selected } from "./state.js";
-import { busy, say } from "./status.js";
+import { busy, calm, say } from "./status.js";
 
 let engine = null;
 export let savedDocument = null; // leaving the page asks only for what is not saved
@@ -23,6 +23,7 @@ export function startDownload(opened) {
 const stem = () => doc().photo.file.name.replace(/\.\w+$/, "");
 
 function save(blob, name, remark = "") {
+  calm("download");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
@@ -34,7 +35,7 @@ function save(blob, name, remark = "") {
 async function download() {
   const document = doc();
   $("download").disabled = true;
-  const answer = await busy("Writing the photo at full size …", (how) => engine.render(document, $("photo-format").value, how));
+  const answer = await busy("Writing the photo at full size …", (how) => engine.render(document, $("photo-format").value, how), { topic: "download" });
   showDownload();
   if (!answer) return;
   savedDocument = document;
@@ -43,7 +44,7 @@ async function download() {
 
 async function downloadCurves() {
   const object = selected() ?? doc().objects.find((one) => isReady(one));
-  const answer = await busy("Writing the curves …", (how) => engine.writeCurves(object, $("curves-format").value, how));
+  const answer = await busy("Writing the curves …", (how) => engine.writeCurves(object, $("curves-format").value, how), { topic: "download" });
   if (answer) save(answer.blob, `${stem()}-curves${answer.suffix}`);
 }
 

@@ -6,6 +6,7 @@
 //   check(about)                       refuses, in words, a file it cannot work on
 //   remarks(photo, format)             → what a photo will lose, in a sentence, or ""
 //   prepare(picture)                   if there: a picture that will be needed soon
+//   decodes                            kinds that only decode can read, if it can
 //   decode(file, about, how)           → a blob the browser can show
 //   predict(document, object, how)     → {record, notes, sameScene}
 //   render(document, format, how)      → {blob, suffix}

@@ -3,7 +3,7 @@
 import * as curves from "./curves.js";
 import { matchAnyway } from "./anyway.js";
 import { $, amendObject, changeObject, doc, history, isEmpty, isReady } from "./state.js";
-import { busy, complain, say } from "./status.js";
+import { busy, calm, say, unsay } from "./status.js";
 import { LABELS, note } from "./words.js";
 
 const CALM_MS = 250; // after the last change
@@ -15,15 +15,18 @@ let timer = 0;
 let onFirst = () => {}; // what an object's first look is told to
 let isHeld = false; // while a pointer drags
 const failed = new Set(); // not tried again before something changes
+let told = null; // what the status line says of looks: {said, isTrue}
+let remark = ""; // to be added to what is said next
 
 export function startFitting(opened, histograms, first) {
   engine = opened;
   onFirst = first;
   measure = histograms;
-  history.onChange(() => schedule());
+  const renew = () => { forget(); schedule(); };
+  history.onChange(renew);
   $("harmonize").addEventListener("click", harmonize);
-  $("auto").addEventListener("change", () => schedule());
-  $("model").addEventListener("change", () => schedule());
+  $("auto").addEventListener("change", renew);
+  $("model").addEventListener("change", renew);
 }
 
 // What a look depends on. If it is another than when the object was fitted, the look is old.
@@ -42,10 +45,30 @@ export function hold(isDragging) {
   if (!isHeld) schedule();
 }
 
+// Something that the user should know when the next look is told of.
+export const addRemark = (text) => { remark = text; };
+
+// A sentence that stands only as long as it is true.
+function claim(text, action, isTrue) {
+  told = { said: say(text, action), isTrue };
+}
+
+function forget() {
+  if (!told || told.isTrue()) return;
+  unsay(told.said);
+  told = null;
+}
+
+// Whether an object is still as it was when it was fitted, and on the same photo.
+const isStill = ({ id, fitted }) => () => doc().objects.some((one) => one.id === id && one.fitted === fitted && isReady(one) && isFitted(one));
+
 function schedule() {
   clearTimeout(timer);
-  if (!running && stale().length && /^(Harmonized|(Nothing|Hardly anything) changed)/.test($("status").textContent)) say(""); // of before
-  if (isHeld || !$("auto").checked) return;
+  if (isHeld || !stale().length) return;
+  if (!$("auto").checked) {
+    claim("Changed since it was harmonized. Press Harmonize to fit it again.", null, () => stale().length > 0 && !$("auto").checked);
+    return;
+  }
   const isNew = stale().some(({ look }) => !look); // nothing to see yet: at once
   timer = setTimeout(fitNext, isNew ? 0 : CALM_MS);
 }
@@ -66,18 +89,21 @@ async function fitNext(_, isAsked = false) {
   running?.controller.abort();
   const mine = { controller: new AbortController(), key };
   running = mine;
-  const answer = await busy("Looking at the picture …", (how) => engine.predict(doc(), object, { ...how, model: $("model").value }), mine.controller);
+  const answer = await busy("Looking at the picture …", (how) => engine.predict(doc(), object, { ...how, model: $("model").value }), { controller: mine.controller, topic: "fit" });
   if (running !== mine) return; // something newer is on its way
   running = null;
   if (answer) take(object.id, key, answer);
-  else if (!mine.controller.signal.aborted) failed.add(key);
+  else if (!mine.controller.signal.aborted) {
+    failed.add(key);
+    claim("Not harmonized.", { text: "Try again", run: harmonize }, () => stale().some((one) => failed.has(keyOf(one))));
+  }
   if (answer && (isAsked || $("auto").checked)) await fitNext(null, isAsked);
 }
 
 function take(id, key, { record, notes, sameScene }) {
   const now = doc().objects.find((object) => object.id === id);
   if (!now || keyOf(now) !== key) return;
-  complain(null);
+  calm("fit");
   const look = curves.fromRecord(record);
   amendObject(id, { look, record, fitted: key, notes, sameScene, isForced: false });
   if (!now.look) onFirst(now);
@@ -86,17 +112,19 @@ function take(id, key, { record, notes, sameScene }) {
 
 // What came of it, and what can be done about it.
 export function tell(object) {
-  if (isEmpty() || !object?.look) return say("");
-  const notes = object.notes.map(note).join(" ");
-  if (notes && curves.isIdentity(object.look)) return say(notes);
+  if (isEmpty() || !object?.look) return;
+  const notes = [...object.notes.map(note), remark].filter(Boolean).join(" ");
+  remark = "";
+  if (object.notes.length && curves.isIdentity(object.look)) return claim(notes, null, isStill(object));
   if (curves.isSlight(object.look)) {
     const much = curves.isIdentity(object.look) ? "Nothing" : "Hardly anything";
-    return say(`${much} changed: the object seems to fit already. ${notes}`.trim(), { text: "Change it anyway", run: () => forceObject(object.id) });
+    const text = `${much} changed: the object seems to fit already. ${notes}`.trim();
+    return claim(text, { text: "Change it anyway", run: () => forceObject(object.id) }, isStill(object));
   }
   const label = object.record?.label;
   const isGuess = !object.label && label && label !== "others";
   const guess = isGuess ? ` It looks like ${LABELS[label] ?? label}?` : "";
-  return say(`Harmonized.${guess} ${notes}`.trim());
+  return claim(`Harmonized.${guess} ${notes}`.trim(), null, isStill(object));
 }
 
 function forceObject(id) {
@@ -104,5 +132,5 @@ function forceObject(id) {
   const counts = object && measure(object);
   if (!counts) return;
   changeObject(id, { look: matchAnyway(counts), isForced: true });
-  say("Brought half way to the photo’s brightness and color. Strength does more or less of it.");
+  claim("Brought half way to the photo’s brightness and color. Strength does more or less of it.", null, isStill(object));
 }

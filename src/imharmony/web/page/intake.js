@@ -1,12 +1,15 @@
 // Pictures coming in: dropped, pasted, chosen. What each is, its transparency and its colors say.
 
 import { ask } from "./dialogs.js";
+import { startDrops } from "./drops.js";
 import { Mask } from "./mask.js";
 import { PageError, Picture } from "./picture.js";
 import { firstPlace } from "./place.js";
-import { $, NO_LOOK, doc, history, newObject, noHand, selected } from "./state.js";
-import { busy, complain, say } from "./status.js";
-import { pixels } from "./words.js";
+import { hasHand } from "./looks.js";
+import { $, NO_LOOK, doc, history, newObject, noHand } from "./state.js";
+import { addRemark } from "./fit.js";
+import { busy, calm } from "./status.js";
+import { ANEW, pixels } from "./words.js";
 
 let engine = null;
 const reading = new Set(); // of {role, controller}
@@ -17,29 +20,7 @@ const arrivals = new Map(); // by cut-out: what it came together with
 export function startIntake(opened) {
   engine = opened;
   for (const role of ["any", "photo", "cutout", "mask", "reference"]) watch(role);
-  let depth = 0; // of elements dragged into
-  document.addEventListener("dragenter", (event) => {
-    event.preventDefault();
-    depth += 1;
-    $("drop-hint").hidden = !event.dataTransfer.types.includes("Files");
-  });
-  document.addEventListener("dragover", (event) => event.preventDefault());
-  document.addEventListener("dragleave", () => {
-    depth -= 1;
-    if (depth <= 0) { depth = 0; $("drop-hint").hidden = true; }
-  });
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    depth = 0;
-    $("drop-hint").hidden = true;
-    takeFiles([...event.dataTransfer.files], roleOf(event.target));
-  });
-  document.addEventListener("paste", (event) => {
-    const files = [...(event.clipboardData?.files ?? [])];
-    if (!files.length) return;
-    event.preventDefault();
-    takeFiles(files);
-  });
+  startDrops((files, target) => takeFiles(files, roleOf(target)), roleOf);
 }
 
 // File inputs may be drawn anew; what is chosen bubbles up to the document.
@@ -63,6 +44,7 @@ function roleOf(element) {
 export const isReading = () => reading.size > 0;
 
 export function takeFiles(files, role = null) {
+  calm("files");
   const before = new Set(reading);
   return Promise.all(files.map((file) => takeFile(file, role, before)));
 }
@@ -72,13 +54,14 @@ async function takeFile(file, role, before) {
   const job = { role, controller: new AbortController(), before };
   for (const other of reading) if (role && other.role === role && role !== "cutout") other.controller.abort();
   reading.add(job);
-  complain(null);
   const name = file.name || "the pasted picture";
   const wait = turn;
-  const picture = busy(`Reading ${name} …`, (how) => Picture.read(file, engine, how), job.controller);
+  const told = { topic: "files", about: name };
+  const picture = busy(`Reading ${name} …`, (how) => Picture.read(file, engine, how), { ...told, controller: job.controller });
+  job.picture = picture;
   turn = picture.then(() => wait).then(async () => {
     const read = await picture;
-    if (read && !job.controller.signal.aborted) await busy(`Putting in ${name} …`, () => put(read, role, job));
+    if (read && !job.controller.signal.aborted) await busy(`Putting in ${name} …`, () => put(read, role, job), told);
     reading.delete(job);
   });
   return turn;
@@ -87,11 +70,16 @@ async function takeFile(file, role, before) {
 // Where a picture goes
 
 async function put(picture, role, job) {
+  if (picture.isInvisible) throw new PageError("bad_picture", "This picture is transparent everywhere: there is nothing to see in it.");
   const place = role ?? (await judge(picture, job));
   if (place === "photo") await putPhoto(picture, job);
   else if (place === "cutout") arrivals.set(putCutout(picture).id, job.before);
   else if (place?.startsWith("replace ")) replaceCutout(Number(place.slice(8)), picture);
   else if (place === "mask") await putMask(picture);
+  else if (place === "mask of what waits") {
+    history.commit({ pendingMask: picture });
+    await useAsPhoto(true);
+  }
   else if (place === "under the mask") {
     history.amend({ photo: null, pendingMask: doc().photo }); // what came first was the mask
     await putPhoto(picture, job);
@@ -105,6 +93,9 @@ async function put(picture, role, job) {
 async function judge(picture, job) {
   const { photo, objects, pendingMask } = doc();
   if (picture.hasAlpha) {
+    if (!photo && pendingMask && isAsLarge(pendingMask, picture)) {
+      return ask("What is this picture for?", picture.file.name, [["photo", "It is the photo of the mask"], ["cutout", "It is a cut-out"]], picture);
+    }
     const cutouts = objects.filter(({ kind }) => kind === "cutout");
     const full = cutouts.find(({ id }) => id === doc().selected) ?? cutouts.at(-1);
     if (!full || !photo || arrivals.get(full.id) === job.before) return "cutout";
@@ -113,33 +104,55 @@ async function judge(picture, job) {
       [`replace ${full.id}`, `Replace ${full.name}`],
       ["photo", "It is the new photo"],
       ["reference", "Only take its colors: fit the objects to it"],
-    ]);
+    ], picture);
+  }
+  const [waiting] = objects;
+  if (picture.isGray && !photo && objects.length === 1 && waiting.picture && isAsLarge(waiting.picture, picture)) {
+    return ask("What is this mask for?", picture.file.name, [
+      ["mask of what waits", `It shows the object in ${waiting.name}`],
+      ["mask", "It belongs to a photo that comes next"],
+    ], picture);
   }
   if (picture.looksLikeMask && !pendingMask) return "mask";
   if (!photo || job.before.has(photoJob)) return "photo";
-  const isOfItsSize = photo.width === picture.width && photo.height === picture.height;
+  const isOfItsSize = isAsLarge(photo, picture);
   if (isOfItsSize && picture.isGray && !photo.isGray) return "mask"; // a soft one
   if (isOfItsSize && photo.isGray && !picture.isGray && !objects.length) return "under the mask";
+  if (await isReplaced(job)) return null;
   return ask("What is this picture for?", picture.file.name, [
     ["photo", "Replace the photo"],
     ["reference", "Only take its colors: fit the objects to it"],
     ["mask", "It is a mask: white is the object"],
-  ]);
+  ], picture);
+}
+
+const isAsLarge = (one, other) => one.width === other.width && one.height === other.height;
+
+// Whether another photo came while this one was read; that one is meant then.
+async function isReplaced(job) {
+  for (const other of reading) {
+    const next = other.before.has(job) ? await other.picture : null;
+    if (next && !next.hasAlpha && !next.looksLikeMask) return true;
+  }
+  return false;
 }
 
 async function putPhoto(picture, job) {
-  const { photo: old, objects, pendingMask } = doc();
+  const { photo, lastSize, objects, pendingMask } = doc();
+  const old = photo ?? lastSize;
   let kept = [];
   for (const object of objects) kept.push({ ...move(object, old, picture, kept), ...NO_LOOK });
-  const isChanged = old && kept.some(({ strength, hand, label }) => strength !== 1 || label || Object.values(hand).some((points) => points.length));
-  if (old) kept = kept.map((object) => ({ ...object, strength: 1, hand: noHand(), label: "", seam: "auto" }));
+  const isChanged = old && kept.some(isAdjusted);
+  if (old) kept = kept.map((object) => ({ ...object, strength: 1, hand: noHand(), seam: "auto" })); // what it is, it stays
   const added = [];
-  if (picture.hasAlpha) added.push(maskObject(await Mask.fromPicture(picture, picture), "its transparency", "alpha"));
+  if (picture.hasAlpha && !pendingMask) added.push(maskObject(await Mask.fromPicture(picture, picture), "its transparency", "alpha"));
   photoJob = job;
   history.commit({ photo: picture, objects: [...kept, ...added], selected: added[0]?.id ?? doc().selected, pendingMask: null });
   if (pendingMask) await putMask(pendingMask, true);
-  if (isChanged) say("A new photo: strength, kind and curves start anew. Undo brings the old photo and them back.");
+  if (isChanged) addRemark(ANEW.photo);
 }
+
+const isAdjusted = (object) => object.strength !== 1 || hasHand(object);
 
 // An object on another photo: at the same place of it.
 function move(object, old, photo, others) {
@@ -173,7 +186,9 @@ function replaceCutout(id, picture) {
     const scale = p && (p.scale * object.picture.width) / picture.width; // as wide as the old one
     return { ...object, ...NO_LOOK, picture, name: picture.file.name, placement: p && { ...p, scale }, label: "", strength: 1, hand: noHand() };
   });
+  const old = doc().objects.find((object) => object.id === id);
   history.commit({ objects, selected: id });
+  if (old && (isAdjusted(old) || old.label)) addRemark(ANEW.cutout);
 }
 
 async function putMask(picture, isLater = false) {
@@ -186,7 +201,7 @@ async function putMask(picture, isLater = false) {
     const answer = await ask("Fit the mask to the photo?", `The mask has ${pixels(picture)} pixels, the photo ${pixels(photo)}.`, [
       ["fit", "Fit it to the photo"],
       ["no", "Leave it out"],
-    ]);
+    ], picture);
     if (answer !== "fit") return;
   }
   const mask = await Mask.fromPicture(picture, photo);
@@ -209,12 +224,12 @@ export function paintNew() {
   history.commit({ objects: [...objects, object], selected: object.id });
 }
 
-// A picture taken for a cut-out may be a whole photo that brings its mask along.
-export async function useAsPhoto() {
-  const object = selected() ?? doc().objects[0];
-  const objects = doc().objects.filter((one) => one !== object);
-  history.commit({ objects });
-  const { picture } = object;
-  const mask = maskObject(await Mask.fromPicture(picture, picture), "its transparency", "alpha");
-  history.amend({ photo: picture, objects: [...objects, mask], selected: mask.id });
+// A picture taken for a cut-out may be a whole photo. Its mask came apart, or is its transparency.
+export async function useAsPhoto(isLater = false) {
+  const { pendingMask, objects: [{ picture }] } = doc();
+  const mask = pendingMask ? null : maskObject(await Mask.fromPicture(picture, picture), "its transparency", "alpha");
+  const changes = { photo: picture, objects: mask ? [mask] : [], selected: mask?.id ?? null, pendingMask: null };
+  if (isLater) history.amend(changes);
+  else history.commit(changes);
+  if (pendingMask) await putMask(pendingMask, true);
 }

@@ -4,7 +4,7 @@ import { CurveEditor } from "./curve-editor.js";
 import { hasHand } from "./looks.js";
 import { showPlace } from "./place.js";
 import { $, amendObject, changeObject, chosen, doc, history, noHand, selected } from "./state.js";
-import { LABELS, capital, percent, sameScene } from "./words.js";
+import { LABELS, ORIGINS, capital, percent, sayOrigin } from "./words.js";
 
 let models = [];
 let counts = { key: null, histograms: null };
@@ -54,9 +54,17 @@ export function showLook() {
   $("strength").setAttribute("aria-valuetext", percent(object.strength));
   showLabels(object);
   $("seam-row").hidden = object.sameScene === null || object.sameScene === undefined;
-  if (!$("seam-row").hidden) $("same-scene").textContent = sameScene(object.sameScene);
-  $("seam").value = object.seam;
+  if (!$("seam-row").hidden) showOrigin(object);
   $("reset").disabled = !hasHand(object);
+}
+
+// Whether object and photo are of one scene, which the object's edge tells: a guess as well.
+function showOrigin({ sameScene, seam }) {
+  const isGuess = seam === "auto";
+  $("seam").options[0].textContent = isGuess ? `${ORIGINS[sameScene >= 0.5 ? "trust" : "ignore"]}?` : "Let it guess";
+  $("seam").value = seam;
+  $("seam").classList.toggle("guess", isGuess);
+  $("seam").title = sayOrigin(sameScene, isGuess);
 }
 
 // What the network guessed is said as a guess, where it can be corrected.

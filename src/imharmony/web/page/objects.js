@@ -6,7 +6,7 @@ import { hasHand } from "./looks.js";
 import * as curves from "./curves.js";
 import { $, doc, history, isReady, remove, select } from "./state.js";
 import { choose } from "./tools.js";
-import { LABELS, capital, percent, pixels } from "./words.js";
+import { LABELS, capital, isTouch, percent, pixels } from "./words.js";
 
 const ACCEPT = "image/*,.tif,.tiff,.avif,.webp";
 const drawn = new Map(); // what each part shows, so that only changes are drawn
@@ -53,7 +53,7 @@ function redraw(parent, signature, draw) {
   drawn.set(parent.id, signature);
   const { activeElement } = document;
   const focused = parent.contains(activeElement) ? activeElement.dataset.focus ?? activeElement.id : null;
-  parent.replaceChildren(...draw());
+  parent.replaceChildren(...draw().filter(Boolean));
   if (focused) [...parent.querySelectorAll("button, input")].find((one) => one.dataset.focus === focused || one.id === focused)?.focus({ preventScroll: true });
 }
 
@@ -62,8 +62,8 @@ export function showBoxes() {
   redraw($("photo-box"), String(photo?.id), () => (photo
     ? [make("div", { class: "box" },
       make("label", { class: "button pick", title: "Choose another photo" }, input("photo"), thumb(photo.thumb), lines(photo.file.name, pixels(photo))),
-      closer("Remove the photo", () => history.commit({ photo: null })))]
-    : [make("label", { class: "box empty" }, input("photo"), lines("Choose the photo", "or drop it anywhere"))]));
+      closer("Remove the photo", () => history.commit({ photo: null, lastSize: { width: photo.width, height: photo.height } })))]
+    : [make("label", { class: "box empty" }, input("photo"), lines("Choose the photo", isTouch ? "Tap here" : "or drop it anywhere"))]));
   redraw($("reference-box"), String(reference?.id), () => (reference
     ? [make("div", { class: "box" }, thumb(reference.thumb), lines(reference.file.name, "The objects are fitted to this photo"),
       make("span", { class: "space" }), closer("Fit to the photo itself again", () => history.commit({ reference: null })))]
@@ -74,8 +74,8 @@ export function showBoxes() {
     ...rows.map((row) => drawObject(row)),
     pendingMask && make("li", { class: "box" }, thumb(pendingMask.thumb), lines(pendingMask.file.name, "A mask, waiting for its photo"),
       make("span", { class: "space" }), closer("Remove the mask", () => history.commit({ pendingMask: null }))),
-    !objects.length && !pendingMask && make("li", { class: "quiet" }, "None yet: drop a cut-out or a mask, or paint one."),
-  ].filter(Boolean));
+    !objects.length && !pendingMask && make("li", { class: "quiet" }, "None yet: add a cut-out or a mask, or paint one."),
+  ]);
   $("paint-new").disabled = !photo;
   drawNext();
 }
@@ -120,21 +120,24 @@ function describe(object) {
 // What is missing, with a button for each way to give it.
 function drawNext() {
   const { photo, objects, pendingMask } = doc();
-  const state = photo ? (objects.length ? "" : "object") : objects.length ? `photo ${objects.length === 1}` : pendingMask ? "mask" : "";
+  const isAlone = objects.length === 1 && objects[0].kind === "cutout";
+  const isCutout = objects.some(({ kind }) => kind === "cutout");
+  const missing = isAlone ? "photo or this" : isCutout ? "photo" : objects.length || pendingMask ? "mask" : "";
+  const state = photo ? (objects.length ? "" : "object") : missing;
   $("next").hidden = !state;
-  redraw($("next"), state, () => {
+  redraw($("next"), `${state} ${pendingMask?.id}`, () => {
     const press = (role) => () => $(`file-${role}`).click();
     if (state === "object") {
-      return [make("h2", {}, "Now the object"), make("p", {}, "Drop a cut-out, or the mask of an object in this photo. Or paint over the object."),
+      return [make("h2", {}, "Now the object"), make("p", {}, `${isTouch ? "Choose" : "Drop"} a cut-out, or the mask of an object in this photo. Or paint over the object.`),
         make("div", { class: "row" },
           button("Paint it", () => { paintNew(); choose("brush"); }, { class: "main" }),
           button("Choose a cut-out", press("cutout")), button("Choose a mask", press("mask")))];
     }
     if (!state) return [];
     const what = state === "mask" ? "Now the photo this mask belongs to" : "Now the photo it goes on";
-    return [make("h2", {}, what), make("p", {}, "Drop it anywhere."),
+    return [make("h2", {}, what), !isTouch && make("p", {}, "Drop it anywhere."),
       make("div", { class: "row" }, button("Choose the photo", press("photo"), { class: "main" }),
-        state === "photo true" && button("This is the photo; its transparency is the mask", useAsPhoto))];
+        state === "photo or this" && button(`This is the photo; ${pendingMask ? "the mask shows its object" : "its transparency is the mask"}`, () => useAsPhoto()))];
   });
 }
 

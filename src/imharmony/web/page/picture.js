@@ -29,18 +29,14 @@ export const pixelsOf = (canvas, { left = 0, top = 0, width = canvas.width, heig
 
 export class Picture {
   static async read(file, engine, options = {}) {
-    const about = await sniff(file);
-    if (UNREADABLE[about.kind]) throw new PageError("bad_picture", UNREADABLE[about.kind]);
+    const about = await readable(sniff(file));
+    if (UNREADABLE[about.kind] && !engine.decodes?.includes(about.kind)) throw new PageError("bad_picture", UNREADABLE[about.kind]);
     engine.check?.(about);
-    let bitmap;
-    try {
-      bitmap = await createImageBitmap(file);
-    } catch {
-      options.signal?.throwIfAborted();
-      bitmap = await createImageBitmap(await engine.decode(file, about, options));
-    }
+    // What was dropped, as it is now: the file may be written anew while the page is open.
+    const kept = new File([await readable(file.arrayBuffer())], file.name, { type: file.type });
+    const bitmap = await decode(kept, about, engine, options);
     options.signal?.throwIfAborted();
-    const picture = new Picture(file, bitmap, about);
+    const picture = new Picture(kept, bitmap, about);
     if (!picture.isGray) engine.prepare?.(picture); // masks go as values
     return picture;
   }
@@ -92,12 +88,37 @@ export class Picture {
   }
 }
 
+// By the browser, or else by the engine.
+async function decode(file, about, engine, options) {
+  const words = UNREADABLE[about.kind];
+  try {
+    if (!words) return await createImageBitmap(file);
+  } catch {
+    options.signal?.throwIfAborted();
+  }
+  try {
+    return await createImageBitmap(await engine.decode(file, about, options));
+  } catch (error) {
+    throw words && error.code === "bad_picture" ? new PageError(error.code, words) : error;
+  }
+}
+
+async function readable(bytes) {
+  try {
+    return await bytes;
+  } catch {
+    throw new PageError("bad_picture", UNREADABLE.gone);
+  }
+}
+
 // Transparent? As gray as a mask, and black and white?
 function judge(data) {
-  let hasAlpha = false, colorful = 0, extreme = 0, bright = 0, count = 0;
+  let hasAlpha = false, isInvisible = true, colorful = 0, extreme = 0, bright = 0, count = 0;
   const step = 4 * Math.max(1, Math.floor(data.length / 4 / 2 ** 18));
   for (let i = 0; i < data.length; i += 4) {
-    if (data[i + 3] < 255) { hasAlpha = true; break; }
+    hasAlpha ||= data[i + 3] < 255;
+    isInvisible &&= data[i + 3] === 0;
+    if (hasAlpha && !isInvisible) break;
   }
   for (let i = 0; i < data.length; i += step) {
     const [r, g, b] = [data[i], data[i + 1], data[i + 2]];
@@ -107,7 +128,7 @@ function judge(data) {
     count++;
   }
   const isGray = !hasAlpha && colorful < 0.002 * count;
-  return { hasAlpha, isGray, looksLikeMask: isGray && extreme > 0.9 * count && bright > 0 && bright < count };
+  return { hasAlpha, isInvisible, isGray, looksLikeMask: isGray && extreme > 0.9 * count && bright > 0 && bright < count };
 }
 
 export function thumbOf(canvas) {

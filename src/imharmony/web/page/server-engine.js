@@ -71,6 +71,13 @@ function merge(layers) {
   return merged;
 }
 
+// What the API says is meant for programs.
+function inWords(message) {
+  if (/damaged|truncated/.test(message)) return "This picture is damaged, or only part of it has arrived. Save or download it anew and use that.";
+  const rest = message.replace(/^composite: /i, "");
+  return rest[0].toUpperCase() + rest.slice(1);
+}
+
 export const engine = {
   privacy: "Your pictures go to the computer that runs imharmony and nowhere else. Nothing is kept.",
   photoFormats: [["", "As photo"], ["png", "PNG"], ["jpg", "JPEG"], ["webp", "WebP"], ["tif", "TIFF"], ["avif", "AVIF"]],
@@ -80,10 +87,17 @@ export const engine = {
 
   remarks() { return ""; },
 
-  // Kinds the browser does not know, the server turns into PNG.
+  // Kinds the browser does not know, the server turns into PNG; HEIC if it was installed with the means.
+  decodes: ["heic"],
+
   async decode(file, about, how) {
-    const { blob } = await api.post("render", { composite: file, curves: toFile(curves.identity()), format: "png" }, how);
-    return blob;
+    try {
+      const { blob } = await api.post("render", { composite: file, curves: toFile(curves.identity()), format: "png" }, how);
+      return blob;
+    } catch (error) {
+      if (error.code === "bad_picture") throw new api.ApiError(error.code, inWords(error.message));
+      throw error;
+    }
   },
 
   async predict({ photo, reference }, object, how) {

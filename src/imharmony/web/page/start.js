@@ -27,7 +27,7 @@ async function openSample({ files, where }) {
     const answer = await fetch(new URL(`page/samples/${name}`, document.baseURI), { signal }).catch(() => null);
     if (!answer?.ok) throw new PageError("offline", "The sample cannot be fetched. Is the server still running?");
     return new File([await answer.blob()], name);
-  })));
+  })), { topic: "files" });
   if (!read) return;
   await takeFiles(read);
   if (!where) return;

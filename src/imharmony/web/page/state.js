@@ -6,8 +6,8 @@ export const $ = (id) => document.getElementById(id);
 export const chosen = (name) => document.querySelector(`input[name=${name}]:checked`).value;
 export const tool = () => chosen("tool");
 
-// pendingMask is a mask that came before its photo.
-const EMPTY = { photo: null, reference: null, pendingMask: null, objects: [], selected: null };
+// pendingMask is a mask that came before its photo; lastSize that of a photo taken out, which places refer to.
+const EMPTY = { photo: null, lastSize: null, reference: null, pendingMask: null, objects: [], selected: null };
 export const history = new History(EMPTY);
 export const doc = () => history.present;
 export const isEmpty = (document = doc()) => !document.photo && !document.objects.length && !document.pendingMask;

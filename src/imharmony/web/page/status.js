@@ -3,70 +3,100 @@
 import { $ } from "./state.js";
 
 const SLOW_MS = 1500; // what takes longer shows a bar and can be canceled
-let jobs = 0;
-let abort = null;
+const MOST = 4; // errors shown at once
+const works = new Set(); // what goes on: {text, controller}
+let rest = { text: "", action: null }; // what is said when nothing goes on
+let problems = []; // {topic, about, message}
 let timer = 0;
 
-export const isBusy = () => jobs > 0;
+export const isBusy = () => works.size > 0;
 
-// action is {text, run}: a button beside the sentence.
+// action is {text, run}: a button beside the sentence. What comes back is for unsay.
 export function say(text, action = null) {
-  $("status").textContent = text;
-  $("status").classList.remove("working");
+  rest = { text, action };
+  show();
+  return rest;
+}
+
+// What was said holds no longer, unless something else was said since.
+export function unsay(said) {
+  if (rest === said) say("");
+}
+
+function show() {
+  const work = [...works].at(-1);
+  const action = work ? null : rest.action;
+  const text = work?.text ?? rest.text;
+  if ($("status").textContent !== text) $("status").textContent = text;
   $("status-action").hidden = !action;
-  if (!action) return;
-  $("status-action").textContent = action.text;
+  $("status-action").textContent = action?.text ?? "";
   $("status-action").onclick = () => { say(""); action.run(); };
 }
 
-export function complain(error) {
-  $("error").hidden = !error;
-  if (!error) return;
-  $("error-text").textContent = error.message;
-  say("");
+// Errors of one topic stay until it is calmed; of files there may be several.
+export function complain(error, topic = "page", about = "") {
+  const others = problems.filter((one) => one.message !== error.message && (topic === "files" || one.topic !== topic));
+  problems = [...others, { topic, about, message: error.message }].slice(-MOST);
+  showProblems();
+}
+
+export function calm(topic = null) {
+  problems = topic ? problems.filter((one) => one.topic !== topic) : [];
+  showProblems();
+}
+
+function showProblems() {
+  $("error").hidden = !problems.length;
+  $("error-text").replaceChildren(...problems.map(({ about, message }) => {
+    const line = document.createElement("p");
+    if (about) line.append(Object.assign(document.createElement("strong"), { textContent: `${about}: ` }));
+    line.append(message);
+    return line;
+  }));
 }
 
 // Run a task that may take a while. Errors become sentences; returns undefined then.
-export async function busy(text, task, controller = new AbortController()) {
-  jobs += 1;
-  abort = controller;
-  say(text);
+export async function busy(text, task, { controller = new AbortController(), topic, about } = {}) {
+  const work = { text, controller };
+  works.add(work);
+  show();
   $("progress").removeAttribute("value");
   clearTimeout(timer);
-  timer = setTimeout(() => { if (jobs) $("progress").hidden = $("cancel").hidden = false; }, SLOW_MS);
+  timer = setTimeout(() => { if (works.size) $("progress").hidden = $("cancel").hidden = false; }, SLOW_MS);
   const how = {
     signal: controller.signal,
     onProgress: (percent) => {
       if (percent < 100) $("progress").value = percent; else $("progress").removeAttribute("value");
     },
-    onBusy: () => { if (!controller.signal.aborted) say("The server has much to do; waiting for a turn."); },
+    onBusy: () => { work.text = "The server has much to do; waiting for a turn."; show(); },
   };
   try {
     return await task(how);
   } catch (error) {
-    report(error);
+    report(error, topic, about);
     return undefined;
   } finally {
-    jobs -= 1;
-    if (!jobs) {
+    works.delete(work);
+    if (!works.size) {
       clearTimeout(timer);
       $("progress").hidden = $("cancel").hidden = true;
-      if ($("status").textContent === text) say("");
     }
+    show();
   }
 }
 
-function report(error) {
+function report(error, topic, about) {
   if (error.name === "AbortError" || error.code === "canceled") return; // whoever ended it has said so
-  if (error.code === "no_token") {
-    say("");
-    $("token-dialog").showModal();
-  } else if (error.code) complain(error);
+  if (error.code === "no_token") $("token-dialog").showModal();
+  else if (typeof error.code === "string") complain(error, topic, about);
   else {
-    complain(new Error("Something went wrong on this page. Your pictures are still here; try it again."));
+    complain(new Error("Something went wrong on this page. Your pictures are still here; try it again."), topic, about);
     console.error(error);
   }
 }
 
-$("error-close").addEventListener("click", () => complain(null));
-$("cancel").addEventListener("click", () => { abort?.abort(); say("Canceled."); });
+$("error-close").addEventListener("click", () => calm());
+$("cancel").addEventListener("click", () => {
+  [...works].at(-1)?.controller.abort();
+  say("Canceled.");
+});

@@ -19,6 +19,7 @@ export function choose(name) {
 export function startTools(view, composer, refresh) {
   const pointers = new Map();
   let gesture = null;
+  let space = null; // while the key is held: whether it was used for moving the picture
   const brush = () => ({
     radius: Math.max(0.5, ($("brush-size").value * view.dpr) / view.scale),
     hardness: $("brush-hardness").value / 100, isEraser: tool() === "eraser",
@@ -70,7 +71,10 @@ export function startTools(view, composer, refresh) {
 
   function begin(event) {
     const point = at(event), place = view.toPhoto(point);
-    if (event.button === 1 || tool() === "hand") return { kind: "pan", last: point };
+    if (event.button === 1 || space || tool() === "hand") {
+      if (space) space.isUsed = true;
+      return { kind: "pan", last: point };
+    }
     if (tool() === "move") {
       let kind = part(point);
       if (!kind || kind === "move") {
@@ -222,10 +226,25 @@ export function startTools(view, composer, refresh) {
     if (!view.photo || event.ctrlKey || event.metaKey || event.altKey) return;
     const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (direction) moveBy(direction, event.shiftKey ? 10 : 1);
-    else if (event.key === " " && isBrush()) dabAtCursor();
-    else return;
+    else if (event.key !== " ") return;
     event.preventDefault();
   });
+
+  // Space held moves the picture with the pointer; pressed alone it paints.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== " " || space || !view.photo || !(event.target === view.canvas || event.target === document.body || event.target.name === "tool")) return;
+    event.preventDefault();
+    space = { isUsed: false };
+    view.canvas.style.cursor = "grab";
+  });
+  document.addEventListener("keyup", (event) => {
+    if (event.key !== " " || !space) return;
+    const { isUsed } = space;
+    space = null;
+    refresh();
+    if (!isUsed && isBrush() && event.target === view.canvas) dabAtCursor();
+  });
+  window.addEventListener("blur", () => { space = null; });
 
   function moveBy([x, y], times) {
     if (tool() === "move" && selected()?.placement) return nudge(x * times, y * times);

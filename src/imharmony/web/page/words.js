@@ -6,24 +6,43 @@ export const capital = (text) => text[0].toUpperCase() + text.slice(1);
 export const KEYS = {
   mask: "This object lies in the photo itself: brush, eraser and lasso change its mask. Delete removes it.",
   move: "Arrow keys move the object, [ and ] turn it, comma and period scale it, F flips it, Delete removes it.",
-  brush: "[ and ] change the size, with Shift the hardness. Without a mouse: arrow keys and space.",
-  eraser: "[ and ] change the size, with Shift the hardness. Without a mouse: arrow keys and space.",
-  lasso: "Draw around the object. With Alt the area is taken away.",
-  hand: "Drag or use the arrow keys to move the picture. + and − zoom, 0 fits, 1 is 100 %.",
+  brush: "[ and ] change the size, with Shift the hardness. Space and drag moves the picture. Without a mouse: arrow keys and space.",
+  eraser: "[ and ] change the size, with Shift the hardness. Space and drag moves the picture. Without a mouse: arrow keys and space.",
+  lasso: "Draw around the object; with Alt the area is taken away. Space and drag moves the picture.",
+  hand: "Drag or use the arrow keys to move the picture. The wheel, + and − zoom, 0 fits, 1 is 100 %.",
 };
+
+// Over the window while a picture is dragged: what it will be, dropped there.
+export const HINTS = {
+  any: "Drop it: a photo, a cut-out or a mask",
+  photo: "Drop it: the new photo",
+  cutout: "Drop it: one more cut-out",
+  mask: "Drop it: a mask of this photo",
+  reference: "Drop it: only its colors are taken",
+};
+
+// What starts anew with another picture.
+export const ANEW = {
+  photo: "With the new photo strength and curves start anew; undo brings them back.",
+  cutout: "With the new cut-out strength, kind and curves start anew; undo brings them back.",
+};
+
+// On a phone nothing is dropped.
+export const isTouch = matchMedia("(hover: none) and (pointer: coarse)").matches;
 
 // Kinds of files that look like pictures and cannot be read, by their first bytes.
 export const UNREADABLE = {
-  gif: "This is a GIF. It holds too few colors to work with. Save the picture as PNG or JPEG and drop that.",
-  heic: "This is a HEIC picture, as iPhones take them. Export it as JPEG (on the phone: Settings, Camera, Formats, Most Compatible) and drop that.",
-  cmyk: "This JPEG is in the colors of a printing press (CMYK). Save it in RGB and drop that.",
-  psd: "This is a Photoshop file. Export the layer as PNG, with transparency if it is a cut-out, and drop that.",
-  svg: "This is a drawing (SVG). Save it as PNG and drop that.",
-  pdf: "This is a PDF. Save the page as PNG or JPEG and drop that.",
-  raw: "This is a camera's raw file. Develop it, save it as JPEG or TIFF, and drop that.",
+  gif: "This is a GIF. It holds too few colors to work with. Save the picture as PNG or JPEG and use that.",
+  heic: "This is a HEIC picture, as iPhones take them. Export it as JPEG (on the phone: Settings, Camera, Formats, Most Compatible) and use that.",
+  cmyk: "This JPEG is in the colors of a printing press (CMYK). Save it in RGB and use that.",
+  psd: "This is a Photoshop file. Export the layer as PNG, with transparency if it is a cut-out, and use that.",
+  svg: "This is a drawing (SVG). Save it as PNG and use that.",
+  pdf: "This is a PDF. Save the page as PNG or JPEG and use that.",
+  raw: "This is a camera's raw file. Develop it, save it as JPEG or TIFF, and use that.",
   video: "This is a video. The page works on single pictures; the command line has “imharmony video”.",
-  bmp: "This is a BMP. Save the picture as PNG or JPEG and drop that.",
+  bmp: "This is a BMP. Save the picture as PNG or JPEG and use that.",
   text: "This file is not a picture.",
+  gone: "This is a folder, or a file that was moved or renamed. Open the folder and use the pictures in it.",
   empty: "This file is empty.",
 };
 
@@ -44,7 +63,10 @@ export function note(text) {
 
 export function percent(share) { return `${Math.round(100 * share)} %`; }
 
-export function sameScene(share) {
-  const sure = share >= 0.5 ? "" : " The object seems to come from another photo.";
-  return `Same scene ${percent(share)}.${sure}`;
+// Where an object was taken.
+export const ORIGINS = { trust: "This photo", ignore: "Another photo" };
+
+export function sayOrigin(share, isGuess) {
+  const how = "The colors along an object’s edge are trusted only if it was taken in this photo.";
+  return isGuess ? `A guess: ${percent(share)} sure that it was taken in this photo. ${how}` : how;
 }

@@ -168,7 +168,7 @@ async def _answer_error(request: Request, error: Exception) -> Response:
         raise error
     request.state.code = error.code
     title = sentence(error.message)
-    text = "<p>Go back and try again. If it goes on, tell whoever sent you here.</p>"
+    text = "<p>Try it once more. If it goes on, tell whoever sent you here.</p>"
     return _page(request, title, _write_message(title, text), error.status)
 
 
@@ -177,9 +177,15 @@ def _write_form(trial: Trial) -> str:
     choices = "".join(
         f'<button class="choice" name="choice" value="{side}">'
         f'<span class="frame"><img src="picture/{token}" alt=""></span>'
-        f"<span>{side.capitalize()} looks more real{_write_key(key)}</span></button>"
-        for side, key, token in zip(
-            ("left", "right"), "←→", trial.picture_tokens, strict=True
+        f'<span><span class="beside">{side.capitalize()} looks more real</span>'
+        f'<span class="stacked">{above} looks more real</span>{_write_key(key)}</span>'
+        "</button>"
+        for side, above, key, token in zip(
+            ("left", "right"),
+            ("Upper", "Lower"),  # where a phone has one above the other
+            "←→",
+            trial.picture_tokens,
+            strict=True,
         )
     )
     done = trial.number - 1
@@ -214,7 +220,9 @@ def _write_message(title: str, text: str) -> str:
     )
 
 
-_THANKS = _write_message("Thank you", "<p>You have compared all pictures.</p>")
+_THANKS = _write_message(
+    "Thank you", "<p>You have compared all pictures. You may close this page.</p>"
+)
 _INVITATION = _write_message(
-    "This study is by invitation", "<p>Open the link that you were given.</p>"
+    "This study is by invitation", "<p>Open the link that you were sent.</p>"
 )

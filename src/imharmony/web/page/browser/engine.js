@@ -94,7 +94,7 @@ export const engine = {
     return lost.length ? `The browser could not keep ${lost.join(", ")}; imharmony on a computer can.` : "";
   },
 
-  decode() { throw new PageError("bad_picture", "This browser cannot read the picture: it is damaged, or of an unknown kind. Save it as PNG or JPEG and drop that."); },
+  decode() { throw new PageError("bad_picture", "This browser cannot read the picture: it is damaged, or of an unknown kind. Save it as PNG or JPEG and use that."); },
 
   async predict({ photo, reference }, object, { signal }) {
     const options = { photo: open(photo), reference: reference ? open(reference) : null, object: describe(object), label: object.label, seam: object.seam };
