@@ -467,13 +467,14 @@ class Harmonizer:
         label: str | None = None,
         strength: float = 1.0,
         reference: Any = None,
+        seam: SeamUse = "auto",
         premultiplied: bool = False,
     ) -> FittedCurves:
         """Find the curves that come nearest to what a network without curves does.
 
         Parameters
         ----------
-        composite, mask, label, strength, reference, premultiplied
+        composite, mask, label, strength, reference, seam, premultiplied
             As for `predict`.
 
         Returns
@@ -491,7 +492,7 @@ class Harmonizer:
         HarmonizeWarning
             As for calling the harmonizer.
         """
-        options = Options(label, strength, reference, premultiplied)
+        options = Options(label, strength, reference, premultiplied, seam)
         request = open_pictures(composite, mask, options).make_request(options)
         return _announce(self._network.fit_curves(request).at_strength(strength))
 

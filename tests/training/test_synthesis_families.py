@@ -13,6 +13,7 @@ from imharmony.training.data.pool import read_pool
 from imharmony.training.data.synthesis import (
     FAMILIES,
     LOCAL,
+    SELECTIVE,
     WHOLE,
     LookSettings,
     Synthesis,
@@ -45,7 +46,7 @@ def test_looks_say_their_family(pool_folder: Path) -> None:
 
 def count_calls(monkeypatch: pytest.MonkeyPatch, family: str, calls: list[str]) -> None:
     """Note every look of a family that is made, whatever it says it is."""
-    tables: list[dict[str, Callable[..., Look]]] = [WHOLE, LOCAL, TRANSFERS]
+    tables: list[dict[str, Callable[..., Look]]] = [WHOLE, LOCAL, SELECTIVE, TRANSFERS]
     table = next(table for table in tables if family in table)
     make = table[family]
 
@@ -71,7 +72,7 @@ def test_a_family_can_be_held_out(
         del families[family]
     else:
         families[family] = share
-    draw(synthesis(pool_folder, families=families))
+    draw(synthesis(pool_folder, families=families), 80)
     assert bool(made) == bool(share)
 
 

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from imharmony.inference.crossings import GAPS, NUM_PAIRS
 from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork, build_network, kind_of
 from imharmony.training.networks.hdnet import HDNet
+from imharmony.training.networks.refiner import Refiner
 from imharmony.training.networks.s2crnet import build_s2crnet
 from imharmony.training.networks.seam import SeamNet
 from imharmony.training.threads import num_threads
@@ -128,6 +129,8 @@ def _inputs(network: AnyNetwork, size: int) -> tuple[Tensor, ...]:
     image, mask = torch.ones(1, 3, size, size), torch.ones(1, 1, size, size)
     if isinstance(network, HDNet):
         return image, mask
+    if isinstance(network, Refiner):
+        return image, mask, torch.ones(1)
     label = torch.zeros(1, network.dimensions.num_labels)
     thumbnails = image, mask, image, mask, label
     if isinstance(network, SeamNet):

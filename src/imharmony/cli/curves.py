@@ -132,9 +132,10 @@ def curves(
     has_curves = harmonizer.has_curves
     if best_fit and has_curves:
         raise UsageError(f"{name} predicts curves; --best-fit is for models without")
-    find: Callable[..., Predicted] = harmonizer.fit_curves
-    if has_curves:
-        find = partial(harmonizer.predict, seam=check_seam(seam))
+    find: Callable[..., Predicted] = (
+        harmonizer.predict if has_curves else harmonizer.fit_curves
+    )
+    find = partial(find, seam=check_seam(seam))
     with show_progress("looking", None):
         predicted = find(
             image, mask_image, label=label, strength=strength, reference=other

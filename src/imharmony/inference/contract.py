@@ -43,6 +43,9 @@ class Contract:
     seam: dict[str, int] = field(default_factory=dict)
     """Facing pixels that the network looks at, as `sample_seam` gives them: "pairs" at
     each of so many "gaps"; empty for networks that do not look at them."""
+    refines: str = ""
+    """Of a network that gives a picture: the model whose curves are applied first, by
+    its name; empty where it sees the composite as it is."""
 
     @property
     def seam_pairs(self) -> int:

@@ -48,7 +48,8 @@ def load_network(
     Returns
     -------
     Network
-        A `CurveNetwork` or a `PictureNetwork`, as the file says.
+        A `CurveNetwork`, a `PictureNetwork` or, with the bundled network whose curves
+        it refines, a `RefiningNetwork`, as the file says.
 
     Raises
     ------
@@ -58,8 +59,15 @@ def load_network(
     # Here, since the command line reads only names of this module.
     from imharmony.inference.curve_network import CurveNetwork
     from imharmony.inference.picture_network import PictureNetwork
+    from imharmony.inference.refining_network import RefiningNetwork
     from imharmony.inference.weights import Weights
 
     weights = Weights.open(source, num_threads=num_threads, provider=provider)
+    if weights.contract.refines:
+        curves = load_network(
+            weights_of(weights.contract.refines),
+            num_threads=num_threads, provider=provider,
+        )  # fmt: skip
+        return RefiningNetwork(weights, curves)
     networks = {"curves": CurveNetwork, "picture": PictureNetwork}
     return networks[weights.contract.output](weights)

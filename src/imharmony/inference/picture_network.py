@@ -16,14 +16,14 @@ from imharmony.rendering.bilateral_grid import BilateralGrid
 from imharmony.rendering.transform import CurveTransform
 from imharmony.results import NO_CHANGE, FittedCurves, Notice, Predicted
 
-__all__ = ["PictureNetwork"]
+__all__ = ["PictureNetwork", "Repainting"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class _Repainting:
-    """A composite's thumbnail and what the network made of it."""
+class Repainting:
+    """A composite's thumbnail and what was made of it."""
 
     before: FloatArray
     """(3, h, w) float32, RGB, sRGB-encoded, [0, 1]."""
@@ -44,7 +44,7 @@ class PictureNetwork(Network):
         answer = None
         if request.has_regions:
             answer = self._repaint(request)
-        if not isinstance(answer, _Repainting):
+        if not isinstance(answer, Repainting):
             notices += () if answer is None else (Notice(answer),)
             return FittedCurves(
                 NO_CHANGE, warnings=notices, box=request.box, rms=0.0, largest=0.0
@@ -83,7 +83,7 @@ class PictureNetwork(Network):
         self, request: Request, box: Box, notices: tuple[Notice, ...]
     ) -> Predicted:
         answer = self._repaint(request)
-        if not isinstance(answer, _Repainting):
+        if not isinstance(answer, Repainting):
             notices = (*notices, Notice(answer))
             return Predicted(NO_CHANGE, warnings=notices, box=box)
         size = request.image.height, request.image.width
@@ -99,7 +99,7 @@ class PictureNetwork(Network):
             raise UsageError(f"{msg}, got another photo")
         return notices
 
-    def _repaint(self, request: Request) -> _Repainting | WarningCode:
+    def _repaint(self, request: Request) -> Repainting | WarningCode:
         """Show a composite to the network, or say why that leads to nothing."""
         small = make_thumbnails(
             request.image,
@@ -115,7 +115,7 @@ class PictureNetwork(Network):
         after = self.run(small)
         if not np.isfinite(after).all():
             return WarningCode.NOT_FINITE
-        return _Repainting(small.composite[0], after.clip(0, 1), weights)
+        return Repainting(small.composite[0], after.clip(0, 1), weights)
 
     def _check_graph(self) -> None:
         if self.contract.contexts != (0.0,):

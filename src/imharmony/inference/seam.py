@@ -53,12 +53,15 @@ class Seam:
     sRGB-encoded, [0, 1]; 0 where there is no pair."""
     weight: FloatArray
     """(G, N): 1 where there is a pair, else 0."""
+    place: FloatArray
+    """(N, 2): where in the photo, as shares of its height and width."""
 
     @classmethod
     def none(cls, num_pairs: int = NUM_PAIRS) -> "Seam":
         """Give what stands for no seam at all."""
         colors = np.zeros((GAPS, num_pairs, 6), np.float32)
-        return cls(colors, np.zeros((GAPS, num_pairs), np.float32))
+        weight = np.zeros((GAPS, num_pairs), np.float32)
+        return cls(colors, weight, np.zeros((num_pairs, 2), np.float32))
 
     @cached_property
     def num_pairs(self) -> int:
@@ -76,7 +79,7 @@ class Seam:
         colors[:, used, 3:] = np.roll(self.colors[:, used, 3:], half, axis=1)
         weight[:, used] *= np.roll(self.weight[:, used], half, axis=1)
         colors[weight == 0] = 0
-        return Seam(colors, weight)
+        return Seam(colors, weight, self.place)
 
 
 def sample_seam(
@@ -137,6 +140,7 @@ def sample_seam(
     colors = _read(image, used.reshape(-1, 2)).reshape(len(used), 6)
     seam.colors[:, :M][crossings.is_valid] = colors
     seam.weight[:, :M] = crossings.is_valid
+    seam.place[:M] = (crossings.inner[0] + 0.5) / (image.height, image.width)
     return seam
 
 

@@ -9,9 +9,9 @@ import pyvips
 
 from imharmony.curves import Curves
 from imharmony.images import profiles
-from imharmony.images.photo import Box, from_array
+from imharmony.images.photo import Box, from_array, to_array
 
-__all__ = ["CurveTransform", "Transform", "as_transform"]
+__all__ = ["Chain", "CurveTransform", "Transform", "as_transform"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 TableArray = npt.NDArray[np.unsignedinteger[Any]]
@@ -96,6 +96,56 @@ class CurveTransform:
         heights = np.clip(self.curves(samples), 0, 1) * 255
         channels = [heights[:, c][levels[..., c]] for c in range(3)]
         return np.stack(channels, axis=-1)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One transform after another, as curves and then a change by place."""
+
+    first: Transform
+    then: Transform
+    """Gets the colors that `first` gives."""
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether neither changes anything."""
+        return self.first.is_identity and self.then.is_identity
+
+    @property
+    def curves(self) -> None:
+        """None: the change depends on the place."""
+        return None
+
+    def blend(self, strength: float) -> "Chain":
+        """Blend each by itself: 0 gives the identity, 1 both as they are."""
+        return Chain(self.first.blend(strength), self.then.blend(strength))
+
+    def luminance(self) -> "Chain":
+        """Give all channels the same change, of each."""
+        return Chain(self.first.luminance(), self.then.luminance())
+
+    def make_table(self, dtype: npt.DTypeLike) -> None:
+        """Return None: the change depends on the place."""
+        return
+
+    def map_box(self, color: pyvips.Image, box: Box) -> pyvips.Image:
+        """Change all colors of a part of a photo by both; see `Transform`.
+
+        Photos of 8 bit have 16 in between, so that they are rounded once.
+        """
+        if color.format != "uchar":
+            return self.then.map_box(self.first.map_box(color, box), box)
+        wide = (color * 257).cast("ushort")
+        deep = "rgb16" if color.bands == 3 else "grey16"
+        made = self.map_box(wide.copy(interpretation=deep), box)
+        narrow = (made / 257).rint().cast("uchar")
+        return narrow.copy(interpretation=color.interpretation)
+
+    def map_levels(self, levels: npt.NDArray[np.uint8], box: Box) -> FloatArray:
+        """Change 8-bit colors of a box by both without rounding; see `Transform`."""
+        values = (self.first.map_levels(levels, box) / 255).astype(np.float32)
+        image = from_array(values).copy(interpretation="scrgb")
+        return np.asarray(to_array(self.then.map_box(image, box)) * 255.0)
 
 
 def as_transform(change: Curves | Transform) -> Transform:

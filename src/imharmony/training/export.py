@@ -20,17 +20,19 @@ from imharmony.inference.seam import sample_seam
 from imharmony.inference.thumbnails import make_thumbnails
 from imharmony.labels import LABELS
 from imharmony.training.checkpoints import load_checkpoint, load_released, sha256
-from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork
+from imharmony.training.data.seam import SeamSettings
+from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork, kind_of
 from imharmony.training.networks.hdnet import HDNET_VARIANTS, STRIDE
 from imharmony.training.networks.s2crnet import VARIANTS
 from imharmony.training.recipes import recipe_for
+from imharmony.training.settings import TrainSettings
 from imharmony.writing import write_whole
 
 __all__ = ["INPUTS", "TOLERANCE", "export", "export_network"]
 
 INPUTS = (
     "composite", "mask", "foreground", "foreground_mask", "semantic_label",
-    "seam", "seam_weight", "same_scene",
+    "seam", "seam_weight", "seam_place", "same_scene",
 )  # fmt: skip
 SCENES = (AUTO, 1.0, 0.0)
 """Same-scene probabilities that are asked for in comparisons."""
@@ -99,6 +101,8 @@ def export(
         else:
             network = load_released(checkpoint, VARIANTS[variant])
         thumbnail_size = RELEASED_THUMBNAIL_SIZE
+    if side is not None and kind_of(variant) == "refiner":
+        check_side(variant, side)
     contract = recipe_for(variant).contract(
         network,
         variant=variant,
@@ -106,6 +110,21 @@ def export(
         checkpoint_sha256=sha256(checkpoint),
     )
     return export_network(network, contract, target)
+
+
+def check_side(variant: str, side: int) -> None:
+    """Refuse a side that a network's training would refuse, too.
+
+    Raises
+    ------
+    UsageError
+    """
+    TrainSettings(
+        variant=variant,
+        thumbnail_size=(side, side),
+        loss_region="thumbnail",
+        seam=SeamSettings(num_pairs=1),
+    )
 
 
 def export_network(network: AnyNetwork, contract: Contract, target: Path) -> float:
@@ -198,6 +217,7 @@ def example_inputs(contract: Contract, *, seed: int) -> dict[str, Tensor]:
     seam = sample_seam(picture, mask_picture, box)
     fronts = (
         small.foreground, small.foreground_mask, label, seam.colors, seam.weight,
+        seam.place,
     )  # fmt: skip
     views = (torch.tensor(array) for array in (small.composite, small.mask))
     tensors = (*views, *(torch.tensor(array)[None] for array in fronts))

@@ -20,6 +20,8 @@ from imharmony.training.data.iharmony4 import IHarmony4
 from imharmony.training.data.pool import Example, Pool, read_pool
 from imharmony.training.data.seam import exact
 from imharmony.training.data.synthesis import Pair, Synthesis
+from imharmony.training.kinds import kind_of
+from imharmony.training.refining import RefinedPairs, load_curves
 from imharmony.training.settings import TrainSettings
 
 __all__ = ["Feed", "PairSource", "open_sources", "prefetch"]
@@ -91,17 +93,28 @@ def open_sources(
     # Where nothing changes, a composite has no error, and PSNR no mean.
     changed = {n: x for n, x in settings.looks.changed.items() if n != "nothing"}
     plain = replace(
-        settings.looks, base=0.0, parts=0.0, changed=changed or settings.looks.changed
+        settings.looks,
+        base=0.0,
+        parts=0.0,
+        pastes=0.0,
+        changed=changed or settings.looks.changed,
     )
-    return (
-        Synthesis(
-            Pool(examples), settings.looks, seed=settings.seed, seam=settings.seam
-        ),
-        Synthesis(
-            Pool(val_examples), plain, seed=settings.seed + 1_000_003,
-            seam=exact(settings.seam),
-        ),
+    pairs = Synthesis(
+        Pool(examples), settings.looks, seed=settings.seed, seam=settings.seam
+    )
+    val_pairs = Synthesis(
+        Pool(val_examples), plain, seed=settings.seed + 1_000_003,
+        seam=exact(settings.seam),
     )  # fmt: skip
+    if kind_of(settings.variant) != "refiner":
+        return pairs, val_pairs
+    network, size = load_curves(settings.refines)
+    shares = {"left_out": settings.curves_left_out, "ignored": settings.scene_unknown}
+    alone = float(settings.curves_left_out == 1)
+    return (
+        RefinedPairs(pairs, network, size, **shares),
+        RefinedPairs(val_pairs, network, size, left_out=alone),
+    )
 
 
 def _paths(folders: Path | Sequence[Path] | None) -> list[Path]:

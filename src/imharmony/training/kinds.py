@@ -10,6 +10,12 @@ from imharmony.training.networks.hdnet import (
     HDNetDimensions,
     build_hdnet,
 )
+from imharmony.training.networks.refiner import (
+    REFINER_VARIANTS,
+    Refiner,
+    RefinerDimensions,
+    build_refiner,
+)
 from imharmony.training.networks.s2crnet import (
     VARIANTS,
     Dimensions,
@@ -33,15 +39,23 @@ __all__ = [
     "restore_network",
 ]
 
-AnyNetwork = S2CRNet | SeamNet | HDNet
+AnyNetwork = S2CRNet | SeamNet | HDNet | Refiner
 
-AnyDimensions = Dimensions | SeamDimensions | HDNetDimensions
+AnyDimensions = Dimensions | SeamDimensions | HDNetDimensions | RefinerDimensions
 
-ALL_VARIANTS = (*VARIANTS, *SEAM_VARIANTS, *HDNET_VARIANTS)
+ALL_VARIANTS = (*VARIANTS, *SEAM_VARIANTS, *HDNET_VARIANTS, *REFINER_VARIANTS)
+
+KINDS: dict[str, Mapping[str, object]] = {
+    "s2crnet": VARIANTS,
+    "seamnet": SEAM_VARIANTS,
+    "hdnet": HDNET_VARIANTS,
+    "refiner": REFINER_VARIANTS,
+}
+"""Kinds of networks, and the variants of each."""
 
 
 def kind_of(variant: str) -> str:
-    """Name the kind of network that a variant is: s2crnet, seamnet or hdnet.
+    """Name the kind of network that a variant is, one of `KINDS`.
 
     Raises
     ------
@@ -56,14 +70,17 @@ def kind_of(variant: str) -> str:
     if variant not in ALL_VARIANTS:
         msg = f"variant is one of {', '.join(ALL_VARIANTS)}, got {variant!r}"
         raise UsageError(msg)
-    if variant in HDNET_VARIANTS:
-        return "hdnet"
-    return "seamnet" if variant in SEAM_VARIANTS else "s2crnet"
+    return next(kind for kind, known in KINDS.items() if variant in known)
 
 
 def dimensions_of(variant: str) -> type[AnyDimensions]:
     """Return the dataclass of a variant's dimensions."""
-    known = {"hdnet": HDNetDimensions, "seamnet": SeamDimensions, "s2crnet": Dimensions}
+    known: dict[str, type[AnyDimensions]] = {
+        "hdnet": HDNetDimensions,
+        "refiner": RefinerDimensions,
+        "seamnet": SeamDimensions,
+        "s2crnet": Dimensions,
+    }
     return known[kind_of(variant)]
 
 
@@ -82,6 +99,7 @@ def build_network(variant: str, **changes: object) -> AnyNetwork:
     """
     builders: dict[str, Callable[..., AnyNetwork]] = {
         "hdnet": build_hdnet,
+        "refiner": build_refiner,
         "seamnet": build_seam_net,
         "s2crnet": build_s2crnet,
     }
@@ -102,4 +120,6 @@ def restore_network(kind: str, dimensions: Mapping[str, Any]) -> AnyNetwork:
         return SeamNet(SeamDimensions(**dimensions))
     if kind == "hdnet":
         return HDNet(HDNetDimensions(**dimensions))
-    raise ValueError(f"network is s2crnet, seamnet or hdnet, got {kind!r}")
+    if kind == "refiner":
+        return Refiner(RefinerDimensions(**dimensions))
+    raise ValueError(f"network is one of {', '.join(KINDS)}, got {kind!r}")

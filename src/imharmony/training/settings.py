@@ -16,11 +16,12 @@ from imharmony.training.kinds import dimensions_of, kind_of
 from imharmony.training.losses import PixelLoss
 from imharmony.training.networks.discriminator import MIN_SIZE
 from imharmony.training.networks.hdnet import STRIDE
+from imharmony.training.networks.refiner import FOLD
 
 __all__ = ["CONFIGS", "TrainSettings", "read_settings"]
 
 CONFIGS = Path(__file__).parent / "configs"
-MIN_THUMBNAIL = {"s2crnet": 17, "seamnet": 17, "hdnet": 16}
+MIN_THUMBNAIL = {"s2crnet": 17, "seamnet": 17, "hdnet": 16, "refiner": 64}
 """Smallest side, in pixels, that leaves the innermost layer a map."""
 
 Count = Annotated[int, Field(ge=1)]
@@ -60,6 +61,14 @@ class TrainSettings:
     """Of such a network: the same share of what else predicts without the seam."""
     base_held_steps: NotNegativeInt = 0
     """Of such a network: steps before the base learns."""
+    refines: str = "s2crnet-cs"
+    """Of a network that refines curves: the checkpoint of a network that looks at the
+    seam, or the bundled one's name."""
+    curves_left_out: Share = 0.0
+    """Of such a network: share of pairs that it sees without the curves, as where these
+    are held back; 1 trains and validates one that never sees curves."""
+    scene_unknown: Share = 0.0
+    """Of such a network: share of pairs whose seam is not gone by."""
     thumbnail_size: tuple[int, int] = (256, 256)
     """Height and width in pixels."""
     crop_from: tuple[int, int] | None = None
@@ -124,9 +133,10 @@ class TrainSettings:
         if min(self.thumbnail_size) < MIN_THUMBNAIL[kind]:
             msg = f"thumbnail_size is at least {MIN_THUMBNAIL[kind]} a side, in pixels"
             raise UsageError(f"{msg}, got {self.thumbnail_size}")
-        if kind == "hdnet":
-            self._check_hdnet()
-        if (kind == "seamnet") != bool(self.seam.num_pairs):
+        if kind in ("hdnet", "refiner"):
+            self._check_hdnet(kind)
+        looks_at_seam = kind in ("seamnet", "refiner")
+        if looks_at_seam != bool(self.seam.num_pairs):
             msg = "num_pairs of [seam] is above 0 for networks that look at it, 0 for"
             raise UsageError(f"{msg} others; got {self.seam.num_pairs}, {self.variant}")
         if kind == "seamnet" and (self.batch_norm or self.adversarial_weight):
@@ -149,9 +159,9 @@ class TrainSettings:
             msg = f"adversarial_weight needs a thumbnail_size of at least {MIN_SIZE}"
             raise UsageError(f"{msg} a side, in pixels, got {self.thumbnail_size}")
 
-    def _check_hdnet(self) -> None:
+    def _check_hdnet(self, kind: str) -> None:
         """Refuse what makes no sense for a network that predicts no curves."""
-        default = {f.name: f.default for f in fields(self)} | {"seam": SeamSettings()}
+        default = {f.name: f.default for f in fields(self)}
         for name in _NOT_OF_HDNET:
             if getattr(self, name) != default[name]:
                 msg = f"{name} is a setting of S²CRNet, which {self.variant} does not"
@@ -159,15 +169,16 @@ class TrainSettings:
         if self.loss_region != "thumbnail":
             msg = f"{self.variant} sees the thumbnail only: loss_region is thumbnail"
             raise UsageError(f"{msg}, got {self.loss_region}")
-        if any(side % STRIDE for side in self.thumbnail_size):
-            msg = f"thumbnail_size of {self.variant} is in multiples of {STRIDE} pixels"
+        step = STRIDE * FOLD if kind == "refiner" else STRIDE
+        if any(side % step for side in self.thumbnail_size):
+            msg = f"thumbnail_size of {self.variant} is in multiples of {step} pixels"
             raise UsageError(f"{msg}, got {self.thumbnail_size}")
 
 
 _NOT_OF_HDNET = (
     "batch_norm", "trunk", "adversarial_weight", "discriminator_learning_rate",
     "label_dropout", "label_weight", "roughness_weight", "scene_weight", "base_rate",
-    "plain_rate", "base_held_steps", "seam",
+    "plain_rate", "base_held_steps",
 )  # fmt: skip
 
 _RENAMED = {"transfer": "reinhard", "histogram": "fecker"}

@@ -54,18 +54,16 @@ def load(model: str, weights: str | None) -> Harmonizer:
     UsageError
         If there is none of that name.
     WeightsError
-        If the weights file cannot be used, or predicts no curves.
+        If the weights file cannot be used.
     """
     known = models(weights)
     if model not in known:
         raise UsageError(f"model is one of {', '.join(known)}, got another")
-    harmonizer = Harmonizer(weights=known[model], num_threads=1)
-    check_has_curves(harmonizer, model)
-    return harmonizer
+    return Harmonizer(weights=known[model], num_threads=1)
 
 
 def check_has_curves(harmonizer: Harmonizer, name: str) -> None:
-    """Refuse a network without curves: the page draws and edits them.
+    """Refuse a network without curves as the only one: the page draws and edits them.
 
     Raises
     ------
@@ -259,7 +257,7 @@ def _harmonize(job: Job) -> _Made:
         known.append(_tell(predicted))
         if below is not None:
             image, mask = _lay(one, mask, below)
-        below = render(image, mask, predicted.curves, box=predicted.box)
+        below = render(image, mask, predicted.transform, box=predicted.box)
     return _Made(_write(job, below, name), known)
 
 
@@ -306,11 +304,15 @@ def _curves(job: Job) -> _Made:
         record = curve_files.Record(record.curves.blend(strength), strength=strength)
         known = _Known(record.label)
     else:
+        model = job.options["model"]
+        harmonizer = load(model, job.weights)
+        if not harmonizer.has_curves:
+            msg = f"model: {model} changes colors by place, which no curves say; ask"
+            raise UsageError(f"{msg} harmonize, or for the curves of another model")
         image, mask, _ = _open(job, is_mask_needed=True)
         predicted = _predict(job, image, mask)
         known = _tell(predicted)
-        model = job.options["model"]
-        contract = load(model, job.weights).contract
+        contract = harmonizer.contract
         record = curve_files.Record(
             predicted.curves,
             stages=predicted.stages,

@@ -257,6 +257,9 @@ class Model(BaseModel):
     name: str
     labels: list[str]
     guesses_label: bool
+    has_curves: bool = Field(
+        description="Whether it predicts curves; where not, it changes colors by place."
+    )
 
 
 class Models(BaseModel):

@@ -58,6 +58,7 @@ def _warm(weights: str | None) -> list[dict[str, Any]]:
                 "name": name,
                 "labels": list(contract.labels) if contract.has_semantic_label else [],
                 "guesses_label": contract.guesses_label,
+                "has_curves": harmonizer.has_curves,
             }
         )
     return described

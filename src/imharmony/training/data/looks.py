@@ -12,12 +12,13 @@ daylight
 
 light
     Light that falls on an object unevenly: stronger, or of another color, at one end
-    than at the other, in linear light. The one look that depends on a pixel's place.
+    than at the other, in linear light, depending on a pixel's place.
 
-Looks that take the colors of another photograph are in `transfers`.
+Looks that take the colors of another photograph are in `transfers`, further ones that
+no curve undoes in `local_looks`.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,7 @@ __all__ = [
     "TIMES",
     "UNTOUCHED",
     "FloatArray",
+    "LocalChange",
     "Look",
     "UInt8Array",
     "after",
@@ -44,6 +46,8 @@ __all__ = [
     "lattice",
     "light_look",
     "retouch_look",
+    "smoothed",
+    "spread_places",
 ]
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -65,6 +69,17 @@ _ROD_COLOR = np.array([0.75, 0.95, 1.3])
 _ROD_GRID = 17  # linear between its points: 0.1 of an 8-bit step off, 0.7 at most
 
 
+class LocalChange(Protocol):
+    """A change that no curve for the whole object undoes."""
+
+    @property
+    def needs_place(self) -> bool:
+        """Whether it depends on a pixel's place, not on its color alone."""
+
+    def apply(self, x: FloatArray, place: FloatArray | None) -> FloatArray:
+        """Change values (3, ...) at places (2, ...), which may be missing."""
+
+
 class Look(NamedTuple):
     """One look: a function of a pixel's color, and of its place in the object."""
 
@@ -82,14 +97,17 @@ class Look(NamedTuple):
     """Whether noise may grow under the look: large pictures get `regrain`."""
     light: FloatArray | None = None
     """(3, 3): what linear light is multiplied by at one end of the object and at the
-    other, and the direction from one to the other, down and across; applied last."""
+    other, and the direction from one to the other, down and across."""
+    local: LocalChange | None = None
+    """Applied last."""
     family: str = "untouched"
 
     def apply(self, levels: UInt8Array, place: FloatArray | None = None) -> FloatArray:
         """Map 8-bit levels (3, ...) to float32 values, (3, ...), not clipped.
 
-        A look with `light` wants each pixel's place, (2, ...), as `pairs.positions`
-        gives it. Without one, pixels lie evenly from one end to the other.
+        A look that `needs_place` wants each pixel's place, (2, ...), as
+        `pairs.positions` gives it. Without one, pixels are taken to lie evenly
+        over the object.
         """
         x: FloatArray = np.empty(levels.shape, np.float32)
         for c in range(3):
@@ -115,7 +133,15 @@ class Look(NamedTuple):
             x += y
         if self.light is not None:
             x = _relight(x, self.light, place)
+        if self.local is not None:
+            x = self.local.apply(x, place)
         return x
+
+    @property
+    def needs_place(self) -> bool:
+        """Whether it depends on a pixel's place in the object."""
+        is_local = self.local is not None and self.local.needs_place
+        return self.light is not None or is_local
 
 
 def _luma(x: FloatArray) -> FloatArray:
@@ -274,13 +300,37 @@ def _relight(x: FloatArray, light: FloatArray, place: FloatArray | None) -> Floa
         share = np.linspace(0, 1, x[0].size, dtype=np.float32).reshape(x.shape[1:])
     else:
         along = down * (place[0] - 0.5) + across * (place[1] - 0.5)
-        share = (along + np.float32(0.5)).clip(0, 1)
-        share = share * share * (3 - 2 * share)  # no edge where the object ends
+        share = smoothed((along + np.float32(0.5)).clip(0, 1))  # no edge at the rim
     relit = np.empty_like(x)
     for c in range(3):
         gain = first[c] + (last[c] - first[c]) * share
         relit[c] = _to_srgb(decode_srgb(x[c].clip(0, None)) * gain)
     return relit
+
+
+def smoothed(share: FloatArray) -> FloatArray:
+    """Bend a share of [0, 1] so that it leaves 0 and meets 1 flat.
+
+    Examples
+    --------
+    >>> smoothed(np.array([0.0, 0.25, 0.5, 1.0])).tolist()
+    [0.0, 0.15625, 0.5, 1.0]
+    """
+    return share * share * (3 - 2 * share)
+
+
+def spread_places(shape: tuple[int, ...]) -> FloatArray:
+    """Places (2, ...) of pixels of which none are known: evenly over the object.
+
+    Examples
+    --------
+    >>> spread_places((4,))[0].tolist()
+    [0.125, 0.375, 0.625, 0.875]
+    """
+    count = int(np.prod(shape))
+    along = (np.arange(count) + 0.5) / max(count, 1)
+    across = np.arange(count) * 0.6180339887 % 1  # the golden ratio fills evenly
+    return np.stack([along, across]).reshape(2, *shape).astype(np.float32)
 
 
 def _contrast(x: FloatArray, pivot: float, exponent: float) -> FloatArray:

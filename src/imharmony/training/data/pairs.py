@@ -56,6 +56,8 @@ class Pair(NamedTuple):
     seams are drawn."""
     seam_weight: Tensor = _NO_PAIRS[..., 0]
     """(B, G, N): 1 where there is a pair of pixels, else 0."""
+    seam_place: Tensor = _NO_PAIRS[:, 0, :, :2]
+    """(B, N, 2): where in the picture, down and across, from 0 to 1."""
     edge: Tensor = _NO_PAIRS
     """(E, G, N, 6): seams of regions that were pasted, or edited in place."""
     edge_weight: Tensor = _NO_PAIRS[..., 0]
@@ -74,6 +76,8 @@ class Pair(NamedTuple):
     swatch_seam: Tensor = _NO_PAIRS
     """(S, G, N, 6) and (S, G, N): the seams of these pairs."""
     swatch_seam_weight: Tensor = _NO_PAIRS[..., 0]
+    same_scene: Tensor = _NO_PAIRS[:, 0, 0, 0]
+    """(B,): probability of a same scene, where curves have been applied already."""
 
 
 class Scene(NamedTuple):
@@ -93,12 +97,16 @@ class SeamSamples(NamedTuple):
     """(G, N, 6) float32: red, green, blue of the inner and of the outer pixel."""
     weight: FloatArray
     """(G, N) float32: 1 where there is a pair, else 0."""
+    place: FloatArray
+    """(N, 2) float32: row and column in the photo; in a batch, shares of what is shown
+    of it."""
 
     @classmethod
     def none(cls, num_pairs: int) -> "SeamSamples":
         """Give the samples of a picture without a seam."""
         colors = np.zeros((GAPS, num_pairs, 6), np.float32)
-        return cls(colors, np.zeros((GAPS, num_pairs), np.float32))
+        weight = np.zeros((GAPS, num_pairs), np.float32)
+        return cls(colors, weight, np.zeros((num_pairs, 2), np.float32))
 
 
 class Edge(NamedTuple):
@@ -143,7 +151,8 @@ def stack(pairs: Sequence[SinglePair], swatches: Sequence[Swatch] = ()) -> Pair:
     seams = [pair.seam for pair in pairs]
     if seams[0].weight.size:
         colors, weight = _stack_seams(seams)
-        batch = batch._replace(seam=colors, seam_weight=weight)
+        place = torch.from_numpy(np.stack([seam.place for seam in seams]))
+        batch = batch._replace(seam=colors, seam_weight=weight, seam_place=place)
     edges = [pair.edge for pair in pairs if pair.edge is not None]
     if edges:
         colors, weight = _stack_seams([edge.samples for edge in edges])
@@ -163,7 +172,7 @@ def stack(pairs: Sequence[SinglePair], swatches: Sequence[Swatch] = ()) -> Pair:
 
 
 def _stack_seams(seams: Sequence[SeamSamples]) -> tuple[Tensor, Tensor]:
-    colors, weights = zip(*seams, strict=True)
+    colors, weights, _ = zip(*seams, strict=True)
     return torch.from_numpy(np.stack(colors)), torch.from_numpy(np.stack(weights))
 
 

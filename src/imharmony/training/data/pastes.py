@@ -16,7 +16,7 @@ from imharmony.training.data.looks import FloatArray, UInt8Array, base_table
 from imharmony.training.data.pairs import SeamSamples, mask_limits, resize
 from imharmony.training.data.seam import sample_seam
 
-__all__ = ["draw_edge"]
+__all__ = ["draw_edge", "paste"]
 
 _MARGIN = 12  # pixels around the object
 _MAX_SIDE = 224  # pixels of what is cut out: the edge of a part will do
@@ -72,6 +72,32 @@ def draw_edge(
     return sample_seam(
         pixels, np.ascontiguousarray(told_u8), num_pairs, shorter=round(shorter)
     )
+
+
+def paste(
+    rng: np.random.Generator, photo: UInt8Array, mask: UInt8Array, other: UInt8Array
+) -> UInt8Array:
+    """Lay an object on a part of another photograph, where it was in its own.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    photo, mask : ndarray of uint8, shape (H, W, 3) and (H, W)
+    other : ndarray of uint8, shape (H', W', 3)
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+        The edge is as wide as the mask says; half of the edges are feathered besides.
+    """
+    ground = _somewhere(rng, other, mask.shape)
+    cover = mask.astype(np.float32) / 255
+    if rng.random() < 0.5:
+        tensor = torch.from_numpy(cover)[None, None]
+        blurred = F.avg_pool2d(tensor, 3, 1, 1, count_include_pad=False)
+        cover = blurred[0, 0].numpy()
+    mixed = ground + cover[..., None] * (photo.astype(np.float32) - ground)
+    return np.rint(mixed).clip(0, 255).astype(np.uint8)
 
 
 def _part(rng: np.random.Generator, side: slice, length: int, zoom: float) -> slice:

@@ -130,7 +130,7 @@ def draw_seam(
     levels += rng.normal(0.0, settings.noise, levels.shape).astype(np.float32)
     whole = np.rint(levels).clip(0, 255).astype(np.uint8)
     place = None
-    if looks[1].light is not None:
+    if looks[1].needs_place:
         start = np.array([side.start for side in box])
         length = np.array([side.stop - side.start for side in box])
         place = np.moveaxis((points + 0.5 - start) / length, 3, 0).astype(np.float32)
@@ -152,6 +152,7 @@ def draw_seam(
     samples = SeamSamples.none(N)
     samples.colors[:, :n] = both.transpose(2, 3, 1, 0).reshape(GAPS, n, 6)
     samples.weight[:, :n] = valid
+    samples.place[:n] = inner[0] + 0.5
     samples.colors[samples.weight == 0] = 0
     return samples
 

@@ -7,7 +7,8 @@ may be the untouched photograph. So the network learns to undo whatever was done
 to the foreground and to redo whatever was done to the rest.
 
 Families of looks: `retouch` and `daylight` (module `looks`) suit any picture; `light`
-changes the foreground from one end to the other, as no curve can undo; `reinhard`,
+changes the foreground from one end to the other, as no curve can undo, nor what module
+`local_looks` draws; `reinhard`,
 `fecker`, `xiao` and `pitie` (module `transfers`) give it the colors of another
 photograph's object of the same label.
 
@@ -15,13 +16,19 @@ Every draw depends on a seed and the pair's index alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from imharmony.errors import UsageError
 from imharmony.inference.crossings import Crossings, find_crossings
+from imharmony.training.data.local_looks import (
+    color_mix_look,
+    drift_look,
+    material_look,
+    second_light_look,
+)
 from imharmony.training.data.looks import (
     UNTOUCHED,
     FloatArray,
@@ -49,7 +56,7 @@ from imharmony.training.data.pairs import (
     resize_part,
     stack,
 )
-from imharmony.training.data.pastes import draw_edge
+from imharmony.training.data.pastes import draw_edge, paste
 from imharmony.training.data.pool import Pool
 from imharmony.training.data.seam import SeamSettings, draw_seam
 from imharmony.training.data.shapes import (
@@ -72,9 +79,16 @@ __all__ = ["FAMILIES", "LookSettings", "Pair", "Synthesis"]
 
 WHOLE = {"retouch": retouch_look, "daylight": daylight_look}
 """Families that suit the rest of a photograph, too."""
-LOCAL = {"light": light_look}
-"""Families that change an object from one end to the other."""
-FAMILIES = (*WHOLE, *LOCAL, *TRANSFERS)
+LOCAL = {
+    "light": light_look,
+    "second_light": second_light_look,
+    "drift": drift_look,
+    "color_mix": color_mix_look,
+}
+"""Families that change an object as no curve undoes."""
+SELECTIVE = {"material": material_look}
+"""Likewise, and choose one of the object's own colors."""
+FAMILIES = (*WHOLE, *LOCAL, *SELECTIVE, *TRANSFERS)
 _FIRST_SWATCH = 1 << 40
 """Pairs of which only colors are drawn have numbers of their own, from here on."""
 CHANGED = ("foreground", "rest", "both", "nothing")
@@ -122,6 +136,11 @@ class LookSettings:
     pair's own looks, as if another camera had taken it."""
     parts: float = 0.0
     """Share of pairs whose foreground crop shows a part of the object's box only."""
+    retouched: float = 0.0
+    """Share of local changes that come with a retouch of the whole foreground."""
+    pastes: float = 0.0
+    """Share of pairs whose object is first pasted into another photograph, so that
+    nothing across its edge belongs to it."""
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -211,7 +230,7 @@ class Synthesis:
         """Randomness of one pair, kept apart by what it is for.
 
         0 example, 1 geometry, 2 looks, 3 another object's mask, 4 base, 5 shape,
-        6 seam, 7 edge.
+        6 seam, 7 edge, 8 whether it is a paste, 9 into which photograph.
         """
         return np.random.default_rng([self.seed, index, stream])
 
@@ -227,6 +246,10 @@ class Synthesis:
     def draw_pixels(self, index: int, example: int) -> tuple[UInt8Array, UInt8Array]:
         """Photo (H, W, 3) and mask (H, W) of pair `index`, uint8."""
         photo, mask = self.pool.pixels(example)
+        if self._is_paste(index, example):
+            rng = self._rng(index, 9)
+            ground, _ = self.pool.pixels(int(rng.integers(len(self.pool))))
+            return paste(rng, photo, mask, ground), mask
         if not mask.size:
             rng = self._rng(index, 5)
             shape = self._shapes.draw(rng)
@@ -239,14 +262,23 @@ class Synthesis:
                 mask = superpixel_mask(rng, photo)
         return photo, mask
 
+    def _is_paste(self, index: int, example: int) -> bool:
+        """Whether the object of pair `index` is pasted into another photograph."""
+        share = self.settings.pastes
+        if not share or self.pool[example].mask is None:
+            return False
+        return self._rng(index, 8).random() < share
+
     def draw_looks(self, index: int, example: int) -> tuple[Look, Look]:
         """Draw the looks of the truth and of the composite's foreground.
 
         Judged on some 2,000 pixels: looks that break a bound of the settings are
         drawn again, up to ten times, weaker if they were too strong.
         """
-        photo, mask = self.draw_pixels(index, example)
-        return self._draw_looks(index, example, *self._samples(example, photo, mask))
+        pixels = self.draw_pixels(index, example)
+        return self._draw_looks(
+            index, example, *self._samples_of(index, example, *pixels)
+        )
 
     def _draw_looks(
         self, index: int, example: int, whole: UInt8Array, own: UInt8Array
@@ -291,6 +323,14 @@ class Synthesis:
         if not self.settings.base:
             return None
         return base_table(self._rng(index, 4), self.settings.base)
+
+    def _samples_of(
+        self, index: int, example: int, photo: UInt8Array, mask: UInt8Array
+    ) -> tuple[UInt8Array, UInt8Array]:
+        """Take pixels to judge looks by; of a paste, of the object's own photo."""
+        if self._is_paste(index, example):
+            photo, mask = self.pool.pixels(example)
+        return self._samples(example, photo, mask)
 
     def _samples(
         self, example: int, photo: UInt8Array, mask: UInt8Array
@@ -344,8 +384,15 @@ class Synthesis:
         """Draw a look of a family; a transfer takes the colors of another object."""
         if family in WHOLE:
             return WHOLE[family](rng, strength)
-        if family in LOCAL:
-            return LOCAL[family](rng, strength)
+        if family in LOCAL or family in SELECTIVE:
+            if family in LOCAL:
+                look = LOCAL[family](rng, strength)
+            else:
+                look = SELECTIVE[family](rng, strength, own)
+            if self.settings.retouched and rng.random() < self.settings.retouched:
+                whole = retouch_look(rng, 0.6 * strength)
+                look = whole._replace(light=look.light, local=look.local)
+            return look
         peer = int(rng.choice(self._peers[self.pool[example].semantic_label]))
         _, other = self._samples(peer, *self.pool.pixels(peer))
         amount = min(1.0, strength * rng.uniform(0.5, 1.0))
@@ -398,16 +445,19 @@ class Synthesis:
         step = -1 if rng.random() < 0.5 else 1
         if self.settings.parts > rng.random():
             inner = part_of_object(rng, inner, full_mask)
-        samples = self._samples(example, photo, full_mask)
+        samples = self._samples_of(index, example, photo, full_mask)
         looks = self._draw_looks(index, example, *samples)
-        layers = self._layers(example, photo, full_mask, size)
+        if self._is_paste(index, example):
+            layers = halve(photo, full_mask, size)
+        else:
+            layers = self._layers(example, photo, full_mask, size)
         parts = [
             resize_part(photo, full_mask, layers, part, size) for part in (outer, inner)
         ]
         levels = np.stack(parts, axis=1)[..., ::step]  # (4, 2, h, w)
         masks = levels[3:] / np.float32(255)
         place = None
-        if looks[1].light is not None:
+        if looks[1].needs_place:
             box = self._box(example, full_mask)
             places = [positions(box, part, size) for part in (outer, inner)]
             place = np.stack(places, axis=1)[..., ::step]  # (2, 2, h, w)
@@ -420,6 +470,10 @@ class Synthesis:
             Scene(composite[:, k], real[:, k], masks[:, k]) for k in range(2)
         )
         seam = self._seam(index, example, photo, full_mask, looks)
+        corner, shown = np.array(corners(outer)).reshape(2, 2)
+        seam = seam._replace(place=((seam.place - corner) / shown).astype(np.float32))
+        if step < 0:
+            seam.place[:, 1] = 1 - seam.place[:, 1]
         return SinglePair(whole, crop, self.pool[example].semantic_label, seam)
 
     def _seam(
@@ -440,7 +494,10 @@ class Synthesis:
             if self.pool[example].mask is not None:  # the next pair's mask is another
                 self._crossings[example] = crossings
         rng = self._rng(index, 6)
-        return draw_seam(rng, photo, crossings, looks, box, self.seam)
+        settings = self.seam
+        if self._is_paste(index, example):  # what faces each other stays apart
+            settings = replace(settings, nearer=0.0)
+        return draw_seam(rng, photo, crossings, looks, box, settings)
 
     def _edge(self, index: int, *, is_same_scene: bool) -> Edge:
         """Draw an edge of an object that has a mask of its own."""

@@ -107,7 +107,7 @@ def _write_pair(
     levels = np.ascontiguousarray(rgb.transpose(2, 0, 1))  # (3, H, W)
     looks = synthesis.draw_looks(index, example)
     place = None
-    if looks[1].light is not None:
+    if looks[1].needs_place:
         whole = (slice(0, mask.shape[0]), slice(0, mask.shape[1]))
         place = positions(mask_limits(mask), whole, mask.shape)
     real = looks[0].apply(levels).clip(0, 1)

@@ -64,12 +64,16 @@ class HDNetDimensions:
     """Background positions that each foreground position sees, K; 1 if official."""
     temperature: float = 0.1
     """Of the softmax over the K similarities of mode "paper"; not read if official."""
+    num_inputs: int = 3
+    """Channels that are convolved: red, green and blue, and what else a network is
+    shown that has this one inside."""
+    num_outputs: int = 3
 
     def __post_init__(self) -> None:
         known = get_args(get_type_hints(type(self))["mode"])
         if self.mode not in known:
             raise UsageError(f"mode is one of {', '.join(known)}, got {self.mode}")
-        for name in ("width", "num_neighbors"):
+        for name in ("width", "num_neighbors", "num_inputs", "num_outputs"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise UsageError(f"{name} is a count of at least 1, got {value}")
@@ -251,7 +255,7 @@ class HDNet(nn.Module):
         super().__init__()
         self.dimensions = dimensions
         n = dimensions.width
-        first = nn.Conv2d(3, n, 3, 1, 1, bias=False)
+        first = nn.Conv2d(dimensions.num_inputs, n, 3, 1, 1, bias=False)
         convs = [
             nn.Conv2d(inputs * n, outputs * n, kernel, stride, 1, bias=False)
             for inputs, outputs, kernel, stride in ENCODER
@@ -265,7 +269,7 @@ class HDNet(nn.Module):
         self.global_dynamics = nn.ModuleList(
             GlobalDynamics(channels * n) for channels in (8, 4, 2)
         )
-        self.output = nn.ConvTranspose2d(2 * n, 3, 3, 1, 1)
+        self.output = nn.ConvTranspose2d(2 * n, dimensions.num_outputs, 3, 1, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.normal_(module.weight, 0, 0.02)
@@ -296,6 +300,17 @@ class HDNet(nn.Module):
 
         The mask, (B, 1, h, w), holds 0 and 1.
         """
+        return torch.tanh(self.paint(x, mask))
+
+    def paint(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Compute the last layer's values, (B, num_outputs, h, w), not bounded.
+
+        Parameters
+        ----------
+        x : Tensor of float, shape (B, num_inputs, h, w)
+        mask : Tensor of float, shape (B, 1, h, w)
+            Of 0 and 1.
+        """
         skips = []
         for k, conv in enumerate(self.encoder):
             x = conv(x)
@@ -310,7 +325,8 @@ class HDNet(nn.Module):
             x = torch.cat([skips.pop(), layer(x, mask)], dim=1)
             if k >= without:
                 x = self.global_dynamics[k - without](x, nearest(mask, x))
-        return torch.tanh(self.output(F.relu(x)).float())  # (B, 3, h, w)
+        made: Tensor = self.output(F.relu(x)).float()
+        return made
 
 
 def nearest(mask: Tensor, like: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 from imharmony.training.kinds import kind_of
 from imharmony.training.recipes.hdnet import HDNetRecipe
 from imharmony.training.recipes.recipe import Recipe
+from imharmony.training.recipes.refiner import RefinerRecipe
 from imharmony.training.recipes.s2crnet import S2CRNetRecipe
 from imharmony.training.recipes.seam import SeamNetRecipe
 
@@ -14,6 +15,7 @@ RECIPES: dict[str, Recipe[Any]] = {
     "s2crnet": S2CRNetRecipe(),
     "seamnet": SeamNetRecipe(),
     "hdnet": HDNetRecipe(),
+    "refiner": RefinerRecipe(),
 }
 
 

@@ -1,0 +1,284 @@
+"""The network that refines curves: its start, what it reads, and how it is trained."""
+
+import csv
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from imharmony.errors import UsageError
+from imharmony.inference.models import load_network
+from imharmony.training.checkpoints import load_checkpoint
+from imharmony.training.data.pairs import Pair
+from imharmony.training.data.seam import SeamSettings
+from imharmony.training.export import export
+from imharmony.training.feed import open_sources
+from imharmony.training.networks.refiner import (
+    Refinement,
+    RefinerDimensions,
+    build_refiner,
+    hold_back,
+    refine,
+)
+from imharmony.training.networks.seam_field import NUM_CHANNELS, seam_field
+from imharmony.training.settings import TrainSettings
+from imharmony.training.task import Devices, Progress, train
+
+CPU = Devices(accelerator="cpu", threads=1)
+SETTINGS = TrainSettings(
+    variant="hdnet-lite-refining",
+    loss_region="thumbnail",
+    thumbnail_size=(64, 64),
+    seam=SeamSettings(num_pairs=16),
+    pixel_loss="relative_l2",
+    log_offset=0.002,
+    num_steps=3,
+    batch_size=2,
+    warmup_steps=0,
+    log_every=1,
+    validate_every=3,
+    validation_pairs=2,
+    checkpoint_every=2,
+)
+
+
+def run(
+    settings: TrainSettings, data: Path, output: Path, **options: Any
+) -> list[Progress]:
+    return list(train(settings, data, output, devices=CPU, **options))
+
+
+def batch(pool_folder: Path, **changes: Any) -> Pair:
+    pairs, _ = open_sources(replace(SETTINGS, **changes), pool_folder)
+    return pairs.batch(range(6), (64, 64))
+
+
+def inputs(pair: Pair) -> tuple[torch.Tensor, ...]:
+    return (
+        pair.composite, pair.mask, pair.seam, pair.seam_weight, pair.seam_place,
+        pair.same_scene,
+    )  # fmt: skip
+
+
+# What the pairs across the edge say
+
+
+def read(
+    colors: list[list[float]], place: list[list[float]], at: tuple[float, float]
+) -> list[float]:
+    """The map of some pairs, alike at all gaps, at a place of the picture."""
+    seam = torch.tensor(colors)[None, None].expand(1, 4, -1, -1)
+    weight = torch.ones(1, 4, len(colors))
+    field = seam_field(seam, weight, torch.tensor(place)[None], (16, 16))
+    found: list[float] = field[0, :, int(16 * at[0]), int(16 * at[1])].tolist()
+    return found
+
+
+DARK_LEFT = [[0.5, 0.5, 0.5, 0.52, 0.5, 0.5], [0.5, 0.5, 0.5, 0.48, 0.5, 0.5]]
+AT = [[0.5, 0.1], [0.5, 0.9]]
+
+
+def test_each_place_is_told_what_the_pairs_nearby_say() -> None:
+    left, right = read(DARK_LEFT, AT, (0.5, 0.1)), read(DARK_LEFT, AT, (0.5, 0.9))
+    assert left[:3] == pytest.approx([0.02, 0, 0], abs=1e-3)
+    assert right[:3] == pytest.approx([-0.02, 0, 0], abs=1e-3)
+
+
+def test_in_a_wide_circle_they_even_out() -> None:
+    middle = read(DARK_LEFT, AT, (0.5, 0.5))
+    assert middle[6] == pytest.approx(0, abs=6e-3)
+    assert abs(middle[6]) < abs(read(DARK_LEFT, AT, (0.5, 0.1))[6])
+
+
+def test_pairs_of_different_materials_hardly_count() -> None:
+    """One of 0.4 beside one of 0.02: that of all is the mean, that of alike is not."""
+    colors = [[0.5] * 3 + [0.52, 0.5, 0.5], [0.5] * 3 + [0.9, 0.5, 0.5]]
+    found = read(colors, [[0.5, 0.5], [0.5, 0.5]], (0.5, 0.5))
+    assert found[3] == pytest.approx(0.21, abs=1e-3)
+    unlike = 1 / (1 + (0.4 / 0.08) ** 2)
+    alike = 1 / (1 + (0.02 / 0.08) ** 2)
+    mean = (0.02 * alike + 0.4 * unlike) / (alike + unlike)
+    assert found[0] == pytest.approx(mean, abs=1e-3)
+
+
+def test_far_from_all_pairs_they_count_alike() -> None:
+    assert read(DARK_LEFT, [[0.0, 0.0], [0.0, 0.1]], (0.99, 0.99))[0] == pytest.approx(
+        0, abs=1e-3
+    )
+
+
+def test_without_pairs_the_map_is_zero() -> None:
+    none = torch.zeros(1, 4, 5, 6), torch.zeros(1, 4, 5), torch.zeros(1, 5, 2)
+    field = seam_field(*none, (8, 12))
+    assert field.shape == (1, NUM_CHANNELS, 8, 12)
+    assert not field.any()
+
+
+# The network
+
+
+def test_untrained_it_gives_back_what_it_got(pool_folder: Path) -> None:
+    pair = batch(pool_folder)
+    made = refine(build_refiner("hdnet-lite-refining").eval(), *inputs(pair))
+    assert torch.equal(made.picture, pair.composite)
+    assert (made.doubt > 0).all()
+
+
+def test_the_background_is_never_changed(pool_folder: Path) -> None:
+    network = build_refiner("hdnet-lite-refining").eval()
+    torch.nn.init.normal_(network.trunk.output.weight, 0, 0.1)
+    torch.nn.init.normal_(network.maps.bias, 0, 0.1)
+    pair = batch(pool_folder)
+    picture = refine(network, *inputs(pair)).picture
+    outside = (pair.mask <= 0.5).expand_as(picture)
+    assert torch.equal(picture[outside], pair.composite[outside])
+    assert not torch.equal(picture, pair.composite)
+
+
+def test_where_the_scene_is_another_the_edge_is_not_read(pool_folder: Path) -> None:
+    network = build_refiner("hdnet-lite-refining").eval()
+    torch.nn.init.normal_(network.maps.bias, 0, 0.1)
+    pair = batch(pool_folder)._replace(same_scene=torch.zeros(6))
+    other = pair._replace(seam=torch.rand_like(pair.seam))
+    made = [refine(network, *inputs(x)).picture for x in (pair, other)]
+    assert torch.equal(*made)
+
+
+@pytest.mark.parametrize(
+    ("change", "doubt", "share"),
+    [(0.1, 0.1, 0.5), (0.1, 0.02, 1.0), (0.1, 0.4, 0.0)],
+)
+def test_a_change_is_made_by_how_large_it_is_against_doubt(
+    change: float, doubt: float, share: float
+) -> None:
+    composite, mask = torch.full((1, 3, 4, 4), 0.5), torch.ones(1, 1, 4, 4)
+    made = Refinement(composite + change, torch.tensor([doubt]))
+    dimensions = RefinerDimensions(caution=0.9, least_change=0.01)
+    picture, found = hold_back(made, composite, mask, dimensions)
+    ratio = (change / (0.9 * doubt + 0.01)) ** 8
+    assert float(found) == pytest.approx(ratio / (1 + ratio), abs=1e-3)
+    assert float(found) == pytest.approx(share, abs=0.01)
+    assert float(picture.mean()) == pytest.approx(0.5 + float(found) * change, abs=1e-5)
+
+
+def test_holding_back_never_jumps() -> None:
+    """A change that grows by a hundredth is made by some hundredths more."""
+    composite, mask = torch.full((1, 3, 4, 4), 0.5), torch.ones(1, 1, 4, 4)
+    dimensions = RefinerDimensions(caution=1.0, least_change=0.01)
+    sizes = 0.001 * 1.01 ** torch.arange(500)
+    shares = [
+        float(hold_back(
+            Refinement(composite + size, torch.tensor([0.03])), composite, mask,
+            dimensions,
+        )[1])
+        for size in sizes.tolist()
+    ]  # fmt: skip
+    assert np.diff(shares).min() >= 0
+    assert np.diff(shares).max() < 0.03
+
+
+# Pairs
+
+
+def test_the_curves_are_put_on_pictures_and_seams(pool_folder: Path) -> None:
+    plain = batch(pool_folder, curves_left_out=1.0)
+    curved = batch(pool_folder)
+    assert torch.equal(plain.real, curved.real)
+    assert not torch.equal(plain.composite, curved.composite)
+    assert not torch.equal(plain.seam[..., :3], curved.seam[..., :3])
+    assert torch.equal(plain.seam[..., 3:], curved.seam[..., 3:])
+    outside = (curved.mask == 0).expand_as(curved.composite)
+    assert torch.equal(plain.composite[outside], curved.composite[outside])
+
+
+def test_an_unknown_scene_has_probability_zero(pool_folder: Path) -> None:
+    assert not batch(pool_folder, scene_unknown=1.0).same_scene.any()
+
+
+def test_seams_lie_where_the_mask_has_its_edge(pool_folder: Path) -> None:
+    pair = batch(pool_folder)
+    for k in range(len(pair.mask)):
+        is_pair = pair.seam_weight[k, 0] > 0
+        down, across = pair.seam_place[k][is_pair].unbind(dim=1)
+        rows, columns = (
+            (64 * down).long().clamp(0, 63),
+            (64 * across).long().clamp(0, 63),
+        )
+        near = torch.nn.functional.avg_pool2d(pair.mask[k], 5, 1, 2)[0, rows, columns]
+        assert ((near > 0.02) & (near < 0.98)).float().mean() > 0.9
+
+
+# Training
+
+
+@pytest.fixture(scope="module")
+def finished(pool_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("refining") / "run"
+    run(SETTINGS, pool_folder, output)
+    return output
+
+
+def test_the_log_tells_what_there_was_before(finished: Path) -> None:
+    rows = list(csv.DictReader((finished / "log.csv").read_text().splitlines()))
+    assert all(math.isfinite(float(row["before_loss"])) for row in rows)
+    # The network begins with no change, so the first loss is the curves' own.
+    assert float(rows[0]["loss"]) == pytest.approx(float(rows[0]["before_loss"]))
+    assert rows[-1]["psnr"]
+
+
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    finished: Path, pool_folder: Path, tmp_path: Path
+) -> None:
+    stopped = train(SETTINGS, pool_folder, tmp_path / "run", devices=CPU)
+    for progress in stopped:
+        if progress.step == 2:
+            stopped.close()  # type: ignore[attr-defined]
+            break
+    run(SETTINGS, pool_folder, tmp_path / "run", resume=True)
+    ours = load_file(tmp_path / "run" / "weights.safetensors")
+    theirs = load_file(finished / "weights.safetensors")
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_a_checkpoint_is_exported_as_it_is_used(finished: Path, tmp_path: Path) -> None:
+    assert export(finished / "weights.safetensors", tmp_path / "refiner.onnx") < 1e-4
+    network = load_network(tmp_path / "refiner.onnx")
+    assert network.contract.refines == "s2crnet-cs"
+    assert network.contract.thumbnail_size == (64, 64)
+    assert not network.has_curves
+    restored, variant, size = load_checkpoint(finished / "weights.safetensors")
+    assert (type(restored).__name__, variant) == ("Refiner", "hdnet-lite-refining")
+    assert size == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"thumbnail_size": (72, 64)}, "multiples of 16 pixels"),
+        ({"thumbnail_size": (48, 48)}, "at least 64 a side"),
+        ({"seam": SeamSettings()}, "num_pairs of \\[seam\\] is above 0"),
+        ({"loss_region": "crop"}, "loss_region is thumbnail"),
+        ({"batch_norm": True}, "batch_norm is a setting of S²CRNet"),
+        ({"curves_left_out": 1.5}, "curves_left_out"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        replace(SETTINGS, **changes)
+
+
+def test_only_networks_that_read_the_seam_are_refined(
+    pool_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "run"
+    run(SETTINGS, pool_folder, path)
+    other = replace(SETTINGS, refines=str(path / "weights.safetensors"))
+    with pytest.raises(UsageError, match="expected a checkpoint of a network that loo"):
+        open_sources(other, pool_folder)
