@@ -1,5 +1,6 @@
 """Debian's Firefox, by its own remote protocol (Marionette), which needs no driver."""
 
+import base64
 import json
 import socket
 import subprocess
@@ -20,6 +21,8 @@ _SETTINGS = {
     "datareporting.policy.dataSubmissionEnabled": False,
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
+    "browser.download.folderList": 2,  # into the folder of the profile
+    "browser.download.always_ask_before_handling_new_types": False,
 }
 
 
@@ -63,14 +66,58 @@ class Firefox:
                 raise AssertionError(f"in vain: {text}")
             time.sleep(0.2)
 
-    def choose(self, selector: str, *paths: Path) -> None:
-        """Choose files in an input."""
+    def run(self, script: str, *arguments: Any) -> None:
+        """Run statements in the page, which see the arguments as `given`."""
+        script = f"const given = arguments; {script}"
+        self.ask("WebDriver:ExecuteScript", script=script, args=list(arguments))
+
+    def click(self, selector: str) -> None:
+        self.ask("WebDriver:ElementClick", id=self._find(selector))
+
+    def drop(self, *paths: Path) -> None:
+        """Drop files on the window."""
+        files = [
+            [path.name, base64.b64encode(path.read_bytes()).decode()] for path in paths
+        ]
+        self.run(
+            """const data = new DataTransfer();
+            for (const [name, text] of given[0]) {
+              const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+              data.items.add(new File([bytes], name));
+            }
+            document.body.dispatchEvent(new DragEvent(
+              "drop", { bubbles: true, cancelable: true, dataTransfer: data }));""",
+            files,
+        )
+
+    def hold(self, key: str, *, is_down: bool) -> None:
+        """Press a key, or let it go."""
+        act = {"type": "keyDown" if is_down else "keyUp", "value": key}
+        keyboard = {"type": "key", "id": "keyboard", "actions": [act]}
+        self.ask("WebDriver:PerformActions", actions=[keyboard])
+
+    def drag(self, *points: tuple[float, float]) -> None:
+        """Drag the mouse from point to point of the window, or click at one."""
+        moves = [
+            {"type": "pointerMove", "x": round(x), "y": round(y), "duration": 0}
+            for x, y in points
+        ]
+        press, release = (
+            {"type": kind, "button": 0} for kind in ("pointerDown", "pointerUp")
+        )
+        mouse = {
+            "type": "pointer",
+            "id": "mouse",
+            "actions": [moves[0], press, *moves[1:], release],
+        }
+        self.ask("WebDriver:PerformActions", actions=[mouse])
+
+    def _find(self, selector: str) -> str:
         element = self.ask(
             "WebDriver:FindElement", using="css selector", value=selector
         )
         (key,) = element.values()
-        text = "\n".join(map(str, paths))
-        self.ask("WebDriver:ElementSendKeys", id=key, text=text)
+        return str(key)
 
     def close(self) -> None:
         self._stream.close()
@@ -88,8 +135,9 @@ class Firefox:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Firefox]:
-    """Run Firefox with a new profile."""
-    lines = [f'user_pref("{k}", {json.dumps(v)});\n' for k, v in _SETTINGS.items()]
+    """Run Firefox with a new profile in a folder, where downloads go, too."""
+    settings = _SETTINGS | {"browser.download.dir": str(folder)}
+    lines = [f'user_pref("{k}", {json.dumps(v)});\n' for k, v in settings.items()]
     (folder / "user.js").write_text("".join(lines))
     process = subprocess.Popen(
         [
