@@ -30,6 +30,8 @@ NEEDS = {
     "metadata": ("exiftool",),
     "heic": ("heif-enc", "module:pi_heif"),
     "cluster": ("module:ray", "module:pyarrow"),
+    "plot": ("module:matplotlib",),
+    "video": ("module:av",),
 }
 """Programs, folders of the project and modules that the tests of a marker need."""
 

@@ -1,8 +1,10 @@
 """What is built, pinned and documented: the wheel, the oldest versions, the guides."""
 
+import ast
 import re
 import shlex
 import shutil
+import sys
 import tomllib
 import zipfile
 from pathlib import Path
@@ -142,3 +144,47 @@ def test_no_two_test_files_have_one_name() -> None:
     root = Path(__file__).parent
     names = [path.name for path in root.rglob("test_*.py")]
     assert [name for name in set(names) if names.count(name) > 1] == []
+
+
+BASE_TEST = {
+    *("numpy", "onnxruntime", "pyvips", "tifftools", "jpeglib", "typer", "rich"),
+    *("pytest", "hypothesis", "PIL", "tifffile", "imagecodecs", "cv2"),
+    *("imharmony", "tests"),
+}
+"""What the base install and the group base-test bring along."""
+
+
+def imported_at_once(path: Path) -> set[str]:
+    """List the modules that a file imports when it is loaded."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = str(node.module)
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def test_what_needs_no_extra_imports_none() -> None:
+    recipe = (ROOT / "Makefile").read_text().split("test-base:\n")[1].split("\n\n")[0]
+    words = recipe.replace("\\\n", " ").split()
+    ignored = {w.partition("=")[2] for w in words if w.startswith("--ignore=")}
+    waiting = {
+        path
+        for word in words
+        if word.startswith("tests/")
+        for path in [ROOT / word, *(ROOT / word).rglob("*.py")]
+        if path.suffix == ".py" and str(path.relative_to(ROOT)) not in ignored
+    }
+    assert len(waiting) > 30
+    done: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        done.add(path)
+        names = imported_at_once(path)
+        foreign = {name.partition(".")[0] for name in names}
+        foreign -= BASE_TEST | set(sys.stdlib_module_names)
+        assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+        helpers = {ROOT / (name.replace(".", "/") + ".py") for name in names}
+        waiting |= {helper for helper in helpers if helper.exists()} - done

@@ -178,6 +178,7 @@ def test_alpha_is_the_mask_where_none_is_given(
     assert read_curves("look.json") == harmonizer(pixels(), disc()).curves
 
 
+@pytest.mark.plot
 @pytest.mark.parametrize(
     ("name", "head"), [("look.png", b"\x89PNG"), ("look.svg", b"<?xml")]
 )
@@ -187,12 +188,14 @@ def test_plot_is_what_a_picture_is_by_default(name: str, head: bytes, run: Run) 
     assert Path(name).read_bytes().startswith(head)
 
 
+@pytest.mark.plot
 def test_stages_make_a_plot_higher(run: Run) -> None:
     curves_of(run, "one.png")
     curves_of(run, "all.png", "--stages")
     assert load(Path("all.png")).shape[0] > 1.5 * load(Path("one.png")).shape[0]
 
 
+@pytest.mark.plot
 def test_plot_shows_the_other_background(run: Run) -> None:
     # Without stages, only the histograms tell one background from the other.
     curves_of(run, "own.png", "--strength", "0")
@@ -367,6 +370,7 @@ def test_kind_in_a_pipe_is_told_by_its_content(kind: str, run: Run) -> None:
     assert run("apply", "-", "composite.png", "-o", "b.png", stdin=piped).code == 0
 
 
+@pytest.mark.plot
 def test_plot_in_a_pipe_is_a_png(run: Run) -> None:
     assert curves_of(run, "-", "--kind", "plot").out.startswith(b"\x89PNG")
 
@@ -402,6 +406,7 @@ def test_broken_curves_are_named_with_the_line(run: Run) -> None:
     assert not Path("b.png").exists()
 
 
+@pytest.mark.plot
 def test_plot_is_no_curve_file(run: Run) -> None:
     curves_of(run, "look.png")
     message = refused(run("apply", "look.png", "composite.png", "-o", "b.png"), 1)
@@ -450,6 +455,7 @@ def test_documented_commands_work(run: Run) -> None:
     assert [run(*command).code for command in commands] == [0, 0]
 
 
+@pytest.mark.plot
 def test_documented_python_works(run: Run) -> None:
     _, block = DOCUMENT.read_text(encoding="utf-8").split("```python\n")
     names: dict[str, Any] = {"composite": pixels(), "mask": disc()}

@@ -244,6 +244,7 @@ def test_stopped_manifest_ends_its_processes(
     assert_stopped(process, stop, output / "photos", temporary)
 
 
+@pytest.mark.video
 @pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM"])
 def test_stopped_clip_leaves_its_frames_whole(
     stop: str, many: Path, tmp_path: Path

@@ -203,7 +203,8 @@ def check_matplotlib() -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ModuleNotFoundError as error:
-        msg = f"{error.name} is not installed; pip install 'imharmony[plot]'"
+        name = str(error.name).partition(".")[0]
+        msg = f"{name} is not installed; pip install 'imharmony[plot]'"
         raise UsageError(msg) from error
 
 
