@@ -193,7 +193,7 @@ def test_photo_with_a_transparent_corner_takes_its_mask(
 
 def test_two_photos_in_a_row_are_asked_about_once(page: Page, tmp_path: Path) -> None:
     place_cutout(page)
-    first = shutil.copy(COMPOSITE, tmp_path / "first.png")
+    first = Path(shutil.copy(COMPOSITE, tmp_path / "first.png"))
     drop(page, first, COMPOSITE, apart=True)
     expect(page.locator("#ask-text")).to_have_text(COMPOSITE.name)
     page.keyboard.press("Escape")
