@@ -17,13 +17,7 @@ from imharmony.errors import (
     ImageError,
     ShapeError,
 )
-from imharmony.images import (
-    avif_boxes,
-    color_tags,
-    exif_block,
-    jpeg_coefficients,
-    png_chunks,
-)
+from imharmony.images import beside_pixels, exif_block
 from imharmony.images.decoding import (
     Progress,
     damage_error,
@@ -35,11 +29,10 @@ from imharmony.images.decoding import (
     run_stoppable,
 )
 from imharmony.images.encoding import keep_blocks, prepare, without_selection
-from imharmony.images.formats import QUALITY_FIELD, SUFFIXES, jpeg_quality, saver
+from imharmony.images.formats import SUFFIXES, saver
 from imharmony.images.masks import scale_mask
 from imharmony.images.photo import (
     FULL_SCALE,
-    PREMULTIPLIED,
     check_finite,
     split_alpha,
     stretch,
@@ -158,73 +151,15 @@ def read_photo(
         image.set_type(pyvips.GValue.blob_type, "xmp-data", upright)
     image.remove("jpeg-thumbnail-data")
     check_finite(image, name)
-    if tags is not None:
-        image = tags.remember(image)
-        if (color := tags.color(name)) is not None:
-            color_tags.remember(image, color, kind)
-        elif tags.exif is not None:
-            _heed_exif(image, tags.exif, kind)
-        return image
-    if block := exif_block.without_head(exif):
-        exif_block.remember(image, block)
-        if kind in ("jpeg", "webp"):  # the others say it in better ways
-            _heed_exif(image, block, kind)
-    if isinstance(source, bytes) and kind == "jpeg":
-        image = jpeg_coefficients.remember(image, source, orientation)
-        if (estimated := jpeg_quality(source)) is not None:
-            image.set_type(pyvips.GValue.gint_type, QUALITY_FIELD, estimated)
-    elif kind == "png":
-        image = _remember_png(image, source, name, is_turned=orientation != 1)
-    elif kind == "heif":
-        _remember_avif(image, source, name)
-    return image
-
-
-def _remember_png(
-    image: pyvips.Image, source: Path | bytes, name: str, *, is_turned: bool
-) -> pyvips.Image:
-    """Note what a PNG says beside its pixels; let its color count."""
-    chunks = png_chunks.read_chunks(source)
-    if not any(kind == b"pHYs" for kind, _ in chunks):
-        image = image.copy(xres=1, yres=1)  # libvips takes 72 per inch instead
-    if png_chunks.is_animated(chunks):
-        _warn_of_frames(name)
-    color = png_chunks.color_of(chunks, name)
-    if color is not None:
-        color_tags.remember(image, color, "png")
-    elif any(kind == b"cICP" for kind, _ in chunks):  # goes before a profile
-        image.remove("icc-profile-data")
-    if is_turned:
-        chunks = png_chunks.made_upright(chunks)
-    stored = png_chunks.pack(chunks)
-    image.set_type(pyvips.GValue.blob_type, png_chunks.FIELD, stored)
-    return image
-
-
-def _remember_avif(image: pyvips.Image, source: Path | bytes, name: str) -> None:
-    """Note what an AVIF says of its color and alpha; let its color count."""
-    words = avif_boxes.read_words(source)
-    if words is None:
-        return
-    if words.is_animated:
-        _warn_of_frames(name)
-    color = words.color(name)
-    if color is not None:
-        color_tags.remember(image, color, "heif")
-    avif_boxes.remember(image, words, is_told=color is not None)
-    if words.is_premultiplied and image.hasalpha():
-        image.set_type(pyvips.GValue.gint_type, PREMULTIPLIED, 1)
-
-
-def _heed_exif(image: pyvips.Image, block: bytes, kind: str) -> None:
-    """Let Adobe RGB count where EXIF alone says it, as cameras do."""
-    if not image.get_typeof("icc-profile-data") and exif_block.says_adobe_rgb(block):
-        color_tags.remember(image, color_tags.ADOBE_RGB, kind)
-
-
-def _warn_of_frames(name: str) -> None:
-    msg = f"{name}: an animation; only the first frame is used"
-    warnings.warn(msg, HarmonizeWarning, stacklevel=4)
+    return beside_pixels.note(
+        image,
+        source,
+        kind,
+        name,
+        tags=tags,
+        exif=exif_block.without_head(exif),
+        orientation=orientation,
+    )
 
 
 def read_mask(
