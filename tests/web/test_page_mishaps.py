@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from imharmony.images import files, photo
 from tests.web.browser import (
@@ -216,6 +216,37 @@ def test_line_tells_of_what_is_old(page: Page) -> None:
     page.keyboard.press("Enter")
     settle(page)
     assert status(page).startswith("Harmonized.")
+    download(page)
+    assert status(page) == "launchpad-harmonized.jpg is saved."
+    set_range(page, "#strength", 50)  # now it is another than what was saved
+    assert status(page).startswith("Harmonized.")
+
+
+def test_what_was_changed_anyway_stays_so_when_it_is_moved(page: Page) -> None:
+    def leave_alone(route: Route) -> None:
+        response = route.fetch()
+        record = response.json()
+        record["curves"] = {name: [[0, 0], [1, 1]] for name in record["curves"]}
+        route.fulfill(json=record, headers=response.headers)
+
+    page.route("**/api/v1/curves", leave_alone)
+    place_cutout(page)
+    assert status(page).startswith("Nothing changed")
+    page.get_by_role("button", name="Change it anyway").click()
+    assert status(page).startswith("Brought half way")
+    page.focus("#canvas")
+    page.keyboard.press("Shift+ArrowLeft")
+    settle(page)
+    assert status(page).startswith("Brought half way")
+    assert not page.evaluate(
+        "imharmony.curves.isIdentity(imharmony.doc().objects[0].look)"
+    )
+    page.keyboard.press("b")
+    drag(page, (500, 60), (560, 60))
+    settle(page)
+    assert status(page).startswith("Nothing changed")
+    page.locator("#objects .pick").first.click()  # the line is of what is chosen
+    assert status(page).startswith("Brought half way")
 
 
 def test_server_that_is_gone_is_told_and_asked_again(

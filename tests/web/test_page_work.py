@@ -267,6 +267,31 @@ def test_handles_scale_and_turn_after_harmonizing(page: Page) -> None:
     assert page.evaluate(get)["scale"] != before["scale"]
 
 
+def test_handles_are_within_reach(page: Page) -> None:
+    place_cutout(page)
+    page.click("#place summary")
+    for field, value in (("size", 60), ("top", -40)):
+        set_field(page, field, value)
+    settle(page)
+    get = "({...imharmony.doc().objects[0].placement})"
+    canvas = page.locator("#canvas").bounding_box()
+    assert canvas is not None
+    x, y = page.evaluate("imharmony.view.handles().knob")
+    assert 0 < y < canvas["height"]
+    page.mouse.move(canvas["x"] + x, canvas["y"] + y)
+    page.mouse.down()
+    page.mouse.move(canvas["x"] + x - 60, canvas["y"] + y - 60, steps=3)
+    page.mouse.up()
+    assert page.evaluate(get)["rotation"] != 0
+    for field, value in (("rotation", 0), ("size", 2)):
+        set_field(page, field, value)
+    before = page.evaluate(get)
+    drag(page, (before["x"], before["y"]), (before["x"] + 50, before["y"] + 50))
+    after = page.evaluate(get)
+    assert after["x"] == pytest.approx(before["x"] + 50, abs=1)
+    assert after["scale"] == before["scale"]  # a small one is moved, not scaled
+
+
 # Before and after
 
 

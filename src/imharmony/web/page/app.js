@@ -6,7 +6,7 @@ import { Composer } from "./compose.js";
 import * as curves from "./curves.js";
 import { savedDocument, showDownload, startDownload } from "./download.js";
 import { openEngine } from "./engine.js";
-import { harmonize, isWaiting, startFitting, tell } from "./fit.js";
+import { harmonize, isWaiting, startFitting } from "./fit.js";
 import { isReading, startIntake } from "./intake.js";
 import { showLook, startLookPanel, takeModels } from "./look-panel.js";
 import { showBoxes } from "./objects.js";
@@ -125,4 +125,4 @@ refresh();
 await loadModels();
 document.body.dataset.ready = "true";
 // What tests of the page look at; nothing here depends on it.
-globalThis.imharmony = { view, composer, history, doc, curves, isWaiting, isReading: () => isReading() || isBusy(), tell };
+globalThis.imharmony = { view, composer, history, doc, curves, isWaiting, isReading: () => isReading() || isBusy() };

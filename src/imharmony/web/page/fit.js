@@ -2,9 +2,9 @@
 
 import * as curves from "./curves.js";
 import { matchAnyway } from "./anyway.js";
-import { $, amendObject, changeObject, doc, history, isEmpty, isReady } from "./state.js";
-import { busy, calm, say, unsay } from "./status.js";
-import { LABELS, note } from "./words.js";
+import { $, amendObject, changeObject, doc, history, isReady, selected } from "./state.js";
+import { busy, calm, stand, unsay } from "./status.js";
+import { FORCED, LABELS, note } from "./words.js";
 
 const CALM_MS = 250; // after the last change
 
@@ -22,7 +22,7 @@ export function startFitting(opened, histograms, first) {
   engine = opened;
   onFirst = first;
   measure = histograms;
-  const renew = () => { forget(); schedule(); };
+  const renew = () => { retell(); schedule(); };
   history.onChange(renew);
   $("harmonize").addEventListener("click", harmonize);
   $("auto").addEventListener("change", renew);
@@ -50,17 +50,23 @@ export const addRemark = (text) => { remark = text; };
 
 // A sentence that stands only as long as it is true.
 function claim(text, action, isTrue) {
-  told = { said: say(text, action), isTrue };
+  told = { said: stand(text, action), isTrue };
 }
 
-function forget() {
-  if (!told || told.isTrue()) return;
-  unsay(told.said);
+// What is told is of the chosen object, as it is now.
+function retell() {
+  if (told?.isTrue()) return;
+  if (told) unsay(told.said);
   told = null;
+  const object = selected();
+  if (object?.look && isReady(object) && isFitted(object)) tell(object);
 }
 
-// Whether an object is still as it was when it was fitted, and on the same photo.
-const isStill = ({ id, fitted }) => () => doc().objects.some((one) => one.id === id && one.fitted === fitted && isReady(one) && isFitted(one));
+// Whether an object is still as it was when it was fitted, on the same photo, and chosen.
+const isStill = ({ id, fitted, look }) => () => {
+  const object = selected();
+  return object?.id === id && object.fitted === fitted && object.look === look && isReady(object) && isFitted(object);
+};
 
 function schedule() {
   clearTimeout(timer);
@@ -104,17 +110,18 @@ function take(id, key, { record, notes, sameScene }) {
   const now = doc().objects.find((object) => object.id === id);
   if (!now || keyOf(now) !== key) return;
   calm("fit");
-  const look = curves.fromRecord(record);
-  amendObject(id, { look, record, fitted: key, notes, sameScene, isForced: false });
+  const found = curves.fromRecord(record);
+  const counts = now.isForced && curves.isSlight(found) ? measure(now) : null; // as the user wanted it
+  const look = counts ? matchAnyway(counts) : found;
+  amendObject(id, { look, record, fitted: key, notes, sameScene, isForced: Boolean(counts) });
   if (!now.look) onFirst(now);
-  tell(doc().objects.find((object) => object.id === id));
 }
 
 // What came of it, and what can be done about it.
-export function tell(object) {
-  if (isEmpty() || !object?.look) return;
+function tell(object) {
   const notes = [...object.notes.map(note), remark].filter(Boolean).join(" ");
   remark = "";
+  if (object.isForced) return claim(`${FORCED} ${notes}`.trim(), null, isStill(object));
   if (object.notes.length && curves.isIdentity(object.look)) return claim(notes, null, isStill(object));
   if (curves.isSlight(object.look)) {
     const much = curves.isIdentity(object.look) ? "Nothing" : "Hardly anything";
@@ -132,5 +139,4 @@ function forceObject(id) {
   const counts = object && measure(object);
   if (!counts) return;
   changeObject(id, { look: matchAnyway(counts), isForced: true });
-  claim("Brought half way to the photo’s brightness and color. Strength does more or less of it.", null, isStill(object));
 }

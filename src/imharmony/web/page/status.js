@@ -1,36 +1,49 @@
 // What goes on, in one line under the picture; and errors, over it.
 
-import { $ } from "./state.js";
+import { $, history } from "./state.js";
 
 const SLOW_MS = 1500; // what takes longer shows a bar and can be canceled
 const MOST = 4; // errors shown at once
 const works = new Set(); // what goes on: {text, controller}
-let rest = { text: "", action: null }; // what is said when nothing goes on
+const NOTHING = { text: "", action: null };
+let standing = NOTHING; // how things are
+let passing = null; // what has just happened: until something is changed
 let problems = []; // {topic, about, message}
 let timer = 0;
 
 export const isBusy = () => works.size > 0;
 
-// action is {text, run}: a button beside the sentence. What comes back is for unsay.
-export function say(text, action = null) {
-  rest = { text, action };
+export function say(text) {
+  passing = { text, action: null };
   show();
-  return rest;
 }
 
-// What was said holds no longer, unless something else was said since.
-export function unsay(said) {
-  if (rest === said) say("");
+// action is {text, run}: a button beside the sentence. What comes back is for unsay.
+export function stand(text, action = null) {
+  passing = null;
+  standing = { text, action };
+  show();
+  return standing;
 }
+
+// What was said holds no longer, unless something else is said by now.
+export function unsay(said) {
+  if (standing !== said) return;
+  standing = NOTHING;
+  show();
+}
+
+history.onChange(() => {
+  passing = null;
+  show();
+});
 
 function show() {
-  const work = [...works].at(-1);
-  const action = work ? null : rest.action;
-  const text = work?.text ?? rest.text;
+  const { text, action } = [...works].at(-1) ?? passing ?? standing;
   if ($("status").textContent !== text) $("status").textContent = text;
   $("status-action").hidden = !action;
   $("status-action").textContent = action?.text ?? "";
-  $("status-action").onclick = () => { say(""); action.run(); };
+  $("status-action").onclick = () => { unsay(standing); action.run(); };
 }
 
 // Errors of one topic stay until it is calmed; of files there may be several.

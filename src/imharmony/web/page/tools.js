@@ -50,7 +50,7 @@ export function startTools(view, composer, refresh) {
   function part(point) {
     if (!view.outline?.placement) return null;
     const { corners, knob, center, half, angle } = view.handles();
-    const reach = 16 * view.dpr;
+    const reach = Math.min(16 * view.dpr, Math.max(6 * view.dpr, 0.6 * Math.min(...half))); // the middle of a small one moves it
     const near = ([x, y]) => Math.hypot(point[0] - x, point[1] - y) < reach;
     if (near(knob)) return "turn";
     if (corners.some(near)) return "scale";

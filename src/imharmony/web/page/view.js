@@ -222,11 +222,19 @@ export class View {
     const [cx, cy] = this.toScreen([left + width / 2, top + height / 2]);
     const at = (u, v) => [cx + u * cos - v * sin, cy + u * sin + v * cos];
     const [w, h] = [(width * this.scale) / 2, (height * this.scale) / 2];
+    const far = KNOB_DISTANCE * this.dpr;
+    // Above the object, or where it can be reached.
+    const [stem, knob] = [[at(0, -h), at(0, -h - far)], [at(0, h), at(0, h + far)]].find((one) => this.isInView(one[1])) ?? [at(0, -h), at(0, Math.min(0, far - h))];
     return {
       center: [cx, cy], half: [w, h], angle,
       corners: [at(-w, -h), at(w, -h), at(w, h), at(-w, h)],
-      stem: at(0, -h), knob: at(0, -h - KNOB_DISTANCE * this.dpr),
+      stem, knob,
     };
+  }
+
+  isInView([x, y]) {
+    const margin = 6 * this.dpr;
+    return x >= margin && y >= margin && x <= this.canvas.width - margin && y <= this.canvas.height - margin;
   }
 
   paintOutline() {
