@@ -84,6 +84,24 @@ def test_second_cutout_does_not_hide_the_first(page: Page, tmp_path: Path) -> No
     assert abs(first - second) > 100
 
 
+def test_many_cutouts_lie_apart_and_have_names(page: Page) -> None:
+    drop(page, BACKGROUND, CUTOUT)
+    settle(page)
+    for _ in range(6):
+        choose(page, "cutout", CUTOUT)
+    settle(page)
+    names = page.locator("#objects .name").all_inner_texts()
+    assert names[0] == CUTOUT.name
+    assert names[6] == f"{CUTOUT.name} (7)"
+    places = page.evaluate(
+        "imharmony.doc().objects.map(({ placement: { x, y } }) => [x, y])"
+    )
+    assert len({tuple(place) for place in places}) == 7
+    # The list stays short, and shows which is chosen.
+    expect(page.locator("#objects .chosen .name")).to_be_in_viewport()
+    expect(page.locator("#label")).to_be_in_viewport()
+
+
 def test_when_both_are_full_the_page_asks(page: Page, tmp_path: Path) -> None:
     drop(page, BACKGROUND, CUTOUT)
     settle(page)
@@ -161,10 +179,9 @@ def test_one_transparent_gray_makes_a_cutout(page: Page, tmp_path: Path) -> None
 
 
 def test_second_file_while_one_is_read_replaces_it(page: Page, tmp_path: Path) -> None:
-    large = tmp_path / "large.png"
-    noise = np.random.default_rng(0).integers(0, 256, (2500, 2500, 3), np.uint8)
-    files.write_photo(photo.from_array(noise), large)
-    drop(page, large, BACKGROUND, apart=True)
+    first = tmp_path / "first.png"
+    first.write_bytes(COMPOSITE.read_bytes())
+    drop(page, first, BACKGROUND, apart=True)
     settle(page)
     expect(page.locator("#ask")).to_be_hidden()
     assert page.inner_text("#photo-box .name") == BACKGROUND.name
@@ -324,6 +341,12 @@ def test_token_is_taken_from_the_address_or_asked_for(
         page.close()
         page = browser.new_page()
         page.goto(server.address)
+        page.fill("#token", "simsim")
+        page.keyboard.press("Enter")
+        expect(page.locator("#token-wrong")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator("#error")).to_contain_text("Without its token")
+        page.reload()
         page.fill("#token", "sesame")
         page.keyboard.press("Enter")
         expect(page.locator("#model option")).to_have_count(1)

@@ -98,7 +98,12 @@ $("zoom-out").addEventListener("click", () => view.zoomTo(view.scale / 1.5));
 $("zoom-fit").addEventListener("click", () => view.fit());
 $("zoom-full").addEventListener("click", () => view.zoomTo(1));
 view.onZoom = (scale) => { $("zoom-full").textContent = `${Math.round(100 * scale)} %`; };
-$("token-dialog").addEventListener("close", () => { api.setToken($("token").value); loadModels(); });
+$("token-dialog").addEventListener("close", () => {
+  if ($("token-dialog").returnValue !== "given") return complain(new Error("Without its token the server does nothing. Reload the page to give it."), "models");
+  api.setToken($("token").value);
+  $("token-wrong").hidden = false; // if it asks once more
+  return loadModels();
+});
 
 let engine = null;
 async function loadModels() {

@@ -219,8 +219,7 @@ const maskObject = (mask, name, maskFile) => newObject("mask", name, { mask, mas
 export function paintNew() {
   const { photo, objects } = doc();
   if (!photo) return;
-  const count = objects.filter(({ kind }) => kind === "mask").length;
-  const object = maskObject(new Mask(photo.width, photo.height, photo.ratio), count ? `Painted object ${count + 1}` : "Painted object", null);
+  const object = maskObject(new Mask(photo.width, photo.height, photo.ratio), "Painted object", null);
   history.commit({ objects: [...objects, object], selected: object.id });
 }
 

@@ -11,6 +11,7 @@ import { LABELS, capital, isTouch, percent, pixels } from "./words.js";
 const ACCEPT = "image/*,.tif,.tiff,.avif,.webp";
 const drawn = new Map(); // what each part shows, so that only changes are drawn
 const thumbs = new WeakMap();
+let chosenBefore = null;
 
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -76,6 +77,8 @@ export function showBoxes() {
       make("span", { class: "space" }), closer("Remove the mask", () => history.commit({ pendingMask: null }))),
     !objects.length && !pendingMask && make("li", { class: "quiet" }, "None yet: add a cut-out or a mask, or paint one."),
   ]);
+  if (chosenBefore !== doc().selected) $("objects").querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
+  chosenBefore = doc().selected;
   $("paint-new").disabled = !photo;
   drawNext();
 }

@@ -9,15 +9,16 @@ export function placed({ x, y, scale }, { width, height }) {
   return { left: Math.round(x - w / 2), top: Math.round(y - h / 2), width: w, height: h };
 }
 
-const MIDDLES = [0.5, 0.25, 0.75, 0.4, 0.6]; // of the photo's width
+// Of the photo's width and height: in a row, then above and below it.
+const MIDDLES = [0.5, 0.3, 0.7].flatMap((y) => [0.5, 0.25, 0.75, 0.38, 0.62].map((x) => [x, y]));
 const APART = 0.1;
 
 // In the middle, or beside the cut-outs that are there; as large as is comfortable.
 export function firstPlace(cutout, photo, others = []) {
-  const taken = others.filter(({ placement }) => placement).map(({ placement }) => placement.x / photo.width);
-  const middle = MIDDLES.find((share) => taken.every((other) => Math.abs(other - share) > APART)) ?? 0.5;
+  const taken = others.filter(({ placement }) => placement).map(({ placement: { x, y } }) => [x / photo.width, y / photo.height]);
+  const [x, y] = MIDDLES.find((middle) => taken.every(([u, v]) => Math.hypot(u - middle[0], v - middle[1]) > APART)) ?? MIDDLES[0];
   const scale = Math.min(1, (0.6 * photo.width) / cutout.width, (0.6 * photo.height) / cutout.height);
-  return { x: Math.round(middle * photo.width), y: Math.round(photo.height / 2), scale, rotation: 0, flip: false };
+  return { x: Math.round(x * photo.width), y: Math.round(y * photo.height), scale, rotation: 0, flip: false };
 }
 
 // The smallest upright box around a placed cut-out.

@@ -20,9 +20,18 @@ export const noHand = () => ({ all: [], 0: [], 1: [], 2: [] });
 // strength and hand are what the user made of that.
 export function newObject(kind, name, rest) {
   return {
-    id: newId(), kind, name, picture: null, placement: null, mask: null, version: 0, maskFile: null,
+    id: newId(), kind, name: unlike(name), picture: null, placement: null, mask: null, version: 0, maskFile: null,
     label: "", seam: "auto", strength: 1, hand: noHand(), ...NO_LOOK, ...rest,
   };
+}
+
+// The same file twice, or two pasted ones, need two names.
+function unlike(name) {
+  const names = doc().objects.map((object) => object.name);
+  for (let k = 1; ; k++) {
+    const one = k === 1 ? name : `${name} (${k})`;
+    if (!names.includes(one)) return one;
+  }
 }
 
 export const NO_LOOK = { look: null, record: null, fitted: null, notes: [], sameScene: null, isForced: false };
