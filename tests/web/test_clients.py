@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -191,11 +192,12 @@ def test_docs_have_no_script_and_nothing_from_elsewhere(server: Server) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
 def test_axe_finds_nothing_in_the_docs(
-    server: Server, browser: Browser, width: int
+    server: Server, browser: Browser, width: int, scheme: Any
 ) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 800})
+    size: Any = {"width": width, "height": 800}
+    page = browser.new_page(viewport=size, color_scheme=scheme)
     page.set_default_timeout(PATIENCE_MS)
     page.goto(f"{server.address}docs")
     axe = resources.files("axe_playwright_python").joinpath("axe.min.js")

@@ -1,5 +1,6 @@
 """For everybody: keyboard, phone, small windows, screen readers."""
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,21 @@ def test_everything_works_with_the_keyboard(page: Page) -> None:
     with page.expect_download() as waiting:
         page.keyboard.press("Enter")
     assert waiting.value.suggested_filename == "launchpad-harmonized.jpg"
+
+
+def test_tools_tell_their_keys_and_boxes_show_thumbnails(page: Page) -> None:
+    place_cutout(page)
+    for label in page.locator("#tools label").all():
+        (key,) = re.findall(r"\(([A-Z])\)$", label.get_attribute("title") or "")
+        page.keyboard.press(key.lower())
+        expect(label.locator("input")).to_be_checked()
+    for name in ("#undo", "#zoom-in", "#zoom-fit", "#split", "#hold", "#download"):
+        assert re.search(r"\(.+\)", page.get_attribute(name, "title") or "")
+    sizes = page.eval_on_selector_all(
+        ".box .thumb", "images => images.map((one) => one.naturalWidth)"
+    )
+    assert len(sizes) == 2
+    assert min(sizes) >= 48
 
 
 def test_mask_is_painted_with_the_keyboard(page: Page) -> None:

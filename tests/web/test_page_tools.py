@@ -168,6 +168,8 @@ def test_points_are_added_moved_and_removed(page: Page) -> None:
     use_composite(page)
     predicted = canvas(page, "after")
     open_curves(page, "Green")
+    for histogram in ("behind", "object"):  # of the photo and of the object
+        assert "L" in (page.get_attribute(f"#plot .{histogram}", "d") or "")
     handles = page.locator("#plot .handle")
     assert handles.count() == 2
     page.mouse.move(*plot_point(page, 0.5, 0.45))

@@ -7,7 +7,8 @@ from typing import Any
 __all__ = ["STYLE", "write_reference"]
 
 STYLE = """\
-html { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+html { color-scheme: light dark; background: Canvas; color: CanvasText; }
+html { font: 16px/1.5 system-ui, sans-serif; }
 body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h2 { margin-top: 2.5rem; }
 code, pre { font: 14px/1.5 ui-monospace, monospace; }
