@@ -249,6 +249,17 @@ def test_what_was_changed_anyway_stays_so_when_it_is_moved(page: Page) -> None:
     assert status(page).startswith("Brought half way")
 
 
+def test_what_was_canceled_can_be_tried_again(page: Page) -> None:
+    page.route("**/api/v1/curves", lambda route: None)  # takes forever
+    drop(page, BACKGROUND, CUTOUT)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#status")).to_have_text("Not harmonized.")
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    settle(page)
+    assert status(page).startswith("Harmonized.")
+
+
 def test_server_that_is_gone_is_told_and_asked_again(
     browser: Browser, start: Start
 ) -> None:

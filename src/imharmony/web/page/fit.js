@@ -99,7 +99,7 @@ async function fitNext(_, isAsked = false) {
   if (running !== mine) return; // something newer is on its way
   running = null;
   if (answer) take(object.id, key, answer);
-  else if (!mine.controller.signal.aborted) {
+  else { // failed, or canceled by the user
     failed.add(key);
     claim("Not harmonized.", { text: "Try again", run: harmonize }, () => stale().some((one) => failed.has(keyOf(one))));
   }

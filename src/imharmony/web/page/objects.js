@@ -77,10 +77,19 @@ export function showBoxes() {
       make("span", { class: "space" }), closer("Remove the mask", () => history.commit({ pendingMask: null }))),
     !objects.length && !pendingMask && make("li", { class: "quiet" }, "None yet: add a cut-out or a mask, or paint one."),
   ]);
-  if (chosenBefore !== doc().selected) $("objects").querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
+  if (chosenBefore !== doc().selected) showChosen($("objects"));
   chosenBefore = doc().selected;
   $("paint-new").disabled = !photo;
   drawNext();
+}
+
+// In its list; the panel stays where it is.
+function showChosen(list) {
+  const box = list.querySelector(".chosen");
+  if (!box) return;
+  const top = box.offsetTop - list.offsetTop, bottom = top + box.offsetHeight;
+  if (top < list.scrollTop) list.scrollTop = top;
+  else if (bottom > list.scrollTop + list.clientHeight) list.scrollTop = bottom - list.clientHeight;
 }
 
 function drawObject({ object, about, image }) {
