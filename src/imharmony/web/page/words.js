@@ -55,7 +55,7 @@ const NOTES = [
   ["the mask is empty", "The mask is empty: there is no object yet. Paint it, or add a mask."],
   ["the mask covers everything", "The mask covers the whole photo: there is nothing left to fit the object to."],
   ["the mask looks inverted", "The mask looks inverted: it covers most of the photo. White is the object."],
-  ["these weights know no labels", "This network knows no kinds of objects; the choice is passed over."],
+  ["these weights know no labels", "What the object is makes no difference here; the choice is passed over."],
 ];
 
 export function note(text) {

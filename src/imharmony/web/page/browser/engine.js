@@ -26,8 +26,8 @@ worker.onerror = (event) => {
 
 function sentence(error) {
   console.warn(error);
-  if (/memory|allocation|too large|RangeError/i.test(error)) return "This browser has too little memory for that picture. Make the picture smaller, or run imharmony on a computer.";
-  if (/fetch/i.test(error)) return "The network’s weights cannot be fetched. Go online once, and reload the page.";
+  if (/memory|allocation|too large|RangeError/i.test(error)) return "This browser has too little memory for that picture. Make the picture smaller, or use imharmony installed on a computer.";
+  if (/fetch/i.test(error)) return "A part of the page cannot be fetched. Go online once, and reload the page.";
   return "The browser could not do that. Reload the page and try again; a newer browser may help.";
 }
 
@@ -81,7 +81,7 @@ export const engine = {
   async models() { return [await ask("describe")]; },
 
   check({ kind }) {
-    if (kind === "tiff") throw new PageError("bad_picture", "A browser cannot read TIFF. Save the picture as PNG or JPEG, or run imharmony on a computer, which keeps all 16 bits.");
+    if (kind === "tiff") throw new PageError("bad_picture", "A browser cannot read TIFF. Save the picture as PNG or JPEG, or use imharmony installed on a computer, which keeps all 16 bits.");
   },
 
   prepare(picture) { open(picture); },
@@ -91,7 +91,7 @@ export const engine = {
     if (about.isDeep) lost.push("8 of the photo’s 16 bits");
     if (about.hasProfile) lost.push("the photo’s own color profile (it is sRGB now)");
     if ((format || about.kind) !== "png") lost.push("what the camera wrote into the file");
-    return lost.length ? `The browser could not keep ${lost.join(", ")}; imharmony on a computer can.` : "";
+    return lost.length ? `The browser could not keep ${lost.join(", ")}; imharmony installed on a computer can.` : "";
   },
 
   decode() { throw new PageError("bad_picture", "This browser cannot read the picture: it is damaged, or of an unknown kind. Save it as PNG or JPEG and use that."); },
