@@ -42,7 +42,7 @@ def test_everything_works_with_the_keyboard(page: Page) -> None:
     tab_to(page, "#samples button")
     page.keyboard.press("Enter")
     settle(page)
-    tab_to(page, "#canvas")
+    expect(page.locator("#canvas")).to_be_focused()  # the start, which had it, is gone
     get = "({...imharmony.doc().objects[0].placement})"
     before = page.evaluate(get)
     for key in ("Shift+ArrowLeft", "ArrowLeft", "f", "]"):
@@ -66,6 +66,9 @@ def test_everything_works_with_the_keyboard(page: Page) -> None:
     with page.expect_download() as waiting:
         page.keyboard.press("Enter")
     assert waiting.value.suggested_filename == "launchpad-harmonized.jpg"
+    tab_to(page, "#objects [aria-label^=Remove]")
+    page.keyboard.press("Enter")
+    expect(page.locator("#file-cutout")).to_be_focused()
 
 
 def test_tools_tell_their_keys_and_boxes_show_thumbnails(page: Page) -> None:
@@ -86,8 +89,8 @@ def test_tools_tell_their_keys_and_boxes_show_thumbnails(page: Page) -> None:
 def test_mask_is_painted_with_the_keyboard(page: Page) -> None:
     drop(page, COMPOSITE)
     settle(page)
-    page.focus("#canvas")
-    page.keyboard.press("b")
+    page.get_by_role("button", name="Paint it").press("Enter")
+    expect(page.locator("#canvas")).to_be_focused()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
     assert mask(page).max() == 255

@@ -189,6 +189,9 @@ def test_photo_with_a_transparent_corner_takes_its_mask(
     assert status(page).startswith("Harmonized.")
     assert page.inner_text("#photo-box .name") == rounded.name
     assert page.locator("#objects .name").all_inner_texts() == [MASK.name]
+    choose(page, "photo", rounded)  # its corner is no object beside another
+    settle(page)
+    assert page.locator("#objects .name").all_inner_texts() == [MASK.name]
 
 
 def test_two_photos_in_a_row_are_asked_about_once(page: Page, tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ let drawCurves = () => {};
 
 function refresh() {
   const object = selected();
+  const isLeaving = !isEmpty() && $("start").contains(document.activeElement); // what has the focus goes
   document.body.classList.toggle("is-empty", isEmpty());
+  if (isLeaving) view.canvas.focus({ preventScroll: true });
   view.outline = tool() === "move" && object?.placement && doc().photo ? object : null;
   view.tintOf = isMaskTool() && $("show-mask").checked && object?.kind === "mask" ? object.mask : null;
   if (!isMaskTool()) view.cursor = null;

@@ -145,7 +145,7 @@ async function putPhoto(picture, job) {
   const isChanged = old && kept.some(isAdjusted);
   if (old) kept = kept.map((object) => ({ ...object, strength: 1, hand: noHand(), seam: "auto" })); // what it is, it stays
   const added = [];
-  if (picture.hasAlpha && !pendingMask) added.push(maskObject(await Mask.fromPicture(picture, picture), "its transparency", "alpha"));
+  if (picture.hasAlpha && !pendingMask && !objects.length) added.push(maskObject(await Mask.fromPicture(picture, picture), "its transparency", "alpha"));
   photoJob = job;
   history.commit({ photo: picture, objects: [...kept, ...added], selected: added[0]?.id ?? doc().selected, pendingMask: null });
   if (pendingMask) await putMask(pendingMask, true);

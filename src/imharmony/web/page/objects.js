@@ -48,14 +48,18 @@ const thumb = (src) => make("img", { class: "thumb", src, alt: "" });
 const lines = (name, about) => make("span", { class: "text" }, make("span", { class: "name", title: name }, name), make("span", { class: "quiet" }, about));
 const input = (role) => make("input", { type: "file", id: `file-${role}`, accept: ACCEPT });
 
-// Draw a part if what it shows is another than before; the focus stays where it was.
+// Draw a part if what it shows is another than before; the focus stays where it was, or near.
 function redraw(parent, signature, draw) {
   if (drawn.get(parent.id) === signature) return;
   drawn.set(parent.id, signature);
   const { activeElement } = document;
-  const focused = parent.contains(activeElement) ? activeElement.dataset.focus ?? activeElement.id : null;
+  const hasFocus = parent.contains(activeElement);
+  const focused = hasFocus ? activeElement.dataset.focus ?? activeElement.id : null;
   parent.replaceChildren(...draw().filter(Boolean));
-  if (focused) [...parent.querySelectorAll("button, input")].find((one) => one.dataset.focus === focused || one.id === focused)?.focus({ preventScroll: true });
+  if (!hasFocus) return;
+  const controls = [...parent.querySelectorAll("button, input")];
+  const same = controls.find((one) => focused && (one.dataset.focus === focused || one.id === focused));
+  (same ?? controls[0] ?? parent.nextElementSibling?.querySelector("button, input"))?.focus({ preventScroll: true });
 }
 
 export function showBoxes() {
@@ -136,7 +140,9 @@ function drawNext() {
   const isCutout = objects.some(({ kind }) => kind === "cutout");
   const missing = isAlone ? "photo or this" : isCutout ? "photo" : objects.length || pendingMask ? "mask" : "";
   const state = photo ? (objects.length ? "" : "object") : missing;
+  const hadFocus = $("next").contains(document.activeElement);
   $("next").hidden = !state;
+  if (!state && hadFocus) $("canvas").focus({ preventScroll: true });
   redraw($("next"), `${state} ${pendingMask?.id}`, () => {
     const press = (role) => () => $(`file-${role}`).click();
     if (state === "object") {
