@@ -6,8 +6,8 @@ export const capital = (text) => text[0].toUpperCase() + text.slice(1);
 export const KEYS = {
   mask: "This object lies in the photo itself: brush, eraser and lasso change its mask. Delete removes it.",
   move: "Arrow keys move the object, [ and ] turn it, comma and period scale it, F flips it, Delete removes it.",
-  brush: "[ and ] change the size, with Shift the hardness. Space and drag moves the picture. Keyboard: arrows, Space.",
-  eraser: "[ and ] change the size, with Shift the hardness. Space and drag moves the picture. Keyboard: arrows, Space.",
+  brush: "[ and ] size, with Shift hardness. Space and drag moves the picture. Without a mouse: arrows, Space.",
+  eraser: "[ and ] size, with Shift hardness. Space and drag moves the picture. Without a mouse: arrows, Space.",
   lasso: "Draw around the object; with Alt the area is taken away. Space and drag moves the picture.",
   hand: "Drag or use the arrow keys to move the picture. The wheel, + and − zoom, 0 fits, 1 is 100 %.",
 };
