@@ -6,7 +6,8 @@ then what that does to colors people are sensitive to: how far gray drifts from 
 (largest less smallest channel), and by how much and to which side skin turns on the
 color wheel and changes its lightness.
 
-    python benchmarks/drift.py POOL [--split val] [--sources NAMES] [--weights FILE]
+    python benchmarks/drift.py POOL [--split val] [--sources NAMES] [--model NAME]
+        [--weights FILE]
 
 POOL is a folder as `imharmony synthesize` takes it. Skin is what the rule of J. Kovac,
 P. Peer, F. Solina, "Human Skin Color Clustering for Face Detection", EUROCON 2003,
@@ -71,9 +72,10 @@ def main() -> None:
     parser.add_argument("pool", type=Path)
     parser.add_argument("--split", default="val")
     parser.add_argument("--sources", type=lambda text: text.split(","))
+    parser.add_argument("--model", default="s2crnet-cs")
     parser.add_argument("--weights", type=Path)
     arguments = parser.parse_args()
-    harmonizer = Harmonizer(weights=arguments.weights)
+    harmonizer = Harmonizer(arguments.model, weights=arguments.weights)
     pool = read_pool(arguments.pool, split=arguments.split, sources=arguments.sources)
     changes: dict[str, list[float]] = {}
     grays, skins = [], []

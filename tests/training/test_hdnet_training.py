@@ -232,7 +232,10 @@ def test_adamw_decays_weights_adam_decays_gradients(
             r"drops are shares from 0 to 1, got \(0\.5, 2\.0\)",
         ),
         ({"min_area": -1.0}, r"min_area is at least 0, got -1\.0"),
-        ({"variant": "hdnet-large"}, "variant is one of s2crnet, .*, hdnet, got"),
+        (
+            {"variant": "hdnet-large"},
+            "variant is one of s2crnet, .*, hdnet, hdnet-lite-refining, got",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(
@@ -367,7 +370,7 @@ def test_a_checkpoint_of_a_kind_that_there_is_not_is_refused(tmp_path: Path) -> 
     path.write_bytes(
         data.replace(b'\\"network\\": \\"hdnet\\"', b'\\"network\\": \\"hdbet\\"')
     )
-    message = "network is s2crnet, seamnet or hdnet, got 'hdbet'"
+    message = "network is one of s2crnet, seamnet, hdnet, refiner, got 'hdbet'"
     with pytest.raises(WeightsError, match=message):
         load_checkpoint(path)
 

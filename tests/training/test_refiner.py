@@ -126,7 +126,7 @@ def test_untrained_it_gives_back_what_it_got(pool_folder: Path) -> None:
     pair = batch(pool_folder)
     made = refine(build_refiner("hdnet-lite-refining").eval(), *inputs(pair))
     assert torch.equal(made.picture, pair.composite)
-    assert (made.doubt > 0).all()
+    assert torch.isfinite(made.logit).all()
 
 
 def test_the_background_is_never_changed(pool_folder: Path) -> None:
@@ -149,37 +149,45 @@ def test_where_the_scene_is_another_the_edge_is_not_read(pool_folder: Path) -> N
     assert torch.equal(*made)
 
 
-@pytest.mark.parametrize(
-    ("change", "doubt", "share"),
-    [(0.1, 0.1, 0.5), (0.1, 0.02, 1.0), (0.1, 0.4, 0.0)],
-)
-def test_a_change_is_made_by_how_large_it_is_against_doubt(
-    change: float, doubt: float, share: float
-) -> None:
+def held(
+    change: float, logit: float, *, caution: float = 0.0, least_change: float = 0.0
+) -> tuple[float, float]:
+    """Mean of the held picture, of one that was 0.5, and the share."""
     composite, mask = torch.full((1, 3, 4, 4), 0.5), torch.ones(1, 1, 4, 4)
-    made = Refinement(composite + change, torch.tensor([doubt]))
-    dimensions = RefinerDimensions(caution=0.9, least_change=0.01)
-    picture, found = hold_back(made, composite, mask, dimensions)
-    ratio = (change / (0.9 * doubt + 0.01)) ** 8
-    assert float(found) == pytest.approx(ratio / (1 + ratio), abs=1e-3)
-    assert float(found) == pytest.approx(share, abs=0.01)
-    assert float(picture.mean()) == pytest.approx(0.5 + float(found) * change, abs=1e-5)
+    made = Refinement(composite + change, torch.tensor([logit]))
+    dimensions = RefinerDimensions(caution=caution, least_change=least_change)
+    picture, share = hold_back(made, composite, mask, dimensions)
+    return float(picture.mean()), float(share)
+
+
+@pytest.mark.parametrize(
+    ("logit", "caution", "least", "share"),
+    [
+        (20.0, 0.0, 0.0, 1.0),
+        (-20.0, 0.0, 0.0, 0.0),
+        (1.0, 1.0, 0.0, 0.5),
+        (20.0, 0.0, 0.1, 0.5),
+        (0.0, math.log(3), 0.2, 0.25 * 0.2),
+    ],
+)
+def test_a_change_of_a_tenth_is_made_by_its_share(
+    logit: float, caution: float, least: float, share: float
+) -> None:
+    mean, found = held(0.1, logit, caution=caution, least_change=least)
+    assert found == pytest.approx(share, abs=1e-4)
+    assert mean == pytest.approx(0.5 + share * 0.1, abs=1e-5)
+
+
+def test_no_change_has_no_share() -> None:
+    assert held(0.0, 0.0) == (0.5, 0.0)
 
 
 def test_holding_back_never_jumps() -> None:
-    """A change that grows by a hundredth is made by some hundredths more."""
-    composite, mask = torch.full((1, 3, 4, 4), 0.5), torch.ones(1, 1, 4, 4)
-    dimensions = RefinerDimensions(caution=1.0, least_change=0.01)
-    sizes = 0.001 * 1.01 ** torch.arange(500)
-    shares = [
-        float(hold_back(
-            Refinement(composite + size, torch.tensor([0.03])), composite, mask,
-            dimensions,
-        )[1])
-        for size in sizes.tolist()
-    ]  # fmt: skip
-    assert np.diff(shares).min() >= 0
-    assert np.diff(shares).max() < 0.03
+    """A change that grows by a hundredth is made by at most a hundredth more."""
+    sizes = (0.001 * 1.01 ** torch.arange(500)).tolist()
+    shares = [held(size, 1.0, least_change=0.01)[1] for size in sizes]
+    assert np.diff(shares).min() >= -1e-6
+    assert np.diff(shares).max() < 0.01
 
 
 # Pairs
@@ -282,3 +290,23 @@ def test_only_networks_that_read_the_seam_are_refined(
     other = replace(SETTINGS, refines=str(path / "weights.safetensors"))
     with pytest.raises(UsageError, match="expected a checkpoint of a network that loo"):
         open_sources(other, pool_folder)
+
+
+def test_halves_take_half_the_room_and_are_what_is_computed_with(
+    finished: Path, tmp_path: Path
+) -> None:
+    sizes = []
+    for half in (False, True):
+        target = tmp_path / f"{half}.onnx"
+        assert export(finished / "weights.safetensors", target, half=half) < 1e-4
+        sizes.append(target.stat().st_size)
+    assert sizes[1] < 0.6 * sizes[0]
+    assert load_network(tmp_path / "True.onnx").contract.output == "picture"
+
+
+@pytest.mark.parametrize("side", [40, 72])
+def test_a_side_that_training_would_refuse_is_refused(
+    side: int, finished: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="thumbnail_size"):
+        export(finished / "weights.safetensors", tmp_path / "x.onnx", side=side)

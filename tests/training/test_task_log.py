@@ -31,10 +31,11 @@ def board(output: Path) -> Any:
 def test_the_table_has_all_columns_and_empty_cells(written: Path) -> None:
     assert (written / "log.csv").read_text(encoding="utf-8").splitlines() == [
         "step,loss,adversarial,discriminator,plain_loss,seam_loss,scene_loss,"
+        "before_loss,held_loss,"
         "psnr,composite_psnr,mse,composite_mse,harm_rate,"
         "paste_psnr,paste_harm_rate,no_seam_psnr,no_seam_harm_rate",
-        "1,0.50000,,,,,,,,,,,,,,",
-        "2,0.25000,,,,,,30.00000,,,,,,,,",
+        "1,0.50000,,,,,,,,,,,,,,,,",
+        "2,0.25000,,,,,,,,30.00000,,,,,,,,",
     ]
 
 

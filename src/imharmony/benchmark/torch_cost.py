@@ -12,9 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from imharmony.inference.crossings import GAPS, NUM_PAIRS
 from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork, build_network, kind_of
 from imharmony.training.networks.hdnet import HDNet
-from imharmony.training.networks.refiner import Refiner
+from imharmony.training.networks.refiner import FOLD, Refiner
 from imharmony.training.networks.s2crnet import build_s2crnet
 from imharmony.training.networks.seam import SeamNet
+from imharmony.training.networks.seam_field import NUM_CHANNELS
 from imharmony.training.threads import num_threads
 
 __all__ = ["count_macs", "count_params", "reference_loop", "variants", "whole_photo"]
@@ -70,7 +71,8 @@ def count_macs(variant: str, size: int) -> int:
     >>> round(count_macs("s2crnet-cs", 256) / 1e9, 2)
     0.61
     """
-    with torch.device("cpu" if kind_of(variant) == "hdnet" else "meta"):
+    has_hdnet = kind_of(variant) in ("hdnet", "refiner")
+    with torch.device("cpu" if has_hdnet else "meta"):
         network = build_network(variant).eval()
         inputs = _inputs(network, size)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
@@ -130,7 +132,8 @@ def _inputs(network: AnyNetwork, size: int) -> tuple[Tensor, ...]:
     if isinstance(network, HDNet):
         return image, mask
     if isinstance(network, Refiner):
-        return image, mask, torch.ones(1)
+        field = torch.zeros(1, NUM_CHANNELS, size // FOLD, size // FOLD)
+        return image, mask, field, torch.ones(1)
     label = torch.zeros(1, network.dimensions.num_labels)
     thumbnails = image, mask, image, mask, label
     if isinstance(network, SeamNet):

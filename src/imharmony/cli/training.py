@@ -225,6 +225,12 @@ def export(
             show_default=False,
         ),
     ] = None,
+    half: Annotated[
+        bool,
+        typer.Option(
+            "--half", help="Store weights as 16-bit floats: half the size, rounded."
+        ),
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn a checkpoint into the weights file that `--weights` takes.
@@ -239,7 +245,9 @@ def export(
     )
     with needs_extra("train"):
         from imharmony.training import export as exporter
-    difference = exporter.export(checkpoint, output, variant=variant, side=side)
+    difference = exporter.export(
+        checkpoint, output, variant=variant, side=side, half=half
+    )
     typer.echo(f"{output}: ONNX and torch differ by at most {difference:.1e}")
 
 

@@ -37,6 +37,9 @@ _MAX_PRODUCT = 2**17
 """Multiplications of the largest matrix product that OpenBLAS runs on one thread. More
 threads spin while they wait for each other, which is slow on busy machines."""
 
+_SMALL = 64
+"""Height of a thumbnail up to which the first of two products is the larger one."""
+
 _MAX_SUMS = 2**19
 """Sums of rows of blocks that are kept at once, as floats. The system gives memory for
 more anew each time, which takes longer than all else."""
@@ -133,7 +136,10 @@ class BlockMeans:
         )
         means = self.means[:, rows, columns]
         # Some rows at once, which weigh a part of the blocks only.
-        step = max(1, int((_MAX_PRODUCT / (means[0].size / height)) ** 0.5))
+        most = (_MAX_PRODUCT / (means[0].size / height)) ** 0.5
+        if height > _SMALL:
+            most = min(most, _MAX_PRODUCT / (means.shape[2] * width))
+        step = max(1, int(most))
         is_used = y > 0
         begins = is_used.argmax(axis=1)
         ends = y.shape[1] - is_used[:, ::-1].argmax(axis=1)

@@ -12,7 +12,10 @@ __all__ = ["DEFAULT_MODEL", "MODELS", "WEIGHTS", "load_network", "weights_of"]
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 DEFAULT_MODEL = "s2crnet-cs"
-MODELS = {DEFAULT_MODEL: WEIGHTS / "s2crnet-cs.onnx"}
+MODELS = {
+    DEFAULT_MODEL: WEIGHTS / "s2crnet-cs.onnx",
+    "hdnet-lite": WEIGHTS / "hdnet-lite.onnx",
+}
 """Bundled models by name."""
 
 

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 import torch
 from torch import Tensor
 
@@ -41,6 +42,9 @@ RELEASED_THUMBNAIL_SIZE = (256, 256)
 COMPARISON = Path(__file__).parent / "comparison"
 """A small photograph and mask, of the examples."""
 
+_FEW = 64
+"""Numbers of an array from which on halves are worth a step of widening."""
+
 TOLERANCE = 1e-4
 """Largest difference between ONNX and torch that is accepted."""
 
@@ -51,6 +55,7 @@ def export(
     *,
     variant: str | None = None,
     side: int | None = None,
+    half: bool = False,
 ) -> float:
     """Write a checkpoint as an ONNX weights file with its contract.
 
@@ -67,6 +72,9 @@ def export(
     side : int or None
         Height and width in pixels of the thumbnails the file will want, a multiple of
         8 from 24 on; None takes those of the training. HDNet gains by larger ones.
+    half : bool
+        Round the weights to 16-bit floats and store those: half the size. What is
+        computed with them has 32 bits.
 
     Returns
     -------
@@ -109,7 +117,16 @@ def export(
         thumbnail_size=thumbnail_size if side is None else (side, side),
         checkpoint_sha256=sha256(checkpoint),
     )
-    return export_network(network, contract, target)
+    if half:
+        round_to_half(network)
+    return export_network(network, contract, target, half=half)
+
+
+def round_to_half(network: AnyNetwork) -> None:
+    """Round all weights to what a 16-bit float can hold."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(parameter.half().float())
 
 
 def check_side(variant: str, side: int) -> None:
@@ -127,8 +144,13 @@ def check_side(variant: str, side: int) -> None:
     )
 
 
-def export_network(network: AnyNetwork, contract: Contract, target: Path) -> float:
-    """Write a network that is in memory; see `export`."""
+def export_network(
+    network: AnyNetwork, contract: Contract, target: Path, *, half: bool = False
+) -> float:
+    """Write a network that is in memory; see `export`.
+
+    With `half`, its weights are such that 16-bit floats hold them.
+    """
     graph = recipe_for(contract.variant).graph(network)
     graph.module.eval()  # all of it: the exporter puts it back into the mode it was in
     data = io.BytesIO()
@@ -147,6 +169,8 @@ def export_network(network: AnyNetwork, contract: Contract, target: Path) -> flo
     onnx.helper.set_model_props(model, contract.to_metadata())
     onnx.checker.check_model(model)
     written = _fold_constants(model.SerializeToString())
+    if half:
+        written = _store_halves(written)
     difference = largest_difference(network, written, contract)
     if difference > TOLERANCE:
         msg = (
@@ -168,6 +192,35 @@ def _fold_constants(model: bytes) -> bytes:
         target = Path(folder) / "model.onnx"
         runtime.fold_constants(model, str(target))
         return target.read_bytes()
+
+
+def _store_halves(model: bytes) -> bytes:
+    """Store large arrays of 32-bit floats as 16-bit ones, widened when loaded.
+
+    Arrays that this would change are left as they are.
+    """
+    loaded = onnx.load_from_string(model)
+    graph = loaded.graph
+    widened = []
+    for tensor in graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.dtype != np.float32 or array.size < _FEW:
+            continue
+        narrow = array.astype(np.float16)
+        if not np.array_equal(narrow.astype(np.float32), array):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(onnx.numpy_helper.from_array(narrow, f"{name}_half"))
+        widened.append(
+            onnx.helper.make_node(
+                "Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT
+            )
+        )
+    nodes = [*widened, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    stored: bytes = loaded.SerializeToString()
+    return stored
 
 
 def _shorten_names(graph: onnx.GraphProto) -> None:

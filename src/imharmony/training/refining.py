@@ -125,6 +125,9 @@ def load_curves(source: str) -> tuple[SeamNet, tuple[int, int]]:
         If it cannot be read.
     """
     path = BUNDLED if source == "s2crnet-cs" else Path(source)
+    if path == BUNDLED and not path.is_file():  # wheels hold what is used alone
+        msg = f"{path}: comes with the repository, not with the installed package"
+        raise UsageError(f"{msg}; set refines to a copy of it")
     network, variant, size = load_checkpoint(path)
     if not isinstance(network, SeamNet):
         msg = f"{path}: expected a checkpoint of a network that looks at the seam"

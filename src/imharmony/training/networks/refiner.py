@@ -2,9 +2,9 @@
 
 The network sees the picture as the curves left it, the mask, how both sides of its
 edge differ, and how likely it is that they belong to one scene. It predicts for each
-pixel an affine map of color, at first none, and for the picture the error that it
-expects to leave. The trunk is HDNet's; what is convolved, the affine maps in place of a
-picture and the layer that looks at the whole picture are ours.
+pixel an affine map of color, at first none, and for the picture the share of that
+change that is worth making. The trunk is HDNet's; what is convolved, the affine maps in
+place of a picture and the layers that look at the whole picture are ours.
 """
 
 from collections.abc import Callable
@@ -41,8 +41,6 @@ _NUM_MAPS = 18
 channel follows what differs across the edge nearby, as a sum and as a factor."""
 _NUM_STATISTICS = 14 + NUM_CHANNELS
 _HIDDEN = 64
-_STEEPNESS = 8
-"""Of holding back, as of the curves."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +52,9 @@ class RefinerDimensions:
     num_neighbors: int = 3
     temperature: float = 0.1
     caution: float = 0.0
-    """In use: how many times the error that is expected a change has to be, to be made
-    by a half."""
+    """In use: subtracted from the logit of the share that is made."""
     least_change: float = 0.0
-    """In use: what is added to that, of the range."""
+    """In use: a change of this size, of the range, is made by half of that share."""
 
     @property
     def trunk(self) -> HDNetDimensions:
@@ -77,8 +74,8 @@ class Refinement(NamedTuple):
 
     picture: Tensor
     """(B, 3, h, w), RGB, sRGB-encoded; the background is that of what was refined."""
-    doubt: Tensor
-    """(B,): mean absolute error that is expected over the foreground, of [0, 1]."""
+    logit: Tensor
+    """(B,): of the share of the change that is worth making, as the network judges."""
 
 
 class Refiner(nn.Module):
@@ -94,7 +91,10 @@ class Refiner(nn.Module):
             nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(),
         )  # fmt: skip
         self.maps = nn.Linear(_HIDDEN, 2 * _NUM_MAPS)
-        self.doubt = nn.Linear(_HIDDEN + _NUM_MAPS, 1)
+        self.share = nn.Sequential(
+            nn.Linear(_NUM_STATISTICS + _NUM_MAPS + NUM_CHANNELS, _HIDDEN), nn.ReLU(),
+            nn.Linear(_HIDDEN, 1),
+        )  # fmt: skip
         nn.init.zeros_(self.maps.weight)
         nn.init.zeros_(self.maps.bias)
 
@@ -113,7 +113,7 @@ class Refiner(nn.Module):
         Returns
         -------
         tuple of Tensor
-            Maps of color, (B, 18, h/2, w/2), and the error that is expected, (B,).
+            Maps of color, (B, 18, h/2, w/2), and the logit of the share, (B,).
         """
         is_front = (mask > 0.5).float()
         folded = torch.cat([2 * composite - 1, 2 * mask - 1], dim=1)
@@ -122,14 +122,15 @@ class Refiner(nn.Module):
         seen = torch.cat([folded, 4 * field, same], dim=1)
         is_mostly_front = (F.avg_pool2d(mask, FOLD) > 0.5).float()
         painted = self.trunk.paint(seen, is_mostly_front)  # (B, 18, h/2, w/2)
-        hidden = self.whole(_statistics(composite, is_front, field, same_scene))
-        gains, common = self.maps(hidden).float().chunk(2, dim=1)
+        statistics = _statistics(composite, is_front, field, same_scene)
+        gains, common = self.maps(self.whole(statistics)).float().chunk(2, dim=1)
         maps = painted * (1 + gains[:, :, None, None]) + common[:, :, None, None]
-        share = is_mostly_front / is_mostly_front.sum(dim=(2, 3), keepdim=True).clamp(1)
-        size = (maps.detach().abs() * share).sum(dim=(2, 3))  # (B, 18)
-        told = torch.cat([hidden.detach().float(), 10 * size], dim=1)
-        doubt = 0.03 * F.softplus(self.doubt(told)[:, 0].float() + 0.5413) + 1e-4
-        return maps, doubt
+        part = is_mostly_front / is_mostly_front.sum(dim=(2, 3), keepdim=True).clamp(1)
+        size = (maps.detach().abs() * part).sum(dim=(2, 3))  # (B, 18)
+        inside = (field * part).sum(dim=(2, 3))  # (B, NUM_CHANNELS)
+        told = torch.cat([statistics, 4 * size, 8 * inside], dim=1)
+        logit: Tensor = self.share(told)[:, 0]
+        return maps, logit
 
 
 def refine(
@@ -159,7 +160,7 @@ def refine(
     B, _, h, w = composite.shape
     field = seam_field(seam, seam_weight, seam_place, (h // FOLD, w // FOLD))
     field = field * same_scene[:, None, None, None]  # a paste's edge says nothing
-    maps, doubt = network(composite, mask, field, same_scene)
+    maps, logit = network(composite, mask, field, same_scene)
     both = torch.cat([maps.float(), field[:, :3]], dim=1)
     both = F.interpolate(both, size=(h, w), mode="bilinear", align_corners=False)
     rows, nearby = both[:, :_NUM_MAPS].reshape(B, 3, 6, h, w), both[:, _NUM_MAPS:]
@@ -167,7 +168,7 @@ def refine(
     # About the middle of the range: what turns a color leaves gray where it is.
     change = (matrix * (composite[:, None] - 0.5)).sum(dim=2) + offset
     change = change + nearby * (sums + factors * (2 * composite))
-    return Refinement(composite + change * (mask > 0.5).float(), doubt.float())
+    return Refinement(composite + change * (mask > 0.5).float(), logit.float())
 
 
 def _statistics(
@@ -188,7 +189,7 @@ def _statistics(
 def hold_back(
     made: Refinement, composite: Tensor, mask: Tensor, dimensions: RefinerDimensions
 ) -> tuple[Tensor, Tensor]:
-    """Make a change by a share that grows from none where it is small against doubt.
+    """Make a change by the share that it is worth, and less where it is small.
 
     Returns
     -------
@@ -197,16 +198,15 @@ def hold_back(
 
     Notes
     -----
-    With change c, expected error e and t = caution * e + least_change, the share is
-    c⁸ / (c⁸ + t⁸), as of the curves: nowhere does it jump.
+    Of a change of size c the share is sigmoid(logit - caution) * c² / (c² + l²), with
+    l the least change: nowhere does it jump.
     """
     change = made.picture - composite
     weight = (mask > 0.5).float()
     area = 3 * weight.sum(dim=(1, 2, 3)) + 1e-6
     size = (change.abs() * weight).sum(dim=(1, 2, 3)) / area
-    needed = dimensions.caution * made.doubt + dimensions.least_change
-    ratio = (size / (needed + 1e-6)).clamp(max=100) ** _STEEPNESS
-    share = ratio / (1 + ratio)
+    is_large = size**2 / (size**2 + dimensions.least_change**2 + 1e-12)
+    share = torch.sigmoid(made.logit - dimensions.caution) * is_large
     held = composite + share[:, None, None, None] * change
     return held.clamp(0, 1), share
 
@@ -245,7 +245,7 @@ def build_refiner(variant: str, **changes: object) -> Refiner:
     --------
     >>> network = build_refiner("hdnet-lite-refining")
     >>> sum(p.numel() for p in network.parameters())
-    661482
+    670201
     """
     if variant not in REFINER_VARIANTS:
         known = ", ".join(REFINER_VARIANTS)

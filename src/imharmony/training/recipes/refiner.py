@@ -24,11 +24,11 @@ from imharmony.training.settings import TrainSettings
 
 __all__ = ["RefinerRecipe"]
 
-_DOUBT_WEIGHT = 0.1
+_HELD_WEIGHT = 0.5
 
 
 class RefinerRecipe(Recipe[Refiner]):
-    """Learns from thumbnails that curves were put on, and what error is left."""
+    """Learns what to change where curves were put on, and how much of it to make."""
 
     def build(self, settings: TrainSettings) -> Refiner:
         """Make a network that changes nothing yet."""
@@ -43,30 +43,33 @@ class RefinerRecipe(Recipe[Refiner]):
         step: int,
         feed: Feed,
     ) -> Losses:
-        """Measure the blended foreground, and how well its error was expected."""
+        """Measure the blended foreground, with all of the change and with its share."""
         settings = feed.settings
         made = refine(model, *_inputs(pair))
-        picture, doubt = made.picture.float(), made.doubt.float()
         mask = (pair.mask > 0.5).float()
         errors = pixel_errors(
-            picture, pair.real, mask,
+            made.picture, pair.real, mask,
             pixel_loss=settings.pixel_loss, min_area=settings.min_area,
         )  # fmt: skip
         loss = mean_error(errors, settings.log_offset)
-        missed = ((picture - pair.real).abs() * mask).sum(dim=(1, 2, 3))
-        missed = missed / (3 * mask.sum(dim=(1, 2, 3)).clamp(min=1))
-        # Likelihood of the error under a Laplace distribution of that mean.
-        unsure = (doubt.log() + missed.detach() / doubt).mean()
-        total = settings.pixel_weight * loss + _DOUBT_WEIGHT * unsure
+        # How much of the change to make is learned from the change as it is.
+        change = (made.picture - pair.composite).detach()
+        share = torch.sigmoid(made.logit)[:, None, None, None]
+        held = pixel_errors(
+            pair.composite + share * change, pair.real, mask,
+            pixel_loss=settings.pixel_loss, min_area=settings.min_area,
+        )  # fmt: skip
+        held_loss = mean_error(held, settings.log_offset)
+        total = settings.pixel_weight * loss + _HELD_WEIGHT * held_loss
         before = pixel_errors(
             pair.composite, pair.real, mask,
             pixel_loss=settings.pixel_loss, min_area=settings.min_area,
         )  # fmt: skip
         told = {
             "before_loss": mean_error(before, settings.log_offset),
-            "doubt_loss": unsure,
+            "held_loss": held_loss,
         }
-        return Losses(total, loss, pair.real, picture, told)
+        return Losses(total, loss, pair.real, made.picture, told)
 
     def harmonize(
         self, network: Refiner, pair: Pair, *, surroundings: str = "same scene"

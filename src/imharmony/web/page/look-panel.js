@@ -37,7 +37,7 @@ export function startLookPanel(composer) {
 }
 
 export function takeModels(described) {
-  models = described;
+  models = described.filter(({ has_curves: hasCurves }) => hasCurves !== false); // the page draws curves
   $("model").replaceChildren(...models.map(({ name }) => new Option(name, name)));
   $("model-row").hidden = models.length < 2;
   $("model").addEventListener("change", showLook);
