@@ -487,7 +487,7 @@ def test_composite_of_another_shape(
 
 
 def test_unknown_model_lists_the_known() -> None:
-    message = r"^model is one of s2crnet-cs, got 'best'$"
+    message = r"^model is one of s2crnet-cs, hdnet-lite, got 'best'$"
     with pytest.raises(UsageError, match=message):
         Harmonizer("best")
 

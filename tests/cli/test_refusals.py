@@ -104,7 +104,7 @@ def test_name_that_leads_in_circles(inputs: Inputs, refused: Refused) -> None:
     ("options", "message"),
     [
         (("--label", "dog"), "label is one of person, animal, food, vehicle, others, "),
-        (("--model", "best"), "model is one of s2crnet-cs, got"),
+        (("--model", "best"), "model is one of s2crnet-cs, hdnet-lite, got"),
         (("--weights", "mask.png"), "mask.png: expected an .onnx weights file, got"),
         (("--weights", "none.onnx"), "none.onnx: cannot read weights: No such file"),
         (("--quality", "50"), "out.png: quality applies to JPEG, WebP and AVIF only"),
