@@ -15,7 +15,7 @@ from imharmony.benchmark.memory import STATUS, peak_mb
 from imharmony.curves import Curves
 from imharmony.errors import ImageError, ShapeError, UsageError
 from imharmony.harmonizer import Harmonizer, harmonize
-from imharmony.images import photo
+from imharmony.images import masks, photo
 from imharmony.images import pixels as pixels_module
 from imharmony.images.masks import mask_box, mask_from_array
 from imharmony.images.photo import Box, from_array, to_array
@@ -206,7 +206,7 @@ def test_a_call_looks_for_the_box_and_runs_the_network_once(
 
         monkeypatch.setattr(owner, name, counted)
 
-    for owner in (photo, thumbnails, request):
+    for owner in (masks, thumbnails, request):
         count(owner, "mask_box")
     count(Network, "predict")
     count(curve_network, "make_thumbnails")
@@ -316,8 +316,8 @@ def test_sixteen_bit_and_float_masks_are_rounded_to_the_nearest_8_bit() -> None:
 
 
 def test_box_is_the_same_found_strip_by_strip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photo, "_TILE_ROWS", 7)
-    monkeypatch.setattr(photo, "STRIP_BYTES", 1)
+    monkeypatch.setattr(masks, "_TILE_ROWS", 7)
+    monkeypatch.setattr(masks, "STRIP_BYTES", 1)
     assert mask_box(from_array(soft_mask())) == Box(20, 30, 50, 50)
 
 
