@@ -48,7 +48,7 @@ def main(height: int = 2000, num_runs: int = 9) -> None:
     """Measure, and print a table."""
     data = make_file(height)
     rendered = recolor(files.read_photo(data))
-    original = jpeg_coefficients.original_of(rendered)
+    original = jpeg_coefficients.get_original(rendered)
     assert original is not None  # noqa: S101  (it was read from a JPEG)
     ways: dict[str, Callable[[], bytes]] = {
         "kept blocks": lambda: jpeg_coefficients.replace_blocks(original, rendered),

@@ -24,7 +24,7 @@ from imharmony.images.adapters import (
 from imharmony.images.pixels import PixelArray
 from imharmony.inference.choices import SeamUse, check_seam
 from imharmony.inference.contract import Contract
-from imharmony.inference.models import DEFAULT_MODEL, load_network, weights_of
+from imharmony.inference.models import DEFAULT_MODEL, find_weights, load_network
 from imharmony.inference.request import Request
 from imharmony.inference.seam import Seam
 from imharmony.opening import (
@@ -90,7 +90,7 @@ class Harmonizer:
         num_threads: int = 2,
         provider: str | None = None,
     ) -> None:
-        source = weights_of(model) if weights is None else Path(weights)
+        source = find_weights(model) if weights is None else Path(weights)
         self._network = load_network(source, num_threads=num_threads, provider=provider)
 
     @property
@@ -401,9 +401,13 @@ class Harmonizer:
         if reference is not None:
             other = adapters.to_vips(reference, name="reference")
         objects = self.predict_objects(
-            opened.image, opened.masks,
-            labels=labels, strength=strength, reference=other, seam=seam,
-        )  # fmt: skip
+            opened.image,
+            opened.masks,
+            labels=labels,
+            strength=strength,
+            reference=other,
+            seam=seam,
+        )
         return ObjectsResult(opened.render([o.transform for o in objects]), objects)
 
     def stream(

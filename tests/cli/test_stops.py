@@ -82,14 +82,14 @@ def test_stop_while_modules_are_imported_is_no_traceback(name: str, stop: str) -
 _IN_CALLBACK = """
 import signal, sys, time
 from pyvips import ffi
-from imharmony.cli.stops import ended_by_signal
+from imharmony.cli.stops import end_by_signal
 is_first = [True]
 @ffi.callback("void(void *)")
 def called(_):
     if is_first:
         is_first.clear()
         signal.raise_signal(signal.{stop})
-with ended_by_signal():
+with end_by_signal():
     end = time.monotonic() + 30
     while time.monotonic() < end:
         called(ffi.NULL)

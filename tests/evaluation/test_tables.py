@@ -23,8 +23,8 @@ from imharmony.evaluation.reports.report import rank_images, render_tiles, repor
 from imharmony.evaluation.reports.scoring import Score, score_pairs
 from imharmony.evaluation.reports.statistics import (
     bootstrap_means,
-    interval_of,
     sign_flip_p,
+    take_interval,
 )
 from imharmony.evaluation.reports.summary import (
     IHARMONY4_TEST,
@@ -36,7 +36,7 @@ from imharmony.evaluation.reports.tables import (
     Grid,
     is_iharmony4,
     protocol_tables,
-    published_rows,
+    read_published,
     to_markdown,
 )
 from imharmony.images import files, photo
@@ -170,7 +170,7 @@ def test_intervals_hold_the_true_mean_about_as_often_as_they_say() -> None:
     for _ in range(200):
         values = rng.normal(size=(40, 1))
         means = bootstrap_means(values, num_resamples=200)[:, 0]
-        interval = interval_of(float(values.mean()), means)
+        interval = take_interval(float(values.mean()), means)
         held += interval.low <= 0 <= interval.high
     assert 0.88 < held / 200 < 0.99
 
@@ -295,7 +295,7 @@ def test_published_harm_rates_are_in_the_last_table(by_pct: list[Grid]) -> None:
 
 def test_published_rows_are_those_of_the_protocol() -> None:
     methods = {
-        protocol: {row.method for row in published_rows(protocol)}
+        protocol: {row.method for row in read_published(protocol)}
         for protocol in PROTOCOLS
     }
     assert methods["hdnet256"] == {"HDNet", "HDNet-lite"}
@@ -306,7 +306,7 @@ def test_published_rows_are_those_of_the_protocol() -> None:
 def test_published_ratios_are_those_of_table_5() -> None:
     rows = {
         row.group: (row.mse, row.fmse)
-        for row in published_rows("s2crnet256")
+        for row in read_published("s2crnet256")
         if row.method == "S2CRNet-CS"
     }
     assert rows["0–5 %"] == (8.42, 301.97)

@@ -41,7 +41,7 @@ from imharmony.images.photo import (
     to_array,
     to_rgb,
 )
-from imharmony.images.pixels import pixels_of
+from imharmony.images.pixels import get_pixels
 from imharmony.rendering.render import render
 from imharmony.writing import check_target
 
@@ -618,8 +618,8 @@ def test_pixels_of_an_array_are_its_own_and_of_other_pictures_the_same(
 ) -> None:
     image, box = pixels(dtype, 3), Box(1, 2, 3, 4)
     photo = from_array(image)
-    assert np.shares_memory(pixels_of(photo, box), image)
-    other = pixels_of(photo.copy(), box)
+    assert np.shares_memory(get_pixels(photo, box), image)
+    other = get_pixels(photo.copy(), box)
     assert not np.shares_memory(other, image)
     assert other.dtype == image.dtype
     np.testing.assert_array_equal(other, image[1:4, 2:6])

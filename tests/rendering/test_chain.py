@@ -55,9 +55,19 @@ def test_a_part_gets_the_bytes_of_the_whole() -> None:
     pixels = rng.integers(0, 256, (4, 8, 3), dtype=np.uint8)
     whole = to_array(CHAIN.map_box(from_array(pixels), BOX))
     for box in (Box(0, 0, 4, 3), Box(1, 3, 2, 5), Box(3, 7, 1, 1)):
-        part = to_array(CHAIN.map_box(from_array(np.ascontiguousarray(
-            pixels[box.top : box.top + box.height, box.left : box.left + box.width]
-        )), box))  # fmt: skip
+        part = to_array(
+            CHAIN.map_box(
+                from_array(
+                    np.ascontiguousarray(
+                        pixels[
+                            box.top : box.top + box.height,
+                            box.left : box.left + box.width,
+                        ]
+                    )
+                ),
+                box,
+            )
+        )
         cut = whole[box.top : box.top + box.height, box.left : box.left + box.width]
         np.testing.assert_array_equal(part, cut)
 

@@ -19,7 +19,7 @@ from imharmony.training.checkpoints import (
     load_checkpoint,
     load_released,
     load_trunk,
-    released_keys,
+    map_released_keys,
     save_checkpoint,
 )
 from imharmony.training.networks.s2crnet import VARIANTS, S2CRNet, build_s2crnet
@@ -158,7 +158,7 @@ def test_a_truncated_checkpoint_is_an_error(saved: tuple[S2CRNet, Path]) -> None
 
 def holds(network: S2CRNet, released: State) -> bool:
     """Whether the network has the tensors of a released checkpoint, bit for bit."""
-    state, keys = network.state_dict(), released_keys(network.dimensions)
+    state, keys = network.state_dict(), map_released_keys(network.dimensions)
     return same_state(state, {ours: released[keys[ours]] for ours in state})
 
 
@@ -172,7 +172,7 @@ def test_a_variant_reads_the_keys_that_the_released_network_uses(
     listed = DATA / "s2crnet_official_keys.csv"
     with listed.open(newline="", encoding="utf-8") as file:
         used = {row["key"] for row in csv.DictReader(file) if row[column] == "1"}
-    assert set(released_keys(VARIANTS[variant]).values()) == used
+    assert set(map_released_keys(VARIANTS[variant]).values()) == used
 
 
 def test_a_released_checkpoint_fills_every_parameter(

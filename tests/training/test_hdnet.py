@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from imharmony.errors import UsageError
-from imharmony.training.checkpoints import released_keys
+from imharmony.training.checkpoints import map_released_keys
 from imharmony.training.networks import hdnet
 from imharmony.training.networks.hdnet import (
     HDNET_VARIANTS,
@@ -104,7 +104,7 @@ def test_the_parameters_have_the_official_keys_and_shapes(
     variant: str, column: str, mode: str
 ) -> None:
     built = build_hdnet(variant, mode=mode)
-    keys = released_keys(built.dimensions)
+    keys = map_released_keys(built.dimensions)
     found = {keys[name]: list(v.shape) for name, v in built.state_dict().items()}
     assert found == listed_keys(column)
     assert len(found) == 65
@@ -128,7 +128,7 @@ def official() -> HDNet:
         scale = (6 * shape[0] / value.size) ** 0.5 if len(shape) > 1 else 0.1
         state[key] = torch.from_numpy((scale * value).astype(np.float32))
     built = build_hdnet("hdnet-lite").eval()
-    keys = released_keys(built.dimensions)
+    keys = map_released_keys(built.dimensions)
     built.load_state_dict({name: state[key] for name, key in keys.items()})
     return built
 

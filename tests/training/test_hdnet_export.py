@@ -12,7 +12,7 @@ from imharmony.errors import WeightsError
 from imharmony.inference import runtime
 from imharmony.inference.contract import Contract
 from imharmony.training import export as exporter
-from imharmony.training.checkpoints import released_keys, save_checkpoint, sha256
+from imharmony.training.checkpoints import map_released_keys, save_checkpoint, sha256
 from imharmony.training.networks import hdnet
 from imharmony.training.networks.hdnet import HDNet, build_hdnet
 
@@ -149,7 +149,7 @@ def test_a_large_thumbnail_is_exported_without_chunks(
 
 def test_a_released_checkpoint_is_exported_too(tmp_path: Path) -> None:
     network, _, weights = save(tmp_path)
-    keys = released_keys(network.dimensions)
+    keys = map_released_keys(network.dimensions)
     state = {keys[name]: value for name, value in network.state_dict().items()}
     torch.save(state, tmp_path / "latest_net_G.pth")
     exporter.export(tmp_path / "latest_net_G.pth", weights, variant="hdnet-lite")

@@ -16,7 +16,7 @@ from imharmony.errors import UsageError, WeightsError
 from imharmony.training.checkpoints import (
     load_checkpoint,
     load_released,
-    released_keys,
+    map_released_keys,
     save_checkpoint,
 )
 from imharmony.training.data.pairs import Pair
@@ -378,7 +378,7 @@ def test_a_checkpoint_of_a_kind_that_there_is_not_is_refused(tmp_path: Path) -> 
 def test_a_released_checkpoint_is_read(tmp_path: Path) -> None:
     torch.manual_seed(1)
     network = build_hdnet("hdnet-lite")
-    keys = released_keys(network.dimensions)
+    keys = map_released_keys(network.dimensions)
     state = {keys[name]: value for name, value in network.state_dict().items()}
     torch.save(state, tmp_path / "latest_net_G.pth")
     loaded = load_released(tmp_path / "latest_net_G.pth", HDNET_VARIANTS["hdnet-lite"])
@@ -390,7 +390,7 @@ def test_a_released_checkpoint_is_read(tmp_path: Path) -> None:
 
 def test_a_released_checkpoint_of_another_width_is_refused(tmp_path: Path) -> None:
     network = build_hdnet("hdnet-lite")
-    keys = released_keys(network.dimensions)
+    keys = map_released_keys(network.dimensions)
     state = {keys[name]: value for name, value in network.state_dict().items()}
     del state["LD.linear.bias"]
     torch.save(state, tmp_path / "latest_net_G.pth")

@@ -60,9 +60,13 @@ def batch(pool_folder: Path, **changes: Any) -> Pair:
 
 def inputs(pair: Pair) -> tuple[torch.Tensor, ...]:
     return (
-        pair.composite, pair.mask, pair.seam, pair.seam_weight, pair.seam_place,
+        pair.composite,
+        pair.mask,
+        pair.seam,
+        pair.seam_weight,
+        pair.seam_place,
         pair.same_scene,
-    )  # fmt: skip
+    )
 
 
 # What the pairs across the edge say

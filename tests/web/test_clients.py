@@ -43,15 +43,21 @@ def test_example_harmonizes(program: list[str], server: Server, tmp_path: Path) 
     target = tmp_path / "harmonized.png"
     done = subprocess.run(
         [*command, str(COMPOSITE), str(MASK), str(target)],
-        capture_output=True, check=True, text=True, timeout=120,
-    )  # fmt: skip
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=120,
+    )
     expected = server.post("harmonize", PAIR, {"strength": "0.8"})
     assert target.read_bytes() == expected.content
     assert done.stdout == f"label: {expected.headers['imharmony-label']}\n"
     done = subprocess.run(
         [*command, str(COMPOSITE), str(Path(__file__)), str(target)],
-        capture_output=True, check=False, text=True, timeout=120,
-    )  # fmt: skip
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("Mask: ")
 
@@ -74,8 +80,10 @@ def test_curl_sends_a_batch(server: Server, tmp_path: Path) -> None:
 def test_curl_reads_heads(server: Server) -> None:
     done = subprocess.run(
         ["curl", "-sI", f"{server.address}api/v1/health"],
-        capture_output=True, check=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        check=True,
+        text=True,
+    )
     assert done.stdout.startswith("HTTP/1.1 200 ")
 
 

@@ -352,9 +352,14 @@ def job(folder: Path, **changes: Any) -> Job:
         (folder / name).write_bytes(data)
         paths[name] = str(folder / name)
     options = {
-        "resize_mask": False, "strength": 1.0, "label": None, "seam": "auto",
-        "model": "s2crnet-cs", "format": "json", "size": None,
-    }  # fmt: skip
+        "resize_mask": False,
+        "strength": 1.0,
+        "label": None,
+        "seam": "auto",
+        "model": "s2crnet-cs",
+        "format": "json",
+        "size": None,
+    }
     return Job("curves", str(folder), paths, options, 10**7, **changes)
 
 

@@ -257,9 +257,13 @@ def test_a_form_from_another_site_is_refused(
     (cookie,) = browser.cookies
     form = f"trial={token}&choice=left".encode()
     answer = ask(
-        server, "POST", "/vote", body=form, Origin="http://evil.example",
+        server,
+        "POST",
+        "/vote",
+        body=form,
+        Origin="http://evil.example",
         Cookie=f"voter={cookie.value}",
-    )  # fmt: skip
+    )
     assert answer.status == 403
     assert stored(folder / "votes.sqlite") == []
 
@@ -267,11 +271,19 @@ def test_a_form_from_another_site_is_refused(
 @pytest.mark.parametrize(
     "path",
     [
-        "/picture/../votes.sqlite", "/picture/%2e%2e/votes.sqlite", "/votes.sqlite",
-        "/picture/ours/a.png", "/picture//etc/passwd", "/picture/", "/etc/passwd",
-        "//etc/passwd", "/../../etc/passwd", "/page/study.html", "/page/../app.py",
+        "/picture/../votes.sqlite",
+        "/picture/%2e%2e/votes.sqlite",
+        "/votes.sqlite",
+        "/picture/ours/a.png",
+        "/picture//etc/passwd",
+        "/picture/",
+        "/etc/passwd",
+        "//etc/passwd",
+        "/../../etc/passwd",
+        "/page/study.html",
+        "/page/../app.py",
     ],
-)  # fmt: skip
+)
 def test_no_path_is_opened(server: StudyServer, path: str) -> None:
     assert ask(server, "GET", path).status == 404
 
@@ -324,8 +336,10 @@ def test_the_command_serves_until_it_is_interrupted(folder: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "imharmony.cli", "study", str(folder), "--port", "0"],
         env=os.environ | {"PYTHONPATH": str(Path(imharmony.__file__).parents[1])},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout is not None
     address = process.stdout.readline().strip()
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)

@@ -83,7 +83,7 @@ def run_here(
     """
     load_harmonizer(settings)  # wrong settings fail at once
     rows = read_rows(manifest)
-    folder = _folder_of(manifest)
+    folder = _find_folder(manifest)
     counts: Counter[str] = Counter()
     records: list[dict[str, Any]] = []
     number = 0
@@ -218,7 +218,7 @@ def run_on_cluster(
         _Actor,
         fn_constructor_args=(
             replace(settings, resume=True),
-            _folder_of(manifest),
+            _find_folder(manifest),
             output,
         ),
         batch_size=_BATCH_ROWS,
@@ -233,7 +233,7 @@ def run_on_cluster(
 
 
 def _read_blocks(ray: Any, manifest: str) -> Any:
-    if locations.suffix_of(manifest).lower() == ".parquet":
+    if locations.find_suffix(manifest).lower() == ".parquet":
         read_rows(manifest)  # for its errors
         return ray.data.read_parquet(locations.plain(manifest))
     rows = list(read_rows(manifest))
@@ -252,7 +252,7 @@ def _as_text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _folder_of(manifest: str) -> str:
+def _find_folder(manifest: str) -> str:
     """Return where the files of a manifest are found from."""
     manifest = locations.plain(manifest)
     if locations.is_local(manifest):

@@ -7,12 +7,12 @@ from imharmony.errors import DecodeError, ImageError, UsageError
 from imharmony.writing import replace_whole
 
 __all__ = [
+    "find_suffix",
     "is_local",
     "join",
     "measure",
     "plain",
     "read_bytes",
-    "suffix_of",
     "write_bytes",
 ]
 
@@ -55,7 +55,7 @@ def join(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}"
 
 
-def suffix_of(location: str) -> str:
+def find_suffix(location: str) -> str:
     """Return the extension of a location, with its dot."""
     return Path(location.rpartition("/")[2]).suffix
 

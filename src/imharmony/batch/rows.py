@@ -14,7 +14,7 @@ from imharmony.batch import locations
 from imharmony.batch.folders import Naming
 from imharmony.batch.jobs import Job, Outcome
 from imharmony.batch.manifest import job_from_row, mask_names, open_rows
-from imharmony.batch.work import BAD_PICTURE, failed
+from imharmony.batch.work import BAD_PICTURE, report_failure
 from imharmony.errors import UsageError
 
 __all__ = ["FIELDS", "SOURCE", "do_row", "read_rows"]
@@ -41,7 +41,7 @@ def read_rows(manifest: str) -> Iterator[dict[str, Any]]:
         At once, if the manifest cannot be read or has other columns.
     """
     manifest = locations.plain(manifest)
-    suffix = locations.suffix_of(manifest).lower()
+    suffix = locations.find_suffix(manifest).lower()
     if suffix == ".parquet":
         return _read_parquet(manifest)
     if not locations.is_local(manifest):
@@ -114,7 +114,7 @@ def do_row(do: Doer, row: Row, *, folder: str, output: str) -> dict[str, Any]:
     """
     source = str(row.get(SOURCE) or "")
     if source.startswith("!"):
-        return _record(failed(Job(Path()), source[1:]), "", None)
+        return _record(report_failure(Job(Path()), source[1:]), "", None)
     values = {key: value for key, value in row.items() if key != SOURCE}
     name = str(values.get("composite") or "")
     checked = {**values, "output": "any"} | ({"composite": "any"} if name else {})
@@ -127,13 +127,15 @@ def do_row(do: Doer, row: Row, *, folder: str, output: str) -> dict[str, Any]:
         target = locations.join(output, str(values.get("output") or own))
     try:
         if job.error is not None or target is None:
-            outcome = failed(job, str(job.error))
+            outcome = report_failure(job, str(job.error))
         elif target == composite:
-            outcome = failed(job, f"{target}: the output would overwrite its input")
+            outcome = report_failure(
+                job, f"{target}: the output would overwrite its input"
+            )
         else:
             outcome = _do(do, job, values, folder, composite, target)
     except BAD_PICTURE as error:
-        outcome = failed(job, str(error) or type(error).__name__)
+        outcome = report_failure(job, str(error) or type(error).__name__)
     return _record(outcome, composite, target)
 
 
@@ -155,9 +157,9 @@ def _do(
         here = Path(temporary)
         paths = {}
         for key, place in places.items():
-            paths[key] = here / f"{key}{locations.suffix_of(place)}"
+            paths[key] = here / f"{key}{locations.find_suffix(place)}"
             paths[key].write_bytes(locations.read_bytes(place))
-        result = here / f"result{locations.suffix_of(target)}"
+        result = here / f"result{locations.find_suffix(target)}"
         outcome = do(_with_files(job, paths, result))
         if outcome.error is not None:
             text = outcome.error

@@ -23,7 +23,7 @@ from imharmony.rendering.render import render
 from imharmony.results import Predicted
 from imharmony.writing import check_target
 
-__all__ = ["BAD_PICTURE", "do_job", "failed", "is_whole", "load_harmonizer"]
+__all__ = ["BAD_PICTURE", "do_job", "is_whole", "load_harmonizer", "report_failure"]
 
 BAD_PICTURE = (HarmonizeError, pyvips.Error, OSError, MemoryError)
 """What one picture may fail with. Anything else is a bug and ends the run."""
@@ -74,11 +74,11 @@ def do_job(harmonizer: Harmonizer, job: Job, settings: Settings) -> Outcome:
             raise ImageError(job.error)
         outcome = _harmonize(harmonizer, job, settings)
     except BAD_PICTURE as error:
-        outcome = failed(job, _describe(error))
+        outcome = report_failure(job, _describe(error))
     return replace(outcome, milliseconds=1000 * (time.perf_counter() - begin))
 
 
-def failed(job: Job, error: str) -> Outcome:
+def report_failure(job: Job, error: str) -> Outcome:
     """Say that a job failed, and why."""
     if job.source is not None:
         error = f"{job.source}: {error}"

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import IO
 
 from imharmony.batch.jobs import Job, Outcome, Settings
-from imharmony.batch.work import failed
+from imharmony.batch.work import report_failure
 
 __all__ = ["Workers", "num_cores"]
 
@@ -75,7 +75,9 @@ class _Worker:
         except (EOFError, OSError, pickle.UnpicklingError):
             self.end(at_once=False)
             how = _describe_end(process.returncode)
-            return failed(job, f"{job.name}: the process that worked on it {how}")
+            return report_failure(
+                job, f"{job.name}: the process that worked on it {how}"
+            )
         return replace(outcome, job=job)
 
     def end(self, *, at_once: bool) -> None:

@@ -20,7 +20,7 @@ from imharmony.benchmark.cases import Case, make_inputs
 from imharmony.benchmark.measure import repeat, throughput, time_arrays, time_files
 from imharmony.benchmark.memory import peak_mb
 from imharmony.harmonizer import Harmonizer
-from imharmony.inference.models import weights_of
+from imharmony.inference.models import find_weights
 
 __all__ = ["Plan", "measure"]
 
@@ -70,7 +70,7 @@ def measure(
         with the network loaded and nothing large done; "baselines" by size;
         "pictures_per_second" by threads; "variants" of the network.
     """
-    weights = plan.weights or weights_of(plan.model)
+    weights = plan.weights or find_weights(plan.model)
     harmonizer = Harmonizer(weights=weights, num_threads=plan.num_threads)
     record = _surroundings(plan, harmonizer)
     if plan.has_memory:

@@ -66,7 +66,7 @@ def _baseline_lines(record: dict[str, Any]) -> list[str]:
     header = ["size", *names]
     lines = [_line(header), _line(["---"] * len(header))]
     for size, row in record["baselines"].items():
-        ours = _whole_of(record, int(size))
+        ours = _find_whole(record, int(size))
         cells = [size]
         for name in names:
             if name not in row:
@@ -78,7 +78,7 @@ def _baseline_lines(record: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _whole_of(record: dict[str, Any], size: int) -> float | None:
+def _find_whole(record: dict[str, Any], size: int) -> float | None:
     """Median of harmonizing at this size: 8 bit, soft, largest box up to 25 %."""
     kinds = [
         (row["box_percent"], row["arrays"]["whole"]["median"])

@@ -24,7 +24,7 @@ from imharmony.cli import (
     video,
     web,
 )
-from imharmony.cli.stops import ended_by_signal
+from imharmony.cli.stops import end_by_signal
 from imharmony.errors import HarmonizeError, Hint, UsageError, WeightsError
 
 __all__ = ["app", "main"]
@@ -104,7 +104,7 @@ def main() -> None:
     raised on purpose are bugs and keep their traceback.
     """
     warnings.showwarning = _show_warning
-    with ended_by_signal():
+    with end_by_signal():
         try:
             app()
         except HarmonizeError as error:

@@ -43,14 +43,14 @@ __all__ = [
     "Workers",
     "check_outputs",
     "check_quality",
-    "name_of",
+    "name_input",
     "needs_extra",
     "read_composite",
     "read_mask",
     "read_photo",
     "say_what_was_found",
     "show_progress",
-    "source_of",
+    "take_source",
     "write",
     "write_to_pipe",
 ]
@@ -194,12 +194,12 @@ Quality = Annotated[
 ]
 
 
-def name_of(path: Path) -> str:
+def name_input(path: Path) -> str:
     """Name an input as error messages do."""
     return "standard input" if path == PIPE else str(path)
 
 
-def source_of(path: Path) -> Path | bytes:
+def take_source(path: Path) -> Path | bytes:
     """Take a file, or all of standard input."""
     return sys.stdin.buffer.read() if path == PIPE else path
 
@@ -213,9 +213,9 @@ def read_photo(
     limit = files.MAX_PIXELS if max_pixels is None else max_pixels
     with show_progress("reading", 100) as advance:
         image = files.read_photo(
-            source_of(path), name=name_of(path), max_pixels=limit, progress=advance
+            take_source(path), name=name_input(path), max_pixels=limit, progress=advance
         )
-    return image, name_of(path)
+    return image, name_input(path)
 
 
 def read_composite(
@@ -233,9 +233,9 @@ def read_composite(
     if mask is not None:
         with show_progress("reading", 100) as advance:
             return files.read_pair(
-                source_of(composite),
-                source_of(mask),
-                names=(name_of(composite), name_of(mask)),
+                take_source(composite),
+                take_source(mask),
+                names=(name_input(composite), name_input(mask)),
                 resize=resize_mask,
                 max_pixels=files.MAX_PIXELS if max_pixels is None else max_pixels,
                 progress=advance,
@@ -256,10 +256,10 @@ def read_mask(
 
     with show_progress("reading the mask", None):
         return files.read_mask(
-            source_of(mask),
+            take_source(mask),
             size=(image.height, image.width),
             resize=resize_mask,
-            name=name_of(mask),
+            name=name_input(mask),
             max_pixels=files.MAX_PIXELS if max_pixels is None else max_pixels,
         )
 

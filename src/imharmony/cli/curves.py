@@ -24,7 +24,7 @@ from imharmony.cli.arguments import (
     Weights,
     check_outputs,
     check_quality,
-    name_of,
+    name_input,
     read_composite,
     read_mask,
     read_photo,
@@ -101,7 +101,7 @@ def curves(
     from imharmony.harmonizer import Harmonizer
     from imharmony.results import FittedCurves, Predicted
 
-    kind = _kind_of(output, kind)
+    kind = _choose_kind(output, kind)
     inputs = [composite, mask, reference]
     check_outputs(
         {"output": output},
@@ -210,7 +210,7 @@ def apply(
     if inputs.count(PIPE) > 1:
         raise UsageError("only one of curves, photo and mask can be standard input")
     source = curve_files.read_bytes(sys.stdin.buffer) if curves == PIPE else curves
-    record = curve_files.read_record(source, name=name_of(curves))
+    record = curve_files.read_record(source, name=name_input(curves))
     image, _ = read_photo(photo, max_pixels=max_pixels)
     if mask is None:
         mask_image = pyvips.Image.black(image.width, image.height).invert()
@@ -234,7 +234,7 @@ def _say_what_is_lost(fitted: "FittedCurves", name: str, *, best_fit: bool) -> N
     typer.echo(f"{nearest} (--best-fit)", err=True)
 
 
-def _kind_of(output: Path, kind: str | None) -> str:
+def _choose_kind(output: Path, kind: str | None) -> str:
     """Say what to write; on standard output, no extension does."""
     from imharmony import curve_files
 

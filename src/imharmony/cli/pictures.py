@@ -31,7 +31,7 @@ from imharmony.cli.arguments import (
     Workers,
     check_outputs,
     check_quality,
-    name_of,
+    name_input,
     read_composite,
     read_mask,
     read_photo,
@@ -235,7 +235,7 @@ def _harmonize_objects(
     if labels:
         values = read_photo(masks[0], max_pixels=max_pixels)[0]
         objects = split_labels(
-            values, size=(image.height, image.width), name=name_of(masks[0])
+            values, size=(image.height, image.width), name=name_input(masks[0])
         )
     else:
         objects = [

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-__all__ = ["ended_by_signal"]
+__all__ = ["end_by_signal"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -30,7 +30,7 @@ class _Stopped(KeyboardInterrupt):
 
 
 @contextmanager
-def ended_by_signal() -> Iterator[None]:
+def end_by_signal() -> Iterator[None]:
     """Within, a stop is a `KeyboardInterrupt`; if nothing takes it, the process ends.
 
     Who takes it (`--watch`) goes on to an end of its own. Outside the main thread, as
@@ -47,7 +47,7 @@ def ended_by_signal() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        stop = _cause_of(error)
+        stop = _find_stop(error)
         if stop is None:
             raise
         _end_by(stop.number)
@@ -79,7 +79,7 @@ def _stop(number: int, _: FrameType | None) -> None:
     raise _Stopped(number)
 
 
-def _cause_of(error: BaseException | None) -> _Stopped | None:
+def _find_stop(error: BaseException | None) -> _Stopped | None:
     """Find the stop that an error comes from; libraries make others of it."""
     while error is not None:
         if isinstance(error, _Stopped):

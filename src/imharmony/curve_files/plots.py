@@ -166,7 +166,7 @@ def draw(
     for (name, row_curves), row in zip(rows, panels, strict=True):
         if histograms is not None and row_curves is curves:
             arriving = histograms.foreground
-        leaving = None if arriving is None else _moved(arriving, row_curves)
+        leaving = None if arriving is None else _move_histogram(arriving, row_curves)
         for channel, axes in enumerate(row):
             if histograms is not None and arriving is not None and leaving is not None:
                 _draw_histograms(
@@ -223,7 +223,7 @@ def _count(image: pyvips.Image, weights: pyvips.Image) -> FloatArray:
     return np.array(rows, np.float64) / 255
 
 
-def _moved(histogram: FloatArray, curves: Curves) -> FloatArray:
+def _move_histogram(histogram: FloatArray, curves: Curves) -> FloatArray:
     """Histogram of what comes out of curves that get this one."""
     table = curves.table(np.uint8)
     rows = zip(table, histogram, strict=True)

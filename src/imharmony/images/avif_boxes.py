@@ -115,7 +115,7 @@ def remember(photo: pyvips.Image, words: AvifWords, *, is_told: bool) -> None:
         photo.set_type(pyvips.GValue.gint_type, _OWN_PROFILE, 1)
 
 
-def cicp_of(photo: pyvips.Image) -> tuple[int, int] | None:
+def get_cicp(photo: pyvips.Image) -> tuple[int, int] | None:
     """Return what `remember` has noted."""
     if not photo.get_typeof(_CICP_FIELD):
         return None
@@ -182,7 +182,7 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
     """
     written.seek(0)
     data = bytearray(written.read())
-    cicp = cicp_of(photo)
+    cicp = get_cicp(photo)
     if cicp is not None:
         places = [
             box.body + 4
@@ -198,7 +198,7 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
         profile = bytes(photo.get(_PROFILE))
         head = struct.pack(">I4s4s", len(profile) + 12, b"colr", b"prof")
         _insert_property(data, head + profile)
-    exif = exif_block.block_of(photo)
+    exif = exif_block.get_block(photo)
     if exif is not None:
         _replace_exif(data, exif)
     if is_premultiplied(photo):

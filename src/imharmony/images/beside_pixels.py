@@ -99,13 +99,13 @@ def _remember_png(
         image = image.copy(xres=1, yres=1)  # libvips takes 72 per inch instead
     if png_chunks.is_animated(chunks):
         _warn_of_frames(name)
-    color = png_chunks.color_of(chunks, name)
+    color = png_chunks.find_color(chunks, name)
     if color is not None:
         color_tags.remember(image, color, "png")
     elif any(kind == b"cICP" for kind, _ in chunks):  # goes before a profile
         image.remove("icc-profile-data")
     if is_turned:
-        chunks = png_chunks.made_upright(chunks)
+        chunks = png_chunks.make_upright(chunks)
     stored = png_chunks.pack(chunks)
     image.set_type(pyvips.GValue.blob_type, png_chunks.FIELD, stored)
     return image

@@ -77,7 +77,7 @@ def find_changes(
     """
     down, across = file.sampling
     height, width = 8 * down, 8 * across
-    rectangle = _changed_units(old, new, (height, width))
+    rectangle = _find_changed_units(old, new, (height, width))
     if rectangle is None:
         return
     top, bottom, left, right = rectangle
@@ -123,7 +123,7 @@ def find_changes(
         )
 
 
-def _changed_units(
+def _find_changed_units(
     old: PixelArray, new: PixelArray, size: tuple[int, int]
 ) -> tuple[int, int, int, int] | None:
     """Find the rectangle of changed units: top, bottom, left, right."""

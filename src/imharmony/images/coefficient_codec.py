@@ -77,7 +77,7 @@ def read_scans(file: JpegFile) -> Coefficients:
     tables = np.zeros((4, 64), np.uint16)
     numbers = np.zeros(4, np.int16)
     plain = JpegFile.encode(_without_markers(file))
-    with _named(plain) as path:
+    with _give_path(plain) as path:
         status = library.read_jpeg_dct(
             path, *_pointers(coefficients), _pointer(tables), _pointer(numbers)
         )
@@ -164,7 +164,7 @@ def _encode(
         factors = [1, 1]  # of no meaning for one component
     blocks = [np.ascontiguousarray(values, np.int16) for values in coefficients]
     numbers = np.zeros(4, np.int16)
-    with _named(b"") as path, _named(source or b"") as source_path:
+    with _give_path(b"") as path, _give_path(source or b"") as source_path:
         status = library.write_jpeg_dct(
             None if source is None else source_path,
             path,
@@ -292,7 +292,7 @@ def _pointers(coefficients: Coefficients) -> list[ctypes.c_void_p | None]:
 
 
 @contextmanager
-def _named(content: bytes) -> Iterator[bytes]:
+def _give_path(content: bytes) -> Iterator[bytes]:
     """Give bytes a path, in memory where the system can do that (Linux)."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("imharmony")

@@ -19,10 +19,10 @@ __all__ = [
     "MAX_SIDE",
     "Progress",
     "check_process",
+    "count_bytes",
     "damage_error",
     "decode",
-    "decoded_bytes",
-    "detail_of",
+    "join_detail",
     "load_header",
     "open_source",
     "run_stoppable",
@@ -159,7 +159,7 @@ def decode(
         If any part cannot be decoded.
     """
     try:
-        is_small = decoded_bytes(header) <= STREAM_BYTES
+        is_small = count_bytes(header) <= STREAM_BYTES
         if kind == "tiff" and header.get_typeof("tile-width"):
             if tiff_info is None:
                 raise DecodeError(f"{name}: its TIFF tags cannot be read")
@@ -195,7 +195,7 @@ def damage_error(name: str, kind: str, error: pyvips.Error) -> DecodeError:
     """Say of a file that libvips cannot decode it."""
     return DecodeError(
         f"{name}: the {kind.upper()} data is damaged, truncated or of an unsupported "
-        f"kind ({detail_of(error)})"
+        f"kind ({join_detail(error)})"
     )
 
 
@@ -228,16 +228,16 @@ def with_header(
 
 def _load(source: Path | bytes, kind: str, access: str = "sequential") -> pyvips.Image:
     load = partial(getattr(pyvips.Image, f"{kind}load_source"), fail_on="error")
-    return load(_stored(source), access=access)
+    return load(_open_stored(source), access=access)
 
 
-def _stored(source: Path | bytes) -> pyvips.Source:
+def _open_stored(source: Path | bytes) -> pyvips.Source:
     if isinstance(source, bytes):
         return pyvips.Source.new_from_memory(source)
     return pyvips.Source.new_from_file(os.fsencode(source))
 
 
-def decoded_bytes(image: pyvips.Image) -> int:
+def count_bytes(image: pyvips.Image) -> int:
     """Count the bytes that a picture takes in memory."""
     sample_bytes = {"uchar": 1, "ushort": 2, "float": 4}[image.format]
     size: int = image.width * image.height * image.bands * sample_bytes
@@ -306,7 +306,7 @@ def run_stoppable(
             image.set_progress(False)
 
 
-def detail_of(error: pyvips.Error) -> str:
+def join_detail(error: pyvips.Error) -> str:
     """Put the lines of a libvips message on one; each once."""
     lines = (line.strip() for line in (error.detail or error.message).split("\n"))
     return "; ".join(dict.fromkeys(filter(None, lines))).strip("; ")

@@ -18,7 +18,7 @@ from imharmony.images import (
     png_chunks,
     webp_chunks,
 )
-from imharmony.images.decoding import detail_of
+from imharmony.images.decoding import join_detail
 from imharmony.images.formats import SUFFIXES, UNSPECIFIED
 from imharmony.images.jpeg_file import APP0, APP1, Segment, parse_jpeg
 from imharmony.images.photo import straighten
@@ -91,9 +91,9 @@ def prepare(
         image.remove(_PROFILE)  # a chunk says it, in its own words
         return image, _NO_EXIF, png_chunks.finish
     if kind == "heif":
-        if avif_boxes.cicp_of(image) is not None:
+        if avif_boxes.get_cicp(image) is not None:
             image.remove(_PROFILE)  # a box says it, in its own words, or it is put back
-        has_exif = exif_block.block_of(image) is not None
+        has_exif = exif_block.get_block(image) is not None
         is_plain = not has_exif and exif_block.is_remembered(image)
         # Where there is EXIF, libvips makes a place for it.
         return image, _NO_EXIF if is_plain else {}, avif_boxes.finish
@@ -147,7 +147,7 @@ def _finish_jpeg(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> No
     file = parse_jpeg(written.read())
     jfif = Segment(APP0, b"JFIF\0\1\2" + _density(photo) + bytes(2))  # no preview
     segments = [jfif, *(s for s in file.segments if s.marker != APP0)]
-    exif = exif_block.block_of(photo)
+    exif = exif_block.get_block(photo)
     if exif is not None:
         data = exif_block.HEAD + exif
         if len(data) + 2 <= 0xFFFF:
@@ -163,7 +163,7 @@ def _finish_png(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> Non
     """Put EXIF in as it was; take out a resolution that nobody gave."""
     written.seek(0)
     output.write(written.read(8 + 25))  # signature and IHDR
-    exif = exif_block.block_of(photo)
+    exif = exif_block.get_block(photo)
     if exif is not None:
         output.write(struct.pack(">I4s", len(exif), b"eXIf") + exif)
         output.write(struct.pack(">I", zlib.crc32(b"eXIf" + exif)))
@@ -193,7 +193,7 @@ def keep_blocks(
     """
     if SUFFIXES.get(suffix.lower()) != "jpeg":
         return None
-    original = jpeg_coefficients.original_of(image)
+    original = jpeg_coefficients.get_original(image)
     if original is None:
         return None
     try:
@@ -206,6 +206,6 @@ def keep_blocks(
         msg = f"{name}: all of the JPEG is encoded again, background included: {error}"
         warnings.warn(msg, HarmonizeWarning, stacklevel=3)
     except pyvips.Error as error:
-        msg = f"{name}: cannot be written ({detail_of(error)})"
+        msg = f"{name}: cannot be written ({join_detail(error)})"
         raise ImageError(msg) from error
     return None

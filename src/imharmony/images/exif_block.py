@@ -10,11 +10,11 @@ import pyvips
 
 __all__ = [
     "HEAD",
-    "block_of",
+    "get_block",
     "has_resolution",
     "is_exif",
     "is_remembered",
-    "made_true",
+    "make_true",
     "remember",
     "says_adobe_rgb",
     "without_head",
@@ -39,7 +39,7 @@ def is_exif(data: bytes) -> bool:
     return data[:4] in (b"II*\0", b"MM\0*")
 
 
-def made_true(block: bytes, *, keep_orientation: bool = False) -> bytes:
+def make_true(block: bytes, *, keep_orientation: bool = False) -> bytes:
     """Unlink the preview, which shows the old picture; reset the orientation.
 
     Parameters
@@ -125,10 +125,10 @@ def _entry(block: bytes, order: str, directory: int, tag: int) -> int | None:
 
 def remember(photo: pyvips.Image, block: bytes) -> None:
     """Note on a photo the EXIF of its file, without head, to be written as it was."""
-    photo.set_type(pyvips.GValue.blob_type, _FIELD, made_true(block))
+    photo.set_type(pyvips.GValue.blob_type, _FIELD, make_true(block))
 
 
-def block_of(photo: pyvips.Image) -> bytes | None:
+def get_block(photo: pyvips.Image) -> bytes | None:
     """Return what `remember` has noted; None if the file had none."""
     return bytes(photo.get(_FIELD)) if photo.get_typeof(_FIELD) else None
 
@@ -139,4 +139,4 @@ def is_remembered(photo: pyvips.Image) -> bool:
     A photo that a program has made may have fields of EXIF that libvips writes.
     """
     has_fields = any(name.startswith("exif-") for name in photo.get_fields())
-    return block_of(photo) is not None or not has_fields
+    return get_block(photo) is not None or not has_fields

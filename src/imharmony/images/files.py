@@ -20,10 +20,10 @@ from imharmony.errors import (
 from imharmony.images import beside_pixels, exif_block
 from imharmony.images.decoding import (
     Progress,
+    count_bytes,
     damage_error,
     decode,
-    decoded_bytes,
-    detail_of,
+    join_detail,
     load_header,
     open_source,
     run_stoppable,
@@ -39,7 +39,7 @@ from imharmony.images.photo import (
     tag,
 )
 from imharmony.images.pixels import STREAM_BYTES
-from imharmony.images.xmp import made_upright
+from imharmony.images.xmp import make_upright
 from imharmony.writing import check_target, draft, replace_whole
 
 __all__ = [
@@ -142,12 +142,12 @@ def read_photo(
     exif = bytes(image.get("exif-data")) if image.get_typeof("exif-data") else b""
     orientation = image.get("orientation") if image.get_typeof("orientation") else 1
     if orientation != 1:
-        is_small = decoded_bytes(image) <= STREAM_BYTES
+        is_small = count_bytes(image) <= STREAM_BYTES
         image = image.autorot()
         image = image.copy_memory() if is_small else image
     image = tag(image)
     if orientation != 1 and image.get_typeof("xmp-data"):
-        upright = made_upright(bytes(image.get("xmp-data")))
+        upright = make_upright(bytes(image.get("xmp-data")))
         image.set_type(pyvips.GValue.blob_type, "xmp-data", upright)
     image.remove("jpeg-thumbnail-data")
     check_finite(image, name)
@@ -312,7 +312,7 @@ def as_mask(
     if mask.bands == 3:
         mask = tag(mask.recomb([list(BT709_LUMA)]).rint().cast("uchar"))
     if (mask.height, mask.width) == size:
-        is_done = mask is picture or decoded_bytes(mask) > STREAM_BYTES
+        is_done = mask is picture or count_bytes(mask) > STREAM_BYTES
         return mask if is_done else mask.copy_memory()
     if not resize:
         raise ShapeError(
@@ -399,7 +399,7 @@ def write_photo(
                     save(photo, plain, more)
                     finish(image, plain, file)
     except pyvips.Error as error:
-        msg = f"{target}: cannot be written ({detail_of(error)})"
+        msg = f"{target}: cannot be written ({join_detail(error)})"
         raise ImageError(msg) from error
 
 
@@ -440,7 +440,7 @@ def encode_photo(
             photo, lambda it: getattr(it, operation)(stored, **options, **more)
         )
     except pyvips.Error as error:
-        raise ImageError(f"output: cannot be encoded ({detail_of(error)})") from error
+        raise ImageError(f"output: cannot be encoded ({join_detail(error)})") from error
     encoded: bytes = stored.get("blob")
     if finish is None:
         return encoded

@@ -25,13 +25,13 @@ from imharmony.images.coefficient_codec import (
 )
 from imharmony.images.formats import SAMPLING_FIELD
 from imharmony.images.jpeg_file import DHT, JpegFile, parse_jpeg
-from imharmony.images.pixels import Box, pixels_of
+from imharmony.images.pixels import Box, get_pixels
 
 __all__ = [
     "FIELD",
+    "get_original",
     "holds_more",
     "is_installed",
-    "original_of",
     "remember",
     "replace_blocks",
 ]
@@ -91,7 +91,7 @@ def remember(photo: pyvips.Image, data: bytes, orientation: int) -> pyvips.Image
     return noted
 
 
-def original_of(photo: pyvips.Image) -> Original | None:
+def get_original(photo: pyvips.Image) -> Original | None:
     """Find the JPEG file of which a photo is a recolored version.
 
     Returns
@@ -127,7 +127,7 @@ def replace_blocks(
     Parameters
     ----------
     original : Original
-        As `original_of` gives it.
+        As `get_original` gives it.
     photo : pyvips.Image
         The version.
     name : str
@@ -190,7 +190,7 @@ def _change_blocks(
         for strip in Box(0, 0, before.height, before.width).strips(
             strip_rows * unit_rows
         ):
-            old, new = pixels_of(before, strip), pixels_of(after, strip)
+            old, new = get_pixels(before, strip), get_pixels(after, strip)
             found = list(find_changes(file, old, new, strip.top // unit_rows))
             if not found:
                 continue

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imharmony.errors import DecodeError
-from imharmony.images.exif_block import HEAD, has_resolution, made_true
+from imharmony.images.exif_block import HEAD, has_resolution, make_true
 
 __all__ = ["Component", "JpegFile", "Segment", "find_scans", "parse_jpeg"]
 
@@ -164,7 +164,7 @@ class JpegFile:
         """
         segments = tuple(
             replace(
-                segment, data=HEAD + made_true(segment.data[6:], keep_orientation=True)
+                segment, data=HEAD + make_true(segment.data[6:], keep_orientation=True)
             )
             if segment.marker == APP1 and segment.data.startswith(HEAD)
             else segment

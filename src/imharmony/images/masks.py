@@ -13,7 +13,7 @@ from imharmony.images.photo import (
     straighten,
     tag,
 )
-from imharmony.images.pixels import STRIP_BYTES, Box, PixelArray, pixels_of, to_array
+from imharmony.images.pixels import STRIP_BYTES, Box, PixelArray, get_pixels, to_array
 
 __all__ = [
     "alpha_mask",
@@ -168,7 +168,7 @@ def mask_box(mask: pyvips.Image) -> Box | None:
     columns = np.zeros(mask.width, np.uint8)
     whole = Box(0, 0, mask.height, mask.width)
     for strip in whole.strips(max(_TILE_ROWS, STRIP_BYTES // mask.width)):
-        values = pixels_of(mask, strip)[..., 0]
+        values = get_pixels(mask, strip)[..., 0]
         of_rows = rows[strip.top : strip.top + strip.height]
         values.max(axis=1, out=of_rows)
         used = of_rows.nonzero()[0]

@@ -15,7 +15,7 @@ from imharmony.images import exif_block
 from imharmony.images.avif_boxes import read_words
 from imharmony.images.color_tags import make_profile
 from imharmony.images.photo import from_array
-from imharmony.images.xmp import made_upright
+from imharmony.images.xmp import make_upright
 
 __all__ = ["read"]
 
@@ -96,7 +96,7 @@ def read(source: Path | bytes, kind: str, name: str, max_pixels: int) -> pyvips.
     if info.get("exif"):
         exif_block.remember(photo, exif_block.without_head(info["exif"]))
     if info.get("xmp"):
-        photo.set_type(blob, "xmp-data", made_upright(info["xmp"]))
+        photo.set_type(blob, "xmp-data", make_upright(info["xmp"]))
     if kind == "heic" and info.get("bit_depth", 8) > 8:
         msg = f"{name}: {info['bit_depth']} bit; read at 8"
         warnings.warn(msg, HarmonizeWarning, stacklevel=3)

@@ -18,9 +18,9 @@ __all__ = [
     "ArrayImage",
     "Box",
     "PixelArray",
+    "cut_strips",
+    "get_pixels",
     "is_streamed",
-    "pixels_of",
-    "strips_of",
     "to_array",
 ]
 
@@ -123,7 +123,7 @@ def to_array(image: pyvips.Image) -> PixelArray:
     return pixels.reshape(image.height, image.width, image.bands)
 
 
-def pixels_of(image: pyvips.Image, box: Box) -> PixelArray:
+def get_pixels(image: pyvips.Image, box: Box) -> PixelArray:
     """Look at the pixels in a box, or compute them.
 
     Returns
@@ -135,7 +135,7 @@ def pixels_of(image: pyvips.Image, box: Box) -> PixelArray:
     --------
     >>> from imharmony.images.photo import from_array
     >>> pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    >>> pixels_of(from_array(pixels), Box(1, 2, 2, 1)).ravel().tolist()
+    >>> get_pixels(from_array(pixels), Box(1, 2, 2, 1)).ravel().tolist()
     [6, 10]
     """
     if isinstance(image, ArrayImage):
@@ -162,10 +162,10 @@ def is_streamed(image: pyvips.Image) -> bool:
     return size > STREAM_BYTES
 
 
-def strips_of(
+def cut_strips(
     image: pyvips.Image, box: Box, *, multiple: int = 1, num_values: int = STRIP_BYTES
 ) -> list[Box]:
-    """Split a box into strips for `threads.share_out`, which get theirs by `pixels_of`.
+    """Split a box into strips for `threads.share_out`, whose pixels `get_pixels` gives.
 
     All but the last have a multiple of some number of rows, and none much more than
     `STRIP_BYTES` or so many values.
@@ -174,7 +174,7 @@ def strips_of(
     --------
     >>> from imharmony.images.photo import from_array
     >>> photo = from_array(np.zeros((1600, 2000, 3), np.uint8))
-    >>> [strip.height for strip in strips_of(photo, Box(0, 0, 1600, 2000), multiple=8)]
+    >>> [strip.height for strip in cut_strips(photo, Box(0, 0, 1600, 2000), multiple=8)]
     [696, 696, 208]
     """
     num_bytes = min(STRIP_BYTES, num_values * _value_bytes(image))

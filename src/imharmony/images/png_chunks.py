@@ -18,10 +18,10 @@ from imharmony.images.color_tags import ColorTags, from_cicp, from_gamma
 
 __all__ = [
     "FIELD",
-    "color_of",
+    "find_color",
     "finish",
     "is_animated",
-    "made_upright",
+    "make_upright",
     "pack",
     "read_chunks",
 ]
@@ -74,7 +74,7 @@ def read_chunks(source: Path | bytes) -> list[Chunk]:
         return chunks
 
 
-def made_upright(chunks: list[Chunk]) -> list[Chunk]:
+def make_upright(chunks: list[Chunk]) -> list[Chunk]:
     """Reset the orientation that XMP says, for pixels that have been turned."""
     return [
         (kind, _upright_text(data) if kind == b"iTXt" else data)
@@ -91,11 +91,11 @@ def _upright_text(data: bytes) -> bytes:
     language, translated, text = parts
     if head[:1] == b"\1":
         try:
-            text = zlib.compress(xmp.made_upright(zlib.decompress(text)))
+            text = zlib.compress(xmp.make_upright(zlib.decompress(text)))
         except zlib.error:
             return data
     else:
-        text = xmp.made_upright(text)
+        text = xmp.make_upright(text)
     return b"\0".join((keyword, head + language, translated, text))
 
 
@@ -104,7 +104,7 @@ def is_animated(chunks: list[Chunk]) -> bool:
     return any(kind == b"acTL" for kind, _ in chunks)
 
 
-def color_of(chunks: list[Chunk], name: str) -> ColorTags | None:
+def find_color(chunks: list[Chunk], name: str) -> ColorTags | None:
     """Say what the colors are, where no ICC profile says it.
 
     Returns
@@ -215,6 +215,6 @@ def _copy(
         if old_depth != new_depth or not same:
             return
     if kind == b"eXIf":
-        data = exif_block.made_true(data)
+        data = exif_block.make_true(data)
     output.write(struct.pack(">I4s", len(data), kind) + data)
     output.write(struct.pack(">I", zlib.crc32(kind + data)))

@@ -211,19 +211,19 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
     info = tifftools.read_tiff(written)
     tags = info["ifds"][0]["tags"]
     if not photo.get_typeof(_OTHERS):
-        exif = _exif_of(photo)
-        added = {} if exif is None else _tags_of(exif)
+        exif = _make_exif(photo)
+        added = {} if exif is None else _parse_tags(exif)
         tags |= {number: added[number] for number in _CARRIED & added.keys()}
         has_resolution = (photo.xres, photo.yres) != (1.0, 1.0)
     else:
-        added = _tags_of(bytes(photo.get(_OTHERS)))
+        added = _parse_tags(bytes(photo.get(_OTHERS)))
         tags |= {number: added[number] for number in added.keys() - _LAYOUT}
         has_resolution = not added.keys().isdisjoint(_RESOLUTION)
     for number in () if has_resolution else _RESOLUTION:
         tags.pop(number, None)
     if _SAMPLE_FORMAT not in added and set(tags[_SAMPLE_FORMAT]["data"]) == {1}:
         tags.pop(_SAMPLE_FORMAT)  # whole numbers, which is what its absence means
-    iptc = _iptc_of(photo)
+    iptc = _unwrap_iptc(photo)
     if iptc is not None:
         tags[_IPTC] = {"datatype": tifftools.Datatype.UNDEFINED, "data": iptc}
     else:
@@ -244,7 +244,7 @@ def _fractions(tag: dict[str, Any]) -> tuple[float, ...]:
     )
 
 
-def _tags_of(block: bytes) -> dict[int, Any]:
+def _parse_tags(block: bytes) -> dict[int, Any]:
     """Read the tags of a small TIFF; none where it is damaged."""
     try:
         tags: dict[int, Any] = tifftools.read_tiff(io.BytesIO(block))["ifds"][0]["tags"]
@@ -253,13 +253,13 @@ def _tags_of(block: bytes) -> dict[int, Any]:
     return tags
 
 
-def _exif_of(photo: pyvips.Image) -> bytes | None:
+def _make_exif(photo: pyvips.Image) -> bytes | None:
     """Return a photo's EXIF as a small TIFF; None if it has none.
 
     Where the fields of a photo were set by a program, libvips brings the block up to
     date with them while it writes, so a picture of one pixel is written.
     """
-    remembered = exif_block.block_of(photo)
+    remembered = exif_block.get_block(photo)
     if remembered is not None:
         return remembered
     if not photo.get_typeof("exif-data"):
@@ -276,7 +276,7 @@ def _exif_of(photo: pyvips.Image) -> bytes | None:
     return encoded[start + len(_APP1_HEAD) : start - 2 + length]
 
 
-def _iptc_of(photo: pyvips.Image) -> bytes | None:
+def _unwrap_iptc(photo: pyvips.Image) -> bytes | None:
     """Unwrap a photo's IPTC; None if it has none."""
     if not photo.get_typeof("iptc-data"):
         return None

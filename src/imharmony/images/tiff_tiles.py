@@ -17,7 +17,7 @@ import pyvips
 import tifftools
 
 from imharmony.errors import DecodeError
-from imharmony.images.pixels import Box, PixelArray, pixels_of
+from imharmony.images.pixels import Box, PixelArray, get_pixels
 
 __all__ = ["Tiles"]
 
@@ -144,7 +144,7 @@ class Tiles:
                 top = (row - first) * self.across * self.tile_height
                 box = Box(top, 0, self.across * self.tile_height, self.tile_width)
                 # (tiles, h, w, C) to (h, tiles, w, C)
-                stacked = pixels_of(tall, box).reshape(
+                stacked = get_pixels(tall, box).reshape(
                     self.across, self.tile_height, self.tile_width, -1
                 )
                 shape = self.tile_height, self.across * self.tile_width, -1

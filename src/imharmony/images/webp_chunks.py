@@ -29,7 +29,7 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
     """
     written.seek(0)
     chunks = _read(written.read())
-    exif = exif_block.block_of(photo)
+    exif = exif_block.get_block(photo)
     kept = [(kind, data) for kind, data in chunks if kind not in (b"EXIF", b"VP8X")]
     if exif is not None:
         at = next((i for i, (k, _) in enumerate(kept) if k == b"XMP "), len(kept))

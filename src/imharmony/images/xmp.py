@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["made_upright", "without_gain_map"]
+__all__ = ["make_upright", "without_gain_map"]
 
 # Adobe's XMP specification, part 2, 3.2: as an attribute, or as an element.
 _ORIENTATION = re.compile(
@@ -16,12 +16,12 @@ _GAIN_MAP = re.compile(
 """What XMP says of a gain map: Google's Ultra HDR image format 1.1."""
 
 
-def made_upright(xmp: bytes) -> bytes:
+def make_upright(xmp: bytes) -> bytes:
     """Reset the orientation, for pixels that have been turned.
 
     Examples
     --------
-    >>> made_upright(b"<rdf:Description tiff:Orientation='6'/>")
+    >>> make_upright(b"<rdf:Description tiff:Orientation='6'/>")
     b"<rdf:Description tiff:Orientation='1'/>"
     """
     return _ORIENTATION.sub(rb"\g<1>1", xmp)

@@ -19,9 +19,9 @@ from imharmony.images.photo import (
 from imharmony.images.pixels import (
     Box,
     PixelArray,
+    cut_strips,
+    get_pixels,
     is_streamed,
-    pixels_of,
-    strips_of,
     to_array,
 )
 
@@ -119,7 +119,7 @@ class BlockMeans:
         down, _ = self.factors
         jobs: list[Job] = []
         num_values = _MAX_SUMS * down
-        for strip in strips_of(image, blocks, multiple=down, num_values=num_values):
+        for strip in cut_strips(image, blocks, multiple=down, num_values=num_values):
             first = (strip.top - blocks.top) // down
             rows = means[:, first : first + ceil(strip.height / down)]
             jobs.append(partial(_average_strip, image, strip, self.factors, rows))
@@ -199,7 +199,7 @@ def _average_strip(
     adds up columns and separates the channels.
     """
     down, across = factors
-    pixels: PixelArray = pixels_of(image, strip)
+    pixels: PixelArray = get_pixels(image, strip)
     if pixels.dtype == np.float32:
         # Before the mean: one highlight far above white must not spread.
         pixels = pixels.clip(0, 1)

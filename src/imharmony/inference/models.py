@@ -8,7 +8,7 @@ from imharmony.errors import UsageError
 if TYPE_CHECKING:
     from imharmony.inference.network import Network
 
-__all__ = ["DEFAULT_MODEL", "MODELS", "WEIGHTS", "load_network", "weights_of"]
+__all__ = ["DEFAULT_MODEL", "MODELS", "WEIGHTS", "find_weights", "load_network"]
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 DEFAULT_MODEL = "s2crnet-cs"
@@ -19,7 +19,7 @@ MODELS = {
 """Bundled models by name."""
 
 
-def weights_of(model: str) -> Path:
+def find_weights(model: str) -> Path:
     """Find the weights file of a model by its name.
 
     Raises
@@ -29,7 +29,7 @@ def weights_of(model: str) -> Path:
 
     Examples
     --------
-    >>> weights_of("s2crnet-cs").name
+    >>> find_weights("s2crnet-cs").name
     's2crnet-cs.onnx'
     """
     if model not in MODELS:
@@ -68,9 +68,10 @@ def load_network(
     weights = Weights.open(source, num_threads=num_threads, provider=provider)
     if weights.contract.refines:
         curves = load_network(
-            weights_of(weights.contract.refines),
-            num_threads=num_threads, provider=provider,
-        )  # fmt: skip
+            find_weights(weights.contract.refines),
+            num_threads=num_threads,
+            provider=provider,
+        )
         return RefiningNetwork(weights, curves)
     networks = {"curves": CurveNetwork, "picture": PictureNetwork}
     return networks[weights.contract.output](weights)

@@ -188,7 +188,7 @@ class RefiningNetwork(Network):
             "seam_weight": [GAPS, self.contract.seam_pairs],
             "seam_place": [self.contract.seam_pairs, 2],
             "same_scene": [],
-        }  # fmt: skip
+        }
         self.weights.check_shapes(inputs, {"harmonized": composite, "strength": []})
 
 
@@ -205,6 +205,11 @@ def _with(
 ) -> Predicted:
     """Take the place of a prediction's curves."""
     return Predicted(
-        change, (), predicted.label, notices, predicted.box,
-        seam_pairs=predicted.seam_pairs, same_scene=predicted.same_scene,
-    )  # fmt: skip
+        change,
+        (),
+        predicted.label,
+        notices,
+        predicted.box,
+        seam_pairs=predicted.seam_pairs,
+        same_scene=predicted.same_scene,
+    )

@@ -22,9 +22,9 @@ from imharmony.images.photo import (
 from imharmony.images.pixels import (
     Box,
     PixelArray,
+    cut_strips,
+    get_pixels,
     is_streamed,
-    pixels_of,
-    strips_of,
     to_array,
 )
 from imharmony.inference.crossings import (
@@ -149,11 +149,11 @@ def _find(mask: pyvips.Image, box: Box) -> Crossings:
     corners = (box.top, box.left, box.height, box.width)
     window = Window.around(corners, (mask.height, mask.width))
     region = Box(window.top, window.left, window.height, window.width)
-    strips = strips_of(mask, region) if is_streamed(mask) else [region]
+    strips = cut_strips(mask, region) if is_streamed(mask) else [region]
     rows = np.empty((len(window.rows), window.width), np.uint8)
     columns = np.empty((len(window.columns), window.height), np.uint8)
     for strip in strips:
-        levels = pixels_of(mask, strip)[..., 0]
+        levels = get_pixels(mask, strip)[..., 0]
         down = window.rows - strip.top
         is_here = (down >= 0) & (down < strip.height)
         rows[is_here] = levels[down[is_here]]
@@ -181,7 +181,7 @@ def _read_raw(image: pyvips.Image, places: npt.NDArray[np.intp]) -> PixelArray:
         return _read_blocks(image, places)
     low, high = places.min(axis=0), places.max(axis=0)
     box = Box(*(int(n) for n in (*low, *(high - low + 1))))
-    part = pixels_of(image, box)
+    part = get_pixels(image, box)
     values: PixelArray = part[tuple((places - low).T)]
     return values
 
@@ -196,7 +196,7 @@ def _read_blocks(image: pyvips.Image, places: npt.NDArray[np.intp]) -> PixelArra
     for some in np.split(order, starts[1:]):
         low, high = places[some].min(axis=0), places[some].max(axis=0)
         box = Box(*(int(n) for n in (*low, *(high - low + 1))))
-        part = pixels_of(image, box)
+        part = get_pixels(image, box)
         if values is None:
             values = np.empty((len(places), part.shape[2]), part.dtype)
         values[some] = part[tuple((places[some] - low).T)]

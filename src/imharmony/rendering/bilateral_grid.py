@@ -22,7 +22,7 @@ from imharmony.rendering.grid_fitting import (
     NUM_FEATURES,
     NUM_KNOTS,
     fit_nodes,
-    hats_of,
+    weigh_knots,
 )
 
 __all__ = ["NUM_KNOTS", "BilateralGrid"]
@@ -269,9 +269,11 @@ class BilateralGrid:
 
 @cache
 def _hat_table(index_format: str) -> pyvips.Image:
-    """Tabulate `hats_of` for all whole numbers of 8 or 16 bit."""
+    """Tabulate `weigh_knots` for all whole numbers of 8 or 16 bit."""
     levels = np.linspace(0, 1, FULL_SCALE[index_format] + 1)
-    return pyvips.Image.new_from_array(hats_of(levels).astype(np.float32)[np.newaxis])
+    return pyvips.Image.new_from_array(
+        weigh_knots(levels).astype(np.float32)[np.newaxis]
+    )
 
 
 @cache

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from imharmony.images.pixels import Box
 
-__all__ = ["NUM_FEATURES", "NUM_KNOTS", "fit_nodes", "hats_of"]
+__all__ = ["NUM_FEATURES", "NUM_KNOTS", "fit_nodes", "weigh_knots"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -84,14 +84,14 @@ def fit_nodes(
     )
     nodes = np.empty((*places.shape, 3, NUM_FEATURES))
     for c in range(3):
-        features = np.concatenate([hats_of(colors[:, c]), colors], axis=1)  # (N, F)
+        features = np.concatenate([weigh_knots(colors[:, c]), colors], axis=1)  # (N, F)
         nodes[:, :, c] = _fit_channel(features, change[:, c], share, places)
     nodes[..., :NUM_KNOTS] += affine[3][:, None]
     nodes[..., NUM_KNOTS:] += affine[:3].T
     return cell, nodes
 
 
-def hats_of(values: FloatArray) -> FloatArray:
+def weigh_knots(values: FloatArray) -> FloatArray:
     """Share values (N,) of [0, 1] between the two knots around: (N, NUM_KNOTS)."""
     knots = np.arange(NUM_KNOTS) / (NUM_KNOTS - 1)
     distance = np.abs(values[:, None] - knots) * (NUM_KNOTS - 1)

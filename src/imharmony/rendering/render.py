@@ -17,7 +17,7 @@ from imharmony.images.photo import (
     split_alpha,
     straighten,
 )
-from imharmony.images.pixels import STRIP_BYTES, Box, PixelArray, pixels_of, to_array
+from imharmony.images.pixels import STRIP_BYTES, Box, PixelArray, get_pixels, to_array
 from imharmony.rendering.table import Table, add_alpha_row
 from imharmony.rendering.transform import Transform, as_transform
 from imharmony.threads import share_out
@@ -137,7 +137,7 @@ def render_into(
         row_bytes = box.width * pixels[0, 0].nbytes
         num_rows = max(1, _PART_BYTES // row_bytes)
         table = Table(add_alpha_row(rows, photo), num_rows * box.width)
-        weights = pixels_of(mask, box)[..., 0]
+        weights = get_pixels(mask, box)[..., 0]
 
         def recolor(strip: Box) -> None:
             first = strip.top - box.top

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from imharmony.errors import UsageError, WeightsError
-from imharmony.training.kinds import AnyNetwork, kind_of, restore_network
+from imharmony.training.kinds import AnyNetwork, find_kind, restore_network
 from imharmony.training.networks.hdnet import HDNet, HDNetDimensions
 from imharmony.training.networks.s2crnet import Dimensions, S2CRNet
 from imharmony.training.networks.seam import SeamNet
@@ -29,7 +29,7 @@ __all__ = [
     "load_checkpoint",
     "load_released",
     "load_trunk",
-    "released_keys",
+    "map_released_keys",
     "save_checkpoint",
     "sha256",
 ]
@@ -50,7 +50,7 @@ def save_checkpoint(
     A killed process leaves the old file.
     """
     record = {
-        "network": kind_of(variant),
+        "network": find_kind(variant),
         "variant": variant,
         "thumbnail_size": thumbnail_size,
         "dimensions": asdict(network.dimensions),
@@ -157,7 +157,7 @@ def load_base(network: SeamNet, path: Path) -> None:
             _load_strictly(part, of_part, name=str(path), prefix=start)
 
 
-def released_keys(dimensions: Dimensions | HDNetDimensions) -> dict[str, str]:
+def map_released_keys(dimensions: Dimensions | HDNetDimensions) -> dict[str, str]:
     """Map our parameter names to those of the authors' checkpoint.
 
     The released S²CRNet holds a plain and a label-aware head for each of its two
@@ -236,7 +236,7 @@ def load_released(path: Path, dimensions: Dimensions | HDNetDimensions) -> AnyNe
         network = HDNet(dimensions)
     else:
         network = S2CRNet(dimensions)
-    keys = released_keys(dimensions)
+    keys = map_released_keys(dimensions)
     ours = {name: stored[key] for name, key in keys.items() if key in stored}
     _load_strictly(network, ours, name=str(path), names=keys)
     return network.eval()

@@ -22,7 +22,7 @@ from imharmony.inference.thumbnails import make_thumbnails
 from imharmony.labels import LABELS
 from imharmony.training.checkpoints import load_checkpoint, load_released, sha256
 from imharmony.training.data.seam import SeamSettings
-from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork, kind_of
+from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork, find_kind
 from imharmony.training.networks.hdnet import HDNET_VARIANTS, STRIDE
 from imharmony.training.networks.s2crnet import VARIANTS
 from imharmony.training.recipes import recipe_for
@@ -32,9 +32,16 @@ from imharmony.writing import write_whole
 __all__ = ["INPUTS", "TOLERANCE", "export", "export_network"]
 
 INPUTS = (
-    "composite", "mask", "foreground", "foreground_mask", "semantic_label",
-    "seam", "seam_weight", "seam_place", "same_scene",
-)  # fmt: skip
+    "composite",
+    "mask",
+    "foreground",
+    "foreground_mask",
+    "semantic_label",
+    "seam",
+    "seam_weight",
+    "seam_place",
+    "same_scene",
+)
 SCENES = (AUTO, 1.0, 0.0)
 """Same-scene probabilities that are asked for in comparisons."""
 
@@ -109,7 +116,7 @@ def export(
         else:
             network = load_released(checkpoint, VARIANTS[variant])
         thumbnail_size = RELEASED_THUMBNAIL_SIZE
-    if side is not None and kind_of(variant) == "refiner":
+    if side is not None and find_kind(variant) == "refiner":
         check_side(variant, side)
     contract = recipe_for(variant).contract(
         network,
@@ -158,12 +165,15 @@ def export_network(
     with warnings.catch_warnings():  # the exporter warns of its own successor
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            graph.module, tuple(example[name] for name in graph.inputs),
+            graph.module,
+            tuple(example[name] for name in graph.inputs),
             data,  # type: ignore[arg-type]  # a file works too
-            dynamo=False, opset_version=17,
-            input_names=list(graph.inputs), output_names=list(graph.outputs),
+            dynamo=False,
+            opset_version=17,
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
             dynamic_axes={name: {0: "views"} for name in graph.views},
-        )  # fmt: skip
+        )
     model = onnx.load_from_string(data.getvalue())
     _shorten_names(model.graph)
     onnx.helper.set_model_props(model, contract.to_metadata())
@@ -261,17 +271,24 @@ def example_inputs(contract: Contract, *, seed: int) -> dict[str, Tensor]:
     box = mask_box(mask_picture)
     assert box is not None  # noqa: S101  # our own mask
     small = make_thumbnails(
-        picture, mask_picture, size=contract.thumbnail_size,
-        contexts=contract.contexts, box=box,
-    )  # fmt: skip
+        picture,
+        mask_picture,
+        size=contract.thumbnail_size,
+        contexts=contract.contexts,
+        box=box,
+    )
     label = np.zeros(len(LABELS), np.float32)
     if seed % 2:
         label[seed // 2 % len(LABELS)] = 1
     seam = sample_seam(picture, mask_picture, box)
     fronts = (
-        small.foreground, small.foreground_mask, label, seam.colors, seam.weight,
+        small.foreground,
+        small.foreground_mask,
+        label,
+        seam.colors,
+        seam.weight,
         seam.place,
-    )  # fmt: skip
+    )
     views = (torch.tensor(array) for array in (small.composite, small.mask))
     tensors = (*views, *(torch.tensor(array)[None] for array in fronts))
     asked = torch.tensor([SCENES[seed % len(SCENES)]])

@@ -20,7 +20,7 @@ from imharmony.training.data.iharmony4 import IHarmony4
 from imharmony.training.data.pool import Example, Pool, read_pool
 from imharmony.training.data.seam import exact
 from imharmony.training.data.synthesis import Pair, Synthesis
-from imharmony.training.kinds import kind_of
+from imharmony.training.kinds import find_kind
 from imharmony.training.refining import RefinedPairs, load_curves
 from imharmony.training.settings import TrainSettings
 
@@ -103,10 +103,12 @@ def open_sources(
         Pool(examples), settings.looks, seed=settings.seed, seam=settings.seam
     )
     val_pairs = Synthesis(
-        Pool(val_examples), plain, seed=settings.seed + 1_000_003,
+        Pool(val_examples),
+        plain,
+        seed=settings.seed + 1_000_003,
         seam=exact(settings.seam),
-    )  # fmt: skip
-    if kind_of(settings.variant) != "refiner":
+    )
+    if find_kind(settings.variant) != "refiner":
         return pairs, val_pairs
     network, size = load_curves(settings.refines)
     shares = {"left_out": settings.curves_left_out, "ignored": settings.scene_unknown}
@@ -235,10 +237,13 @@ def prefetch(feed: Feed, steps: range, *, workers: int) -> Iterator[Iterator[Pai
     """
     if workers and steps:
         loader = DataLoader(
-            feed, batch_size=None, sampler=steps, num_workers=workers,
+            feed,
+            batch_size=None,
+            sampler=steps,
+            num_workers=workers,
             generator=torch.Generator(),  # not the one that dropout draws from
             multiprocessing_context="spawn",  # libvips does not survive a fork
-        )  # fmt: skip
+        )
         yield iter(loader)
         return
 

@@ -34,8 +34,8 @@ __all__ = [
     "AnyDimensions",
     "AnyNetwork",
     "build_network",
-    "dimensions_of",
-    "kind_of",
+    "find_dimensions",
+    "find_kind",
     "restore_network",
 ]
 
@@ -54,7 +54,7 @@ KINDS: dict[str, Mapping[str, object]] = {
 """Kinds of networks, and the variants of each."""
 
 
-def kind_of(variant: str) -> str:
+def find_kind(variant: str) -> str:
     """Name the kind of network that a variant is, one of `KINDS`.
 
     Raises
@@ -64,7 +64,7 @@ def kind_of(variant: str) -> str:
 
     Examples
     --------
-    >>> kind_of("hdnet-lite")
+    >>> find_kind("hdnet-lite")
     'hdnet'
     """
     if variant not in ALL_VARIANTS:
@@ -73,7 +73,7 @@ def kind_of(variant: str) -> str:
     return next(kind for kind, known in KINDS.items() if variant in known)
 
 
-def dimensions_of(variant: str) -> type[AnyDimensions]:
+def find_dimensions(variant: str) -> type[AnyDimensions]:
     """Return the dataclass of a variant's dimensions."""
     known: dict[str, type[AnyDimensions]] = {
         "hdnet": HDNetDimensions,
@@ -81,7 +81,7 @@ def dimensions_of(variant: str) -> type[AnyDimensions]:
         "seamnet": SeamDimensions,
         "s2crnet": Dimensions,
     }
-    return known[kind_of(variant)]
+    return known[find_kind(variant)]
 
 
 def build_network(variant: str, **changes: object) -> AnyNetwork:
@@ -103,7 +103,7 @@ def build_network(variant: str, **changes: object) -> AnyNetwork:
         "seamnet": build_seam_net,
         "s2crnet": build_s2crnet,
     }
-    return builders[kind_of(variant)](variant, **changes)
+    return builders[find_kind(variant)](variant, **changes)
 
 
 def restore_network(kind: str, dimensions: Mapping[str, Any]) -> AnyNetwork:

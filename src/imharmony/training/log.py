@@ -13,11 +13,25 @@ from imharmony.writing import write_whole
 __all__ = ["COLUMNS", "RunLog", "last_row", "plot_curves", "side_by_side"]
 
 COLUMNS = (
-    "step", "loss", "adversarial", "discriminator",
-    "plain_loss", "seam_loss", "scene_loss", "before_loss", "held_loss",
-    "psnr", "composite_psnr", "mse", "composite_mse", "harm_rate",
-    "paste_psnr", "paste_harm_rate", "no_seam_psnr", "no_seam_harm_rate",
-)  # fmt: skip
+    "step",
+    "loss",
+    "adversarial",
+    "discriminator",
+    "plain_loss",
+    "seam_loss",
+    "scene_loss",
+    "before_loss",
+    "held_loss",
+    "psnr",
+    "composite_psnr",
+    "mse",
+    "composite_mse",
+    "harm_rate",
+    "paste_psnr",
+    "paste_harm_rate",
+    "no_seam_psnr",
+    "no_seam_harm_rate",
+)
 
 
 class RunLog:

@@ -87,9 +87,13 @@ def apply_curves(network: SeamNet, size: tuple[int, int], pair: Pair) -> Pair:
     with torch.no_grad():
         prediction = network(*small, labels, pair.seam, pair.seam_weight)
         used = combine(
-            prediction, small[2], small[3], pair.seam_weight, torch.full((B,), AUTO),
+            prediction,
+            small[2],
+            small[3],
+            pair.seam_weight,
+            torch.full((B,), AUTO),
             network.dimensions,
-        )  # fmt: skip
+        )
         heights = used.curve_params[:, 0]
         image = render_heights(pair.composite.flatten(2), heights)
         image = image.reshape(pair.composite.shape)

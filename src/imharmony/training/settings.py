@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from imharmony.errors import UsageError
 from imharmony.training.data.seam import SeamSettings
 from imharmony.training.data.synthesis import LookSettings
-from imharmony.training.kinds import dimensions_of, kind_of
+from imharmony.training.kinds import find_dimensions, find_kind
 from imharmony.training.losses import PixelLoss
 from imharmony.training.networks.discriminator import MIN_SIZE
 from imharmony.training.networks.hdnet import STRIDE
@@ -129,7 +129,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         _check_values(vars(self), TrainSettings, "setting")
-        kind = kind_of(self.variant)
+        kind = find_kind(self.variant)
         if min(self.thumbnail_size) < MIN_THUMBNAIL[kind]:
             msg = f"thumbnail_size is at least {MIN_THUMBNAIL[kind]} a side, in pixels"
             raise UsageError(f"{msg}, got {self.thumbnail_size}")
@@ -176,10 +176,18 @@ class TrainSettings:
 
 
 _NOT_OF_HDNET = (
-    "batch_norm", "trunk", "adversarial_weight", "discriminator_learning_rate",
-    "label_dropout", "label_weight", "roughness_weight", "scene_weight", "base_rate",
-    "plain_rate", "base_held_steps",
-)  # fmt: skip
+    "batch_norm",
+    "trunk",
+    "adversarial_weight",
+    "discriminator_learning_rate",
+    "label_dropout",
+    "label_weight",
+    "roughness_weight",
+    "scene_weight",
+    "base_rate",
+    "plain_rate",
+    "base_held_steps",
+)
 
 _RENAMED = {"transfer": "reinhard", "histogram": "fecker"}
 """Families of looks that older records name otherwise."""
@@ -233,7 +241,7 @@ def read_settings(config: str, *, base: str | None = None) -> TrainSettings:
         name, folder = (parent, path.parent) if seen or base is None else (base, Path())
         seen.append(path.resolve())
     try:
-        known = dimensions_of(values.get("variant", TrainSettings.variant))
+        known = find_dimensions(values.get("variant", TrainSettings.variant))
     except UsageError as error:
         raise UsageError(f"{config}: {error}") from error
     for table, path in tables:
@@ -252,7 +260,7 @@ def settings_record(settings: TrainSettings) -> dict[str, Any]:
     return record
 
 
-def changed_settings(settings: TrainSettings, stored: dict[str, Any]) -> list[str]:
+def compare_settings(settings: TrainSettings, stored: dict[str, Any]) -> list[str]:
     """Name the settings that differ from a stored record.
 
     A record from before a setting existed was made with its default.
@@ -313,7 +321,7 @@ def _check_table(values: Any, settings: type, name: str, path: Path) -> None:
 
 def _check_values(values: Mapping[str, Any], settings: type, name: str) -> None:
     """Refuse unknown names, wrong types and values out of range."""
-    model = _model_of(settings)
+    model = _make_model(settings)
     try:
         model.model_validate(values)
     except ValidationError as error:
@@ -333,7 +341,7 @@ def _check_values(values: Mapping[str, Any], settings: type, name: str) -> None:
 
 
 @cache
-def _model_of(settings: type) -> type[BaseModel]:
+def _make_model(settings: type) -> type[BaseModel]:
     """Make pydantic's model of a settings class, of which any field may be left out."""
     hints = get_type_hints(settings, include_extras=True)
     parts: dict[str, Any] = {name: (hint, None) for name, hint in hints.items()}

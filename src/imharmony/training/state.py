@@ -16,7 +16,7 @@ from torch import Tensor
 from imharmony.errors import Hint, UsageError, WeightsError
 from imharmony.training.settings import (
     TrainSettings,
-    changed_settings,
+    compare_settings,
     settings_record,
 )
 from imharmony.writing import replace_whole, write_whole
@@ -59,7 +59,7 @@ def check_folder(output: Path, settings: TrainSettings, *, resume: bool) -> None
         return
     try:
         stored = json.loads((output / SETTINGS).read_text(encoding="utf-8"))
-        changed = changed_settings(settings, stored)
+        changed = compare_settings(settings, stored)
     except (OSError, ValueError, TypeError) as error:
         msg = f"{output}: cannot read the run's {SETTINGS}: {error}"
         raise UsageError(msg) from error
@@ -104,7 +104,7 @@ def random_states(fabric: Fabric) -> Tensor:
 
     All processes of a run call it together.
     """
-    state: Tensor = _generator_of(fabric).get_rng_state()
+    state: Tensor = _get_generator(fabric).get_rng_state()
     gathered = fabric.all_gather(state.to(fabric.device))
     return gathered.reshape(fabric.world_size, -1).cpu()  # type: ignore[union-attr]
 
@@ -114,12 +114,12 @@ def restore_random_state(
 ) -> None:
     """Go on with the device's own state, or anew where the run had other devices."""
     if states is not None and states.shape == random_states(fabric).shape:
-        _generator_of(fabric).set_rng_state(states[fabric.global_rank].cpu())
+        _get_generator(fabric).set_rng_state(states[fabric.global_rank].cpu())
     else:
         torch.manual_seed(otherwise_seed + fabric.global_rank)
 
 
-def _generator_of(fabric: Fabric) -> Any:
+def _get_generator(fabric: Fabric) -> Any:
     """Return the module whose `get_rng_state` is the device's."""
     kind = fabric.device.type
     return torch if kind == "cpu" else torch.get_device_module(kind)

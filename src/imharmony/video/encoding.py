@@ -120,7 +120,7 @@ def choose_encoding(
     if codec is None:
         codec = _choose_codec(source, suffix)
     encoder = _find_encoder(codec)
-    wanted = pixel_format or _wanted_format(source, has_alpha)
+    wanted = pixel_format or _prefer_format(source, has_alpha)
     known_formats = [
         layout.name
         for layout in encoder.video_formats or ()
@@ -169,7 +169,7 @@ def _find_encoder(name: str) -> av.Codec:
     return encoder
 
 
-def _wanted_format(source: Source, has_alpha: bool) -> str:
+def _prefer_format(source: Source, has_alpha: bool) -> str:
     if isinstance(source, Clip):
         name = source.pixel_format
         if source.has_alpha and not has_alpha:
@@ -378,7 +378,7 @@ def mux(
     """Mux packets of two iterators in the order of their times."""
     waiting = next(others, None)
     for packet in video:
-        while waiting is not None and _time_of(waiting) <= _time_of(packet):
+        while waiting is not None and _get_time(waiting) <= _get_time(packet):
             container.mux(waiting)
             waiting = next(others, None)
         container.mux(packet)
@@ -387,5 +387,5 @@ def mux(
         waiting = next(others, None)
 
 
-def _time_of(packet: Packet) -> Fraction:
+def _get_time(packet: Packet) -> Fraction:
     return (packet.dts or 0) * Fraction(packet.time_base or 0)

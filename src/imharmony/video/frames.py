@@ -135,7 +135,7 @@ def from_pixels(pixels: Pixels, like: av.VideoFrame | None, name: str) -> av.Vid
     target = av.VideoFormat(name)
     if target.is_rgb:
         return frame.reformat(format=name)
-    matrix = _matrix_of(like) if like is not None else "ITU709"
+    matrix = _choose_matrix(like) if like is not None else "ITU709"
     color_range = like.color_range if like is not None and like.color_range else 1
     converted = frame.reformat(
         format=name,
@@ -159,7 +159,7 @@ def _three_channels(pixels: Pixels) -> Pixels:
     return pixels[..., :3] if pixels.shape[-1] > 2 else pixels[..., [0, 0, 0]]
 
 
-def _matrix_of(native: av.VideoFrame) -> str:
+def _choose_matrix(native: av.VideoFrame) -> str:
     """Name the matrix of a frame; one without a tag is taken as programs do."""
     known = _MATRICES.get(int(native.colorspace))
     if known is not None:
@@ -184,7 +184,7 @@ def _reformat(
         format=name,
         width=width,
         height=height,
-        src_colorspace=_matrix_of(native),
+        src_colorspace=_choose_matrix(native),
         src_color_range=native.color_range or 1,
         interpolation=how,
     )

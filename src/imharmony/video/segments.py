@@ -76,7 +76,7 @@ def write_in_segments(
     UsageError
         If the folder holds segments that were made otherwise.
     """
-    folder = folder_of(target)
+    folder = name_folder(target)
     _open_folder(folder, key)
     # VP9 and VP8 keep alpha beside their packets, which only Matroska has a place for.
     suffix = ".mkv" if encoding.has_alpha and "vpx" in encoding.codec else ".nut"
@@ -104,14 +104,14 @@ def write_in_segments(
     return notes
 
 
-def folder_of(target: Path) -> Path:
+def name_folder(target: Path) -> Path:
     """Return the folder that takes the segments of a clip."""
     return target.with_name(target.name + ".parts")
 
 
 def count_done(target: Path, *, segment_frames: int = SEGMENT_FRAMES) -> int:
     """Count the frames in the segments that are there, from the first on."""
-    folder = folder_of(target)
+    folder = name_folder(target)
     found = {
         path.stem for path in folder.glob("*.*") if path.suffix in (".nut", ".mkv")
     }

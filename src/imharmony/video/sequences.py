@@ -27,27 +27,27 @@ def check_sequence(
         If the extension is unknown, files are there already, or an input would be
         overwritten.
     """
-    suffix = target_of(output, source, 0).suffix.lower()
+    suffix = name_target(output, source, 0).suffix.lower()
     if suffix not in (*SUFFIXES, ".exr"):
         known = ", ".join((*SUFFIXES, ".exr"))
         raise UsageError(f"{output}: expected frames of {known}, got {suffix!r}")
-    folder = target_of(output, source, 0).parent
+    folder = name_target(output, source, 0).parent
     inputs = set(source.paths) if isinstance(source, Sequence) else set()
     if any(path.resolve().parent == folder.resolve() for path in inputs):
         taken = {path.resolve() for path in inputs}
-        targets = (target_of(output, source, i) for i in range(len(inputs)))
+        targets = (name_target(output, source, i) for i in range(len(inputs)))
         if any(target.resolve() in taken for target in targets):
             raise UsageError(f"{output}: the frames would overwrite the input's")
     if overwrite or resume or not folder.is_dir():
         return
     count = source.num_frames or 1
     for number in range(count):
-        target = target_of(output, source, number)
+        target = name_target(output, source, number)
         if target.exists():
             raise UsageError(f"{target}: exists already", hint=Hint.RESUME)
 
 
-def target_of(output: Path, source: Source, number: int) -> Path:
+def name_target(output: Path, source: Source, number: int) -> Path:
     """Name the file of a frame: as in the input, or numbered from 1."""
     first = 1
     if isinstance(source, Sequence):
@@ -71,9 +71,9 @@ def write_sequence(
 
     With `resume`, frames that are there are left as they are.
     """
-    target_of(output, source, 0).parent.mkdir(parents=True, exist_ok=True)
+    name_target(output, source, 0).parent.mkdir(parents=True, exist_ok=True)
     for number, frame in enumerate(frames):
-        target = target_of(output, source, number)
+        target = name_target(output, source, number)
         if resume and target.exists():
             continue
         image = frame.as_photo()

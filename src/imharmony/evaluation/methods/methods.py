@@ -26,7 +26,7 @@ from imharmony.harmonizer import Harmonizer
 from imharmony.images import photo
 from imharmony.images.masks import mask_box, mask_from_array
 from imharmony.inference.choices import SeamUse
-from imharmony.inference.models import weights_of
+from imharmony.inference.models import find_weights
 from imharmony.inference.seam import Seam, sample_seam
 from imharmony.rendering.transform import Transform
 
@@ -129,7 +129,7 @@ def collect_methods(
     for row in (row for row in rows if row != CEILING):
         if row == MODEL:
             # One thread: the images are what is worked on side by side.
-            sources = [(model, weights_of(model)) for model in models]
+            sources = [(model, find_weights(model)) for model in models]
             for name, source in [*sources, *((file.stem, file) for file in weights)]:
                 harmonizer = Harmonizer(weights=source, num_threads=1)
                 entries += _model_rows(name, harmonizer)

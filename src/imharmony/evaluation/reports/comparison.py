@@ -16,8 +16,8 @@ from imharmony.evaluation.reports.interchange import Table
 from imharmony.evaluation.reports.statistics import (
     Interval,
     bootstrap_means,
-    interval_of,
     sign_flip_p,
+    take_interval,
 )
 from imharmony.evaluation.reports.tables import Grid
 
@@ -101,7 +101,10 @@ def compare_tables(first: Table, second: Table) -> Comparison:
         )
         raise UsageError(msg)
     a, b = _Columns(first, common), _Columns(second, common)
-    mismatches = (*_recorded(first.protocol, second.protocol), *_found(a, b, common))
+    mismatches = (
+        *_compare_protocols(first.protocol, second.protocol),
+        *_compare_numbers(a, b, common),
+    )
     refused = {metric for mismatch in mismatches for metric in mismatch.metrics}
     usable = [name for name in METRICS if not np.isnan(a.of(name) + b.of(name)).any()]
     compared = [name for name in usable if name not in refused]
@@ -143,7 +146,9 @@ class _Columns:
         return float(np.median(known)) if known.size else np.nan
 
 
-def _recorded(first: Protocol | None, second: Protocol | None) -> list[Mismatch]:
+def _compare_protocols(
+    first: Protocol | None, second: Protocol | None
+) -> list[Mismatch]:
     """Find what two protocols, where the tables say them, measure differently."""
     if first is None or second is None or first == second:
         return []
@@ -158,7 +163,9 @@ def _recorded(first: Protocol | None, second: Protocol | None) -> list[Mismatch]
     return [Mismatch(metrics, reason)]
 
 
-def _found(a: _Columns, b: _Columns, common: tuple[str, ...]) -> list[Mismatch]:
+def _compare_numbers(
+    a: _Columns, b: _Columns, common: tuple[str, ...]
+) -> list[Mismatch]:
     """Find what the numbers show to be measured differently."""
     mismatches: list[Mismatch] = []
     is_other = (a.of("height") != b.of("height")) | (a.of("width") != b.of("width"))
@@ -212,7 +219,7 @@ def _difference(metric: str, a: FloatArray, b: FloatArray) -> Difference:
         metric=metric,
         first=float(a.mean()),
         second=float(b.mean()),
-        difference=interval_of(float(differences.mean()), means),
+        difference=take_interval(float(differences.mean()), means),
         p_value=sign_flip_p(differences),
         better=float(better.mean()),
     )

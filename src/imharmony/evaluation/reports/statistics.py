@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Interval", "bootstrap_means", "interval_of", "sign_flip_p"]
+__all__ = ["Interval", "bootstrap_means", "sign_flip_p", "take_interval"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -63,12 +63,12 @@ def bootstrap_means(
     return means
 
 
-def interval_of(mean: float, means: FloatArray) -> Interval:
+def take_interval(mean: float, means: FloatArray) -> Interval:
     """Take the middle 95 percent of resampled means, shape (num_resamples,).
 
     Examples
     --------
-    >>> interval_of(20.0, np.arange(41.0))
+    >>> take_interval(20.0, np.arange(41.0))
     Interval(mean=20.0, low=1.0, high=39.0)
     """
     low, high = np.quantile(means, QUANTILES)

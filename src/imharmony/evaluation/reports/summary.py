@@ -12,7 +12,7 @@ from imharmony.evaluation.reports.scoring import Score
 from imharmony.evaluation.reports.statistics import (
     Interval,
     bootstrap_means,
-    interval_of,
+    take_interval,
 )
 
 __all__ = [
@@ -132,7 +132,7 @@ def _summarize_group(table: Mapping[str, FloatArray]) -> dict[str, Summary]:
     for number, (method, rows) in enumerate(table.items()):
         drawn = means[:, columns * number : columns * (number + 1)]
         mse, psnr, fmse, ssim, harm = (
-            interval_of(float(mean), resampled)
+            take_interval(float(mean), resampled)
             for mean, resampled in zip(rows.mean(axis=0), drawn.T, strict=True)
         )
         median = np.median(rows, axis=0)

@@ -28,7 +28,7 @@ __all__ = [
     "Published",
     "is_iharmony4",
     "protocol_tables",
-    "published_rows",
+    "read_published",
     "to_markdown",
 ]
 
@@ -66,12 +66,12 @@ def is_iharmony4(subsets: Sequence[str]) -> bool:
     return Counter(subsets) == IHARMONY4_TEST
 
 
-def published_rows(protocol: str) -> list[Published]:
+def read_published(protocol: str) -> list[Published]:
     """Return peers' numbers on iHarmony4's test list, measured by one protocol.
 
     Examples
     --------
-    >>> [row.psnr for row in published_rows("pct-full") if row.method == "DCCF"]
+    >>> [row.psnr for row in read_published("pct-full") if row.method == "DCCF"]
     [38.71, 38.31, 33.63, 37.56, 38.01]
     """
     text = resources.files(__package__).joinpath("published.csv").read_text("utf-8")
@@ -116,7 +116,7 @@ def protocol_tables(scores: Sequence[Score]) -> list[str | Grid]:
     protocol = PROTOCOLS[scores[0].protocol]
     groups = summarize(scores)
     subsets = [score.subset for score in scores if score.method == COMPOSITE]
-    published = published_rows(protocol.name) if is_iharmony4(subsets) else []
+    published = read_published(protocol.name) if is_iharmony4(subsets) else []
     in_subsets = [*(name for name in groups if name not in (*BINS, ALL)), ALL]
     in_ranges = [*(name for name in groups if name in BINS), ALL]
     parts: list[str | Grid] = [
@@ -186,7 +186,7 @@ def _two_metrics(
         by_method.setdefault(row.method, {})[row.group] = row
     for method, by_subset in by_method.items():
         cells = [
-            " / ".join(_printed(by_subset.get(name), metric) for metric in metrics)
+            " / ".join(_format_value(by_subset.get(name), metric) for metric in metrics)
             for name in names
         ]
         if any(set(cell) - {*NOTHING, *" /"} for cell in cells):
@@ -221,7 +221,7 @@ def _details(groups: Groups, published: Sequence[Published]) -> Grid:
                 group,
                 str(methods[COMPOSITE].num_images),
                 f"{row.method} *",
-                *(_printed(row, name) for name in ("mse", "psnr", "fmse")),
+                *(_format_value(row, name) for name in ("mse", "psnr", "fmse")),
                 *([NOTHING] * 4),
                 NOTHING if row.worse is None else f"{row.worse:.1%}",
             ]
@@ -236,7 +236,7 @@ def _mean(summary: Summary, metric: str) -> str:
     return f"{interval.mean:.{DECIMALS[metric]}f}"
 
 
-def _printed(row: Published | None, metric: str) -> str:
+def _format_value(row: Published | None, metric: str) -> str:
     value = None if row is None else getattr(row, metric)
     return NOTHING if value is None else f"{value:.{DECIMALS[metric]}f}"
 

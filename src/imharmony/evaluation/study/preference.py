@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imharmony.errors import UsageError
-from imharmony.evaluation.reports.statistics import Interval, interval_of
+from imharmony.evaluation.reports.statistics import Interval, take_interval
 from imharmony.evaluation.reports.tables import Grid
 
 __all__ = ["Choice", "Preference", "fit_strengths", "preference_tables", "preferences"]
@@ -116,7 +116,7 @@ def preferences(choices: Sequence[Choice], *, seed: int = 0) -> list[Preference]
     ranked = [
         Preference(
             method=method,
-            strength=interval_of(float(strengths[number]), resampled[:, number]),
+            strength=take_interval(float(strengths[number]), resampled[:, number]),
             num_won=int(total[number].sum()),
             num_shown=int(total[number].sum() + total[:, number].sum()),
         )

@@ -143,7 +143,7 @@ def check_files(root: Path) -> Report:
     if not root.is_dir():
         raise UsageError(f"{root}: expected a folder that holds sub-sets, found none")
     report = Report()
-    listed = {split: _listed(root, split, report.problems) for split in SPLITS}
+    listed = {split: _read_lists(root, split, report.problems) for split in SPLITS}
     is_published = any((root / subset).is_dir() for subset, _ in PUBLISHED)
     report.problems += [
         f"missing: {root / f'IHD_{split}.txt'}"
@@ -188,7 +188,7 @@ def check_files(root: Path) -> Report:
     return report
 
 
-def _listed(root: Path, split: str, problems: list[str]) -> set[tuple[str, str]]:
+def _read_lists(root: Path, split: str, problems: list[str]) -> set[tuple[str, str]]:
     """Read the lists of a split; empty if there is none, or a line is wrong."""
     try:
         names = read_split(root, split)

@@ -25,7 +25,7 @@ from imharmony.training.data.looks import (
     FloatArray,
     Look,
     UInt8Array,
-    smoothed,
+    smooth,
     spread_places,
 )
 
@@ -188,7 +188,7 @@ def _between(place: FloatArray, n: int) -> FloatArray:
     """Share places (N,) of [0, 1] between n nodes, without creases: (n, N)."""
     position = np.clip(place, 0, 1) * np.float32(n - 1)
     lower = np.minimum(position.astype(np.intp), n - 2)
-    share = smoothed((position - lower).astype(np.float32))
+    share = smooth((position - lower).astype(np.float32))
     shares = np.zeros((n, place.size), np.float32)
     every = np.arange(place.size)
     shares[lower, every] = 1 - share

@@ -46,7 +46,7 @@ __all__ = [
     "lattice",
     "light_look",
     "retouch_look",
-    "smoothed",
+    "smooth",
     "spread_places",
 ]
 
@@ -172,9 +172,12 @@ def _interpolate(grid: FloatArray, x: FloatArray) -> FloatArray:
     # grid_sample wants the last axis, blue, first, and the cube from −1 to 1.
     points = torch.from_numpy(np.ascontiguousarray(x[::-1].reshape(3, -1).T)) * 2 - 1
     found = F.grid_sample(
-        volume, points[None, None, None], mode="bilinear",
-        padding_mode="border", align_corners=True,
-    )  # (1, 3, 1, 1, N)  # fmt: skip
+        volume,
+        points[None, None, None],
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=True,
+    )  # (1, 3, 1, 1, N)
     return found.numpy().reshape(x.shape)
 
 
@@ -300,7 +303,7 @@ def _relight(x: FloatArray, light: FloatArray, place: FloatArray | None) -> Floa
         share = np.linspace(0, 1, x[0].size, dtype=np.float32).reshape(x.shape[1:])
     else:
         along = down * (place[0] - 0.5) + across * (place[1] - 0.5)
-        share = smoothed((along + np.float32(0.5)).clip(0, 1))  # no edge at the rim
+        share = smooth((along + np.float32(0.5)).clip(0, 1))  # no edge at the rim
     relit = np.empty_like(x)
     for c in range(3):
         gain = first[c] + (last[c] - first[c]) * share
@@ -308,12 +311,12 @@ def _relight(x: FloatArray, light: FloatArray, place: FloatArray | None) -> Floa
     return relit
 
 
-def smoothed(share: FloatArray) -> FloatArray:
+def smooth(share: FloatArray) -> FloatArray:
     """Bend a share of [0, 1] so that it leaves 0 and meets 1 flat.
 
     Examples
     --------
-    >>> smoothed(np.array([0.0, 0.25, 0.5, 1.0])).tolist()
+    >>> smooth(np.array([0.0, 0.25, 0.5, 1.0])).tolist()
     [0.0, 0.15625, 0.5, 1.0]
     """
     return share * share * (3 - 2 * share)

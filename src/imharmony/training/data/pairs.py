@@ -165,9 +165,14 @@ def stack(pairs: Sequence[SinglePair], swatches: Sequence[Swatch] = ()) -> Pair:
             torch.from_numpy(np.stack(arrays)) for arrays in parts
         )
         batch = batch._replace(
-            swatch=swatch, swatch_real=real, swatch_mask=mask, around=around,
-            around_mask=around_mask, swatch_seam=colors, swatch_seam_weight=weight,
-        )  # fmt: skip
+            swatch=swatch,
+            swatch_real=real,
+            swatch_mask=mask,
+            around=around,
+            around_mask=around_mask,
+            swatch_seam=colors,
+            swatch_seam_weight=weight,
+        )
     return batch
 
 

@@ -77,9 +77,14 @@ class SeamSettings:
 def exact(settings: SeamSettings) -> SeamSettings:
     """Give the settings of seams as they are, for validation."""
     return replace(
-        settings, nearer=0.0, displaced=(1.0,), noise=0.0, blended=0.0, edges=0,
+        settings,
+        nearer=0.0,
+        displaced=(1.0,),
+        noise=0.0,
+        blended=0.0,
+        edges=0,
         swatches=0,
-    )  # fmt: skip
+    )
 
 
 def draw_seam(

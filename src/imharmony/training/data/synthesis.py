@@ -144,8 +144,10 @@ class LookSettings:
 
     def __post_init__(self) -> None:
         for name, known in (
-            ("families", FAMILIES), ("changed", CHANGED), ("shapes", SHAPES)
-        ):  # fmt: skip
+            ("families", FAMILIES),
+            ("changed", CHANGED),
+            ("shapes", SHAPES),
+        ):
             shares = getattr(self, name)
             is_known = shares.keys() <= set(known)
             if (

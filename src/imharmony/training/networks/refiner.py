@@ -60,10 +60,13 @@ class RefinerDimensions:
     def trunk(self) -> HDNetDimensions:
         """Dimensions of the network inside."""
         return HDNetDimensions(
-            width=self.width, mode="paper", num_neighbors=self.num_neighbors,
-            temperature=self.temperature, num_inputs=_NUM_INPUTS,
+            width=self.width,
+            mode="paper",
+            num_neighbors=self.num_neighbors,
+            temperature=self.temperature,
+            num_inputs=_NUM_INPUTS,
             num_outputs=_NUM_MAPS,
-        )  # fmt: skip
+        )
 
 
 REFINER_VARIANTS = {"hdnet-lite-refining": RefinerDimensions()}
@@ -87,14 +90,17 @@ class Refiner(nn.Module):
         self.trunk = HDNet(dimensions.trunk)
         nn.init.zeros_(self.trunk.output.weight)
         self.whole = nn.Sequential(
-            nn.Linear(_NUM_STATISTICS, _HIDDEN), nn.ReLU(),
-            nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(),
-        )  # fmt: skip
+            nn.Linear(_NUM_STATISTICS, _HIDDEN),
+            nn.ReLU(),
+            nn.Linear(_HIDDEN, _HIDDEN),
+            nn.ReLU(),
+        )
         self.maps = nn.Linear(_HIDDEN, 2 * _NUM_MAPS)
         self.share = nn.Sequential(
-            nn.Linear(_NUM_STATISTICS + _NUM_MAPS + NUM_CHANNELS, _HIDDEN), nn.ReLU(),
+            nn.Linear(_NUM_STATISTICS + _NUM_MAPS + NUM_CHANNELS, _HIDDEN),
+            nn.ReLU(),
             nn.Linear(_HIDDEN, 1),
-        )  # fmt: skip
+        )
         nn.init.zeros_(self.maps.weight)
         nn.init.zeros_(self.maps.bias)
 

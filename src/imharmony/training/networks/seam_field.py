@@ -61,12 +61,15 @@ def seam_field(
     of_all = _mean(near, weight[:, 0], told)
     maps = torch.cat(
         [
-            _mean(near, alike[:, 0], first), of_all[..., :3],
-            _mean(wide, alike[:, 0], first), _mean(near, alike[:, _FAR_GAP], second),
-            of_all[..., 3:], _density(near, weight[:, 0]),
+            _mean(near, alike[:, 0], first),
+            of_all[..., :3],
+            _mean(wide, alike[:, 0], first),
+            _mean(near, alike[:, _FAR_GAP], second),
+            of_all[..., 3:],
+            _density(near, weight[:, 0]),
         ],
         dim=2,
-    )  # (B, P, 17)  # fmt: skip
+    )  # (B, P, 17)
     lattice = maps.transpose(1, 2).reshape(-1, NUM_CHANNELS, LATTICE, LATTICE)
     return F.interpolate(lattice, size=size, mode="bilinear", align_corners=False)
 

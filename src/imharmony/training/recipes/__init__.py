@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from imharmony.training.kinds import kind_of
+from imharmony.training.kinds import find_kind
 from imharmony.training.recipes.hdnet import HDNetRecipe
 from imharmony.training.recipes.recipe import Recipe
 from imharmony.training.recipes.refiner import RefinerRecipe
@@ -27,4 +27,4 @@ def recipe_for(variant: str) -> Recipe[Any]:
     UsageError
         If there is no such variant.
     """
-    return RECIPES[kind_of(variant)]
+    return RECIPES[find_kind(variant)]

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import Feed
 
-__all__ = ["network_inputs", "one_hot", "shown_labels"]
+__all__ = ["network_inputs", "one_hot", "show_labels"]
 
 
 def network_inputs(pair: Pair) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -21,7 +21,7 @@ def one_hot(semantic_label: Tensor, num_labels: int) -> Tensor:
     return (encoded * (semantic_label >= 0)[:, None]).float()
 
 
-def shown_labels(pair: Pair, step: int, feed: Feed, num_labels: int) -> Tensor:
+def show_labels(pair: Pair, step: int, feed: Feed, num_labels: int) -> Tensor:
     """One-hot labels, (B, num_labels), some of them hidden."""
     B = len(pair.semantic_label)
     generator = torch.Generator().manual_seed(step)

@@ -48,23 +48,32 @@ class RefinerRecipe(Recipe[Refiner]):
         made = refine(model, *_inputs(pair))
         mask = (pair.mask > 0.5).float()
         errors = pixel_errors(
-            made.picture, pair.real, mask,
-            pixel_loss=settings.pixel_loss, min_area=settings.min_area,
-        )  # fmt: skip
+            made.picture,
+            pair.real,
+            mask,
+            pixel_loss=settings.pixel_loss,
+            min_area=settings.min_area,
+        )
         loss = mean_error(errors, settings.log_offset)
         # How much of the change to make is learned from the change as it is.
         change = (made.picture - pair.composite).detach()
         share = torch.sigmoid(made.logit)[:, None, None, None]
         held = pixel_errors(
-            pair.composite + share * change, pair.real, mask,
-            pixel_loss=settings.pixel_loss, min_area=settings.min_area,
-        )  # fmt: skip
+            pair.composite + share * change,
+            pair.real,
+            mask,
+            pixel_loss=settings.pixel_loss,
+            min_area=settings.min_area,
+        )
         held_loss = mean_error(held, settings.log_offset)
         total = settings.pixel_weight * loss + _HELD_WEIGHT * held_loss
         before = pixel_errors(
-            pair.composite, pair.real, mask,
-            pixel_loss=settings.pixel_loss, min_area=settings.min_area,
-        )  # fmt: skip
+            pair.composite,
+            pair.real,
+            mask,
+            pixel_loss=settings.pixel_loss,
+            min_area=settings.min_area,
+        )
         told = {
             "before_loss": mean_error(before, settings.log_offset),
             "held_loss": held_loss,
@@ -83,8 +92,13 @@ class RefinerRecipe(Recipe[Refiner]):
     def graph(self, network: Refiner) -> Graph:
         """Export what is used: held back."""
         inputs = (
-            "composite", "mask", "seam", "seam_weight", "seam_place", "same_scene",
-        )  # fmt: skip
+            "composite",
+            "mask",
+            "seam",
+            "seam_weight",
+            "seam_place",
+            "same_scene",
+        )
         return Graph(RefinerInUse(network), inputs, ("harmonized", "strength"), ())
 
     def contract(
@@ -111,6 +125,10 @@ class RefinerRecipe(Recipe[Refiner]):
 
 def _inputs(pair: Pair) -> tuple[Tensor, ...]:
     return (
-        pair.composite, pair.mask, pair.seam, pair.seam_weight, pair.seam_place,
+        pair.composite,
+        pair.mask,
+        pair.seam,
+        pair.seam_weight,
+        pair.seam_place,
         pair.same_scene,
-    )  # fmt: skip
+    )

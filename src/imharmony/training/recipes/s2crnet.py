@@ -19,7 +19,7 @@ from imharmony.training.networks.squeezenet import add_batch_norm, fold_batch_no
 from imharmony.training.recipes.labels import (
     network_inputs,
     one_hot,
-    shown_labels,
+    show_labels,
 )
 from imharmony.training.recipes.recipe import Graph, Harmonized, Losses, Recipe
 from imharmony.training.settings import TrainSettings
@@ -53,7 +53,7 @@ class S2CRNetRecipe(Recipe[S2CRNet]):
     ) -> Losses:
         """Sum the errors of each stage, the roughness and the label's error."""
         settings = feed.settings
-        labels = shown_labels(pair, step, feed, network.dimensions.num_labels)
+        labels = show_labels(pair, step, feed, network.dimensions.num_labels)
         prediction = model(*network_inputs(pair), labels)
         curve_params = prediction.curve_params.float()
         if settings.loss_region == "crop":

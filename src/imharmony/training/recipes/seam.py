@@ -24,7 +24,7 @@ from imharmony.training.networks.seam import (
     build_seam_net,
 )
 from imharmony.training.networks.seam_use import SeamNetInUse, combine, has_seam
-from imharmony.training.recipes.labels import network_inputs, shown_labels
+from imharmony.training.recipes.labels import network_inputs, show_labels
 from imharmony.training.recipes.recipe import (
     Graph,
     Group,
@@ -92,7 +92,7 @@ class SeamNetRecipe(Recipe[SeamNet]):
     ) -> Losses:
         """Sum the errors of all stages, the roughness, the doubts and the guesses."""
         settings = feed.settings
-        labels = shown_labels(pair, step, feed, network.dimensions.num_labels)
+        labels = show_labels(pair, step, feed, network.dimensions.num_labels)
         edges = _edges(pair)
         colors = pair.swatch, pair.swatch_mask, pair.around, pair.around_mask
         swatches = Swatches(*colors, pair.swatch_seam, pair.swatch_seam_weight)
@@ -156,7 +156,7 @@ class SeamNetRecipe(Recipe[SeamNet]):
         B = len(pair.semantic_label)
         seam, weight = pair.seam, pair.seam_weight
         if surroundings == "paste":
-            seam, weight = displaced(seam, weight)
+            seam, weight = displace(seam, weight)
         elif surroundings == "no seam":
             weight = torch.zeros_like(weight)
         labels = torch.zeros(B, network.dimensions.num_labels, device=seam.device)
@@ -294,7 +294,7 @@ def _edges(pair: Pair) -> _Edges:
     )
 
 
-def displaced(seam: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def displace(seam: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Make a seam that says nothing: outer sides from elsewhere along the edge."""
     half = seam.shape[2] // 2
     outer = seam.roll(half, 2)[..., 3:]
