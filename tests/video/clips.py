@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imharmony.video.frames import from_pixels, to_pixels
+from imharmony.video.priority import keep_priority
 
 Pixels = npt.NDArray[Any]
 
@@ -94,7 +95,9 @@ def write_clip(
             frame = from_pixels(whole, like, pixel_format)
             frame.pts = number if times is None else times[number]
             frame.time_base = context.time_base
-            container.mux(stream.encode(frame))
+            with keep_priority():
+                packets = stream.encode(frame)
+            container.mux(packets)
         container.mux(stream.encode(None))
         if tone is not None:
             samples = np.zeros((1, 44100), np.float32)

@@ -16,6 +16,7 @@ from imharmony.errors import ImageError, UsageError
 from imharmony.images import photo
 from imharmony.video.clips import Clip, Source
 from imharmony.video.frames import ClipFrame, Frame, from_pixels, to_pixels
+from imharmony.video.priority import keep_priority
 from imharmony.writing import replace_whole
 
 __all__ = [
@@ -240,6 +241,8 @@ def encode(
     elif not av.VideoFormat(encoding.pixel_format).is_rgb:
         context.color_range, context.colorspace = 1, 1  # limited, BT.709
         context.color_primaries, context.color_trc = 1, 1
+    with keep_priority():
+        context.open(strict=False)
     for frame in chain([first], frames):
         yield from stream.encode(_to_native(frame, encoding, time_base))
     yield from stream.encode(None)
