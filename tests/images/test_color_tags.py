@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -261,9 +261,50 @@ def with_exif(kind: str, exif: bytes) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def adobe_tiff(byteorder: Literal["<", ">"], *, bigtiff: bool) -> bytes:
+    """Write a TIFF with the directories of `adobe_exif` behind all else."""
+
+    def start(place: int) -> bytes:
+        buffer = io.BytesIO()
+        tifffile.imwrite(
+            buffer,
+            np.full((24, 32, 3), (90, 170, 60), np.uint8),
+            photometric="rgb",
+            byteorder=byteorder,
+            bigtiff=bigtiff,
+            extratags=[(0x8768, 4, 1, place, True)],  # it does not write 0x8769
+            metadata=None,
+        )
+        head = struct.pack(byteorder + "HH", 0x8768, 4)
+        link = struct.pack(byteorder + "HH", 0x8769, 4)
+        return buffer.getvalue().replace(head, link)
+
+    def directory(tag: int, kind: int, value: bytes) -> bytes:
+        head, word = ("Q", "Q") if bigtiff else ("H", "I")
+        count = 4 if kind == 2 else 1
+        entry = struct.pack(f"{byteorder}{head}HH{word}", 1, tag, kind, count)
+        size = struct.calcsize(f"={word}")
+        return entry + value.ljust(size, b"\0") + bytes(size)
+
+    place = len(start(0)) + len(start(0)) % 2
+    within = place + len(directory(0xA005, 4, b""))
+    second = directory(0xA005, 4, struct.pack(byteorder + "I", within))
+    return start(place).ljust(place, b"\0") + second + directory(1, 2, b"R03\0")
+
+
+def says_adobe(kind: str) -> bytes:
+    if kind.startswith("TIFF"):
+        order = "<" if "little" in kind else ">"
+        return adobe_tiff(order, bigtiff="wide" in kind)  # type: ignore[arg-type]
+    return with_exif(kind, adobe_exif())
+
+
+TIFFS = ["TIFF little", "TIFF big", "TIFF little wide", "TIFF big wide"]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", *TIFFS])
 def test_adobe_rgb_that_a_camera_says_in_exif_counts(kind: str) -> None:
-    data = with_exif(kind, adobe_exif())
+    data = says_adobe(kind)
     stored = to_array(files.read_photo(data))[0, 0] / 255
     seen = shown(data)[0, 0]
     np.testing.assert_allclose(seen, adobe_as_srgb(stored), atol=STEP)
@@ -290,6 +331,46 @@ def test_adobe_rgb_is_told_as_it_was(kind: str, suffix: str) -> None:
     other = recolored(with_exif(kind, adobe_exif()), ".png")[0]
     with Image.open(io.BytesIO(other)) as image:
         assert "icc_profile" in image.info
+
+
+def index_of(data: bytes) -> bytes:
+    """Follow a TIFF's EXIF to what it says of interoperability."""
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        order, wide = tiff.byteorder, tiff.is_bigtiff
+        place = tiff.pages.first.offset
+    head, word = ("Q", "Q") if wide else ("H", "I")
+    size = struct.calcsize(f"=HH{word}{word}")
+    for number in (0x8769, 0xA005, 0x0001):
+        (count,) = struct.unpack_from(order + head, data, place)
+        first = place + struct.calcsize("=" + head)
+        entries = range(first, first + count * size, size)
+        entry = next(
+            e for e in entries if struct.unpack_from(order + "H", data, e)[0] == number
+        )
+        value = entry + size - struct.calcsize("=" + word)
+        (kind,) = struct.unpack_from(order + "H", data, entry + 2)
+        wide_kinds = (16, 18)  # LONG8, IFD8
+        link = order + ("Q" if kind in wide_kinds else "I")
+        (place,) = struct.unpack_from(link, data, value)
+    return data[value : value + 4]
+
+
+@pytest.mark.parametrize("kind", TIFFS)
+def test_a_tiff_keeps_what_its_exif_says_of_interoperability(kind: str) -> None:
+    data = says_adobe(kind)
+    assert index_of(data) == b"R03\0"
+    after = recolored(data, ".tif")[0]
+    assert index_of(after) == b"R03\0"
+    with tifffile.TiffFile(io.BytesIO(after)) as tiff:
+        assert 34675 not in tiff.pages.first.tags  # no profile was added
+
+
+def test_a_link_that_leads_nowhere_is_not_written() -> None:
+    data = bytearray(adobe_tiff("<", bigtiff=False))
+    link = struct.pack("<HHI", 0xA005, 4, 1)
+    struct.pack_into("<I", data, data.index(link) + len(link), 1 << 30)
+    assert profiles.is_srgb(files.read_photo(bytes(data)))
+    assert link[:2] not in recolored(bytes(data), ".tif")[0]
 
 
 def told_tiff(pixels: npt.NDArray[Any], **told: Any) -> bytes:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyvips
 import tifftools
+from tifftools import path_or_fobj
 
 from imharmony.errors import HarmonizeWarning, ImageError
 from imharmony.images import exif_block
@@ -56,6 +57,7 @@ _SAME_LIGHT = 0.01  # of what a table may differ from the others
 _TRANSFER, _WHITE, _PRIMARIES, _PROFILE = 301, 318, 319, 34675
 _D65 = (0.3127, 0.3290)
 _UNSPECIFIED, _ASSOCIATED, _UNASSOCIATED = 0, 1, 2  # section 18: alpha or not
+_EXIF, _INTEROPERABILITY = 34665, 40965
 _OTHERS = "imharmony-tiff-tags"
 _APP1_HEAD = b"Exif\0\0"
 # Adobe Photoshop File Formats, image resource blocks: mark, number, an empty name.
@@ -160,7 +162,7 @@ def read_tags(source: Path | bytes, name: str) -> Tags | None:
     """
     opened: Any = io.BytesIO(source) if isinstance(source, bytes) else str(source)
     try:
-        info = tifftools.read_tiff(opened)
+        info = _read(opened)
         tags = info["ifds"][0]["tags"]
         if any("data" not in tag for tag in tags.values()):
             raise ValueError("a tag's data lie past the end of the file")
@@ -244,10 +246,32 @@ def _fractions(tag: dict[str, Any]) -> tuple[float, ...]:
     )
 
 
+def _read(source: Any) -> dict[str, Any]:
+    """Read a TIFF, and the interoperability that hangs on its EXIF.
+
+    tifftools looks for that directory beside EXIF, but Exif 2.3, 4.6.3, has it within:
+    there its place in the file is taken for a number, which is wrong in any other file.
+    """
+    info: dict[str, Any] = tifftools.read_tiff(source)
+    exif = info["ifds"][0]["tags"].get(_EXIF, {})
+    for directory in (ifd for chain in exif.get("ifds", ()) for ifd in chain):
+        link = directory["tags"].get(_INTEROPERABILITY)
+        if link is None or "ifds" in link:
+            continue
+        chain: list[dict[str, Any]] = []
+        with path_or_fobj.OpenPathOrFobj(source, "rb") as file:
+            tifftools.tifftools.read_ifd(file, info, link["data"][0], chain, None)
+        if chain and all("data" in tag for tag in chain[0]["tags"].values()):
+            link |= {"ifds": [chain], "datatype": tifftools.Datatype.IFD}
+        else:  # it leads nowhere
+            del directory["tags"][_INTEROPERABILITY]
+    return info
+
+
 def _parse_tags(block: bytes) -> dict[int, Any]:
     """Read the tags of a small TIFF; none where it is damaged."""
     try:
-        tags: dict[int, Any] = tifftools.read_tiff(io.BytesIO(block))["ifds"][0]["tags"]
+        tags: dict[int, Any] = _read(io.BytesIO(block))["ifds"][0]["tags"]
     except (tifftools.TifftoolsError, struct.error, LookupError, ValueError):
         return {}
     return tags
