@@ -44,6 +44,12 @@ class SeamSettings:
     """Largest width of the blend, in pixels of the training photographs."""
     offset_px: float = 1.0
     """Largest distance of the blend's middle from the mask's edge."""
+    displaced_along: float = 0.0
+    """Share of swatches whose outer pixels are from elsewhere along the edge."""
+    crossed: float = 0.0
+    """Share of swatches whose outer pixels are another pair's, as in a paste."""
+    absent: float = 0.0
+    """Share of swatches without a seam."""
     edges: int = 0
     """Edges a batch for telling a same scene from a paste, half of them of each."""
     swatches: int = 0
@@ -56,6 +62,10 @@ class SeamSettings:
     """How often each of these is shown, `SHOWN_AGAIN` pairs of a batch apart."""
 
     def __post_init__(self) -> None:
+        misled = (self.displaced_along, self.crossed, self.absent)
+        if min(misled) < 0 or sum(misled) > 1:
+            msg = "displaced_along, crossed and absent are shares of at most 1 together"
+            raise UsageError(f"{msg}, got {misled}")
         shares = (self.nearer, self.nearest, self.blended)
         if not 0 <= min(shares) <= max(shares) <= 1:
             msg = f"nearer, nearest and blended are shares from 0 to 1, got {shares}"

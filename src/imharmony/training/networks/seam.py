@@ -8,10 +8,10 @@ the mask's edge. This one holds it whole, as its base, and adds:
   later stages see foreground and seam as the earlier ones left them, and share weights.
 - A stage after the base's two that sees what they made of the foreground.
 - Free ends: what lies below black and above white are two more numbers a channel.
-- A probability that the foreground is of the same scene, read from the seam. It mixes
-  the prediction with the seam, for edited regions, and the one without, for pastes.
-- Doubt: each prediction's error is predicted, and a change that is small against it is
-  held back, without any threshold (`seam_use`).
+- A probability that the foreground is of the same scene, read from the seam.
+- Doubt: each prediction's error is predicted.
+- A gate that weighs both predictions and holds the change back where it is small
+  against the doubt: learned, continuous, without any threshold (`seam_use`).
 """
 
 from dataclasses import dataclass, replace
@@ -19,13 +19,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from imharmony.errors import UsageError
 from imharmony.inference.crossings import GAPS
+from imharmony.training.networks.heads import CurveHead, Doubt, Gate
 from imharmony.training.networks.heights import (
     compose,
-    curve_heights,
     heights_of_slopes,
     render_heights,
 )
@@ -84,15 +83,6 @@ class SeamDimensions:
     contexts: tuple[float, ...] = (0.0, 0.8)
     """In use: one view of the surroundings each, its frame drawn in from the photo's
     rim (0) to the mask's box (1). Each is also seen mirrored."""
-    caution: float = 0.42
-    """In use: share of the expected error that a change has to exceed."""
-    least_change: float = 0.02
-    """In use: what it has to exceed besides, of [0, 1]: five 8-bit steps."""
-    distrust: float = 0.0
-    """In use: what is taken off the logit of a same scene before both predictions are
-    mixed by it."""
-    plain_strength: float = 0.88
-    """In use: share of the change without the seam that is made at most."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "contexts", tuple(map(float, self.contexts)))
@@ -110,8 +100,7 @@ class SeamDimensions:
             self.hidden,
             self.seam_hidden,
         )
-        lowest = min(self.held_layers, self.caution, self.least_change)
-        if min(numbers) < 1 or lowest < 0:
+        if min(numbers) < 1 or self.held_layers < 0:
             raise UsageError(f"dimensions are positive numbers, got {self}")
         if not 0 <= self.feature_dropout < 1:
             msg = f"feature_dropout is from 0 to 1, got {self.feature_dropout}"
@@ -151,49 +140,6 @@ class Swatches(NamedTuple):
     """(B, G, N, 6): facing pixels, inner and outer, at each gap."""
     seam_weight: Tensor
     """(B, G, N): 1 where there is a pair, else 0."""
-
-
-class CurveHead(nn.Module):
-    """A description to the heights of three curves, and to the error they will have."""
-
-    def __init__(self, num_inputs: int, hidden: int, num_pieces: int) -> None:
-        super().__init__()
-        self.num_pieces = num_pieces
-        self.layers = nn.Sequential(
-            nn.Linear(num_inputs, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-        )
-        self.curves = nn.Linear(hidden, 3 * (num_pieces + 2))
-        nn.init.zeros_(self.curves.bias)
-        nn.init.normal_(self.curves.weight, std=0.01)  # near the identity at first
-
-    def forward(self, described: Tensor) -> tuple[Tensor, Tensor]:
-        """Give heights (B, 3, K + 1), and the last hidden layer (B, hidden)."""
-        hidden = self.layers(described)
-        params = self.curves(hidden).float()  # whatever the precision of products
-        params = params.reshape(-1, 3, self.num_pieces + 2)  # (B, 3, K + 2)
-        return curve_heights(params), hidden
-
-
-class Doubt(nn.Module):
-    """Predicts the mean absolute error of a cascade's result."""
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(hidden + 6, 64), nn.ReLU(), nn.Linear(64, 1)
-        )
-
-    def forward(self, hidden: Tensor, heights: Tensor) -> Tensor:
-        """Expect an error, (B,), of [0, 1]."""
-        x = torch.linspace(0, 1, heights.shape[-1], device=heights.device)
-        change = heights - x
-        moved = torch.cat([change.mean(dim=2), change.abs().mean(dim=2)], dim=1)
-        inputs = torch.cat([hidden, 10 * moved], dim=1).detach()
-        # 0.03 at first, of [0, 1]: about eight 8-bit steps.
-        return 0.03 * F.softplus(self.layers(inputs)[:, 0].float() + 0.5413) + 1e-4
 
 
 class SeamNet(nn.Module):
@@ -243,6 +189,7 @@ class SeamNet(nn.Module):
             nn.Linear(self.scene.num_outputs, 96), nn.ReLU(), nn.Linear(96, 1)
         )
         self.plain_doubt, self.seamed_doubt = Doubt(d.hidden), Doubt(d.seam_hidden)
+        self.gate = Gate()
         for part in (
             self.statistics,
             self.plain.layers,

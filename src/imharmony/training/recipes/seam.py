@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,6 +14,7 @@ from imharmony.inference.contract import Contract
 from imharmony.inference.crossings import GAPS, NUM_PAIRS
 from imharmony.labels import LABELS
 from imharmony.training.checkpoints import load_base, load_trunk
+from imharmony.training.data.misleading import displace, mislead
 from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import Feed
 from imharmony.training.losses import relative_l1
@@ -23,7 +25,12 @@ from imharmony.training.networks.seam import (
     Swatches,
     build_seam_net,
 )
-from imharmony.training.networks.seam_use import SeamNetInUse, combine, has_seam
+from imharmony.training.networks.seam_use import (
+    SeamNetInUse,
+    combine,
+    has_seam,
+    sample_foreground,
+)
 from imharmony.training.recipes.labels import network_inputs, show_labels
 from imharmony.training.recipes.recipe import (
     Graph,
@@ -39,6 +46,10 @@ __all__ = ["SeamNetRecipe"]
 _STAGE_WEIGHT = 0.3
 """Of the stages before the last one."""
 _DOUBT_WEIGHT = 0.1
+_UNSEEN = 2 / 255
+"""An error that hardly anybody sees, of [0, 1]."""
+_SOME = (..., slice(None, None, 4), slice(None, None, 4))
+"""Pixels of the thumbnails that the seam's cascade and the gate learn from."""
 _CROSSED_WEIGHT = 0.25
 """Of seams of training pairs, and of seams crossed between two pairs, beside the edges
 that are made as pastes are."""
@@ -94,8 +105,10 @@ class SeamNetRecipe(Recipe[SeamNet]):
         settings = feed.settings
         labels = show_labels(pair, step, feed, network.dimensions.num_labels)
         edges = _edges(pair)
-        colors = pair.swatch, pair.swatch_mask, pair.around, pair.around_mask
-        swatches = Swatches(*colors, pair.swatch_seam, pair.swatch_seam_weight)
+        rng = np.random.default_rng([settings.seed, step, feed.rank, 1])
+        swatches, swatch_real = _swatches(pair)
+        misled = mislead(rng, *swatches[4:], settings.seam)
+        swatches = swatches._replace(seam=misled[0], seam_weight=misled[1])
         prediction: Prediction = model(
             *network_inputs(pair),
             labels,
@@ -103,7 +116,7 @@ class SeamNetRecipe(Recipe[SeamNet]):
             pair.seam_weight,
             edges.seam[len(labels) :],
             edges.weight[len(labels) :],
-            swatches if len(pair.swatch) else None,
+            swatches,
         )
         prediction = Prediction(*(x.float() for x in prediction))
         crop = (pair.foreground, pair.foreground_real, pair.foreground_mask)
@@ -115,22 +128,17 @@ class SeamNetRecipe(Recipe[SeamNet]):
             pixels,
             real,
             mask,
-            torch.ones_like(prediction.plain_doubt),
             settings,
         )
-        counts = has_seam(pair.seam_weight)
-        if len(pair.swatch):
-            pixels, real, mask = pair.swatch, pair.swatch_real, pair.swatch_mask
-            counts = has_seam(pair.swatch_seam_weight)
         seamed, _ = _cascade_loss(
             prediction.seamed,
             prediction.seamed_doubt,
-            pixels,
-            real,
-            mask,
-            counts,
+            swatches.pixels,
+            swatch_real,
+            swatches.mask,
             settings,
         )
+        gate = _gate_loss(rng, network, pair, prediction, settings)
         scene = F.binary_cross_entropy_with_logits(
             prediction.same_scene,
             edges.is_same_scene,
@@ -138,7 +146,9 @@ class SeamNetRecipe(Recipe[SeamNet]):
             reduction="sum",
         ) / edges.importance.sum().clamp(min=1e-6)
         pixel_loss = plain.total + seamed.total
-        total = settings.pixel_weight * pixel_loss + settings.scene_weight * scene
+        total = (
+            settings.pixel_weight * pixel_loss + settings.scene_weight * scene + gate
+        )
         known = pair.semantic_label >= 0  # (B,)
         if known.any():
             logits = prediction.label_logits[known]
@@ -146,7 +156,12 @@ class SeamNetRecipe(Recipe[SeamNet]):
             total = total + settings.label_weight * guess
         elif feed.world_size > 1:  # every device's step needs all gradients
             total = total + 0 * prediction.label_logits.sum()
-        told = {"plain_loss": plain.last, "seam_loss": seamed.last, "scene_loss": scene}
+        told = {
+            "plain_loss": plain.last,
+            "seam_loss": seamed.last,
+            "scene_loss": scene,
+            "gate_loss": gate,
+        }
         return Losses(total, pixel_loss, shown[1], harmonized, told)
 
     def harmonize(
@@ -169,7 +184,7 @@ class SeamNetRecipe(Recipe[SeamNet]):
                 pair.foreground_mask,
                 weight,
                 auto,
-                network.dimensions,
+                network.gate,
             )
             pixels = pair.composite.flatten(2)
             image = render_heights(pixels, used.curve_params[:, 0])
@@ -229,30 +244,87 @@ def _cascade_loss(
     pixels: Tensor,
     real: Tensor,
     mask: Tensor,
-    counts: Tensor,
     settings: TrainSettings,
 ) -> tuple[_CascadeLoss, Tensor]:
-    """Measure a cascade on the pairs that count, (B,); also return its picture."""
-    share = counts / counts.sum().clamp(min=1)
+    """Measure a cascade; also return its picture."""
     image = pixels.flatten(2)
-    total = (
-        settings.roughness_weight
-        * (
-            share * (stages.shape[-1] * stages.diff(n=2)).square().mean(dim=(1, 2, 3))
-        ).sum()
-    )
+    bends = stages.shape[-1] * stages.diff(n=2)
+    total = settings.roughness_weight * bends.square().mean()
     for number, heights in enumerate(stages.unbind(dim=1), 1):
         image = render_heights(image, heights)
         errors = relative_l1(
             image[..., None], real.flatten(2)[..., None], mask.flatten(2)[..., None]
         )
-        last = (share * (errors + settings.log_offset).log()).sum()
+        last = (errors + settings.log_offset).log().mean()
         total = total + (last if number == stages.shape[1] else _STAGE_WEIGHT * last)
     missed = (errors / 3).detach()  # a channel's mean
     # Likelihood of the error under a Laplace distribution of that mean.
-    unsure = (share * (doubt.log() + missed / doubt)).sum()
+    unsure = (doubt.log() + missed / doubt).mean()
     total = total + _DOUBT_WEIGHT * unsure
     return _CascadeLoss(total, last.detach()), image.reshape(pixels.shape)
+
+
+def _swatches(pair: Pair) -> tuple[Swatches, Tensor]:
+    """Return what the cascade with the seam learns from, and its true colors.
+
+    The batch's swatches; where it has none, its pairs.
+    """
+    if len(pair.swatch):
+        colors = pair.swatch, pair.swatch_mask, pair.around, pair.around_mask
+        swatches = Swatches(*colors, pair.swatch_seam, pair.swatch_seam_weight)
+        return swatches, pair.swatch_real
+    return _as_swatches(pair), pair.foreground_real[_SOME]
+
+
+def _as_swatches(pair: Pair) -> Swatches:
+    return Swatches(
+        pair.foreground[_SOME],
+        pair.foreground_mask[_SOME],
+        pair.composite[_SOME],
+        1 - pair.mask[_SOME],
+        pair.seam,
+        pair.seam_weight,
+    )
+
+
+def _gate_loss(
+    rng: np.random.Generator,
+    network: SeamNet,
+    pair: Pair,
+    prediction: Prediction,
+    settings: TrainSettings,
+) -> Tensor:
+    """Measure what is made in use; nothing but the gate learns from it.
+
+    The logarithm of the root mean square error, as PSNR has it; where it is larger than
+    the composite's, what it is larger by counts besides.
+    """
+    seam, weight = mislead(rng, pair.seam, pair.seam_weight, settings.seam)
+    swatches = _as_swatches(pair)._replace(seam=seam, seam_weight=weight)
+    with torch.no_grad():
+        seamed, seamed_doubt = network.predict_seamed(swatches)
+        same_scene = network.judge_scene(seam, weight)
+    seen = Prediction(
+        prediction.plain.detach(),
+        seamed,
+        prediction.plain_doubt.detach(),
+        seamed_doubt,
+        same_scene,
+        prediction.label_logits.detach(),
+    )
+    auto = torch.full_like(seamed_doubt, AUTO)
+    own = pair.foreground, pair.foreground_mask
+    used = combine(seen, *own, weight, auto, network.gate)
+    pixels, share = sample_foreground(*own)
+    real, _ = sample_foreground(pair.foreground_real, pair.foreground_mask)
+
+    def log_error(picture: Tensor) -> Tensor:
+        squared = ((picture - real).square() * share).sum(dim=(1, 2))
+        return 0.5 * (squared + _UNSEEN**2).log()  # (B,)
+
+    made = log_error(render_heights(pixels, used.curve_params[:, 0]))
+    harm = (made - log_error(pixels)).relu()
+    return (made + settings.harm_weight * harm).mean()
 
 
 class _Edges(NamedTuple):
@@ -292,11 +364,3 @@ def _edges(pair: Pair) -> _Edges:
     return _Edges(
         torch.cat(seams), all_weights, is_same, importance * has_seam(all_weights)
     )
-
-
-def displace(seam: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Make a seam that says nothing: outer sides from elsewhere along the edge."""
-    half = seam.shape[2] // 2
-    outer = seam.roll(half, 2)[..., 3:]
-    moved = torch.cat([seam[..., :3], outer], dim=-1)
-    return moved, weight * weight.roll(half, 2)
