@@ -24,9 +24,9 @@ def share_out(work: Callable[[T], object], parts: Sequence[T]) -> None:
 
     Examples
     --------
-    >>> found = []
-    >>> share_out(found.append, [1, 2, 3])
-    >>> sorted(found)
+    >>> done = []
+    >>> share_out(done.append, [1, 2, 3])
+    >>> sorted(done)
     [1, 2, 3]
     """
     num_threads = min((len(parts) + 1) // 2, _num_cores(), _MAX_THREADS)

@@ -266,7 +266,8 @@ def test_only_the_gate_learns_from_what_is_used() -> None:
     given = inputs(4)
     with torch.no_grad():
         prediction = net(**given)
-    use(prediction, given, gate=net.gate).curve_params.square().sum().backward()
+    total = use(prediction, given, gate=net.gate).curve_params.square().sum()
+    total.backward()  # type: ignore[no-untyped-call]
     learns = {
         name.split(".")[0] for name, p in net.named_parameters() if p.grad is not None
     }

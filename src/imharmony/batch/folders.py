@@ -77,16 +77,16 @@ def find_pictures(folder: Path, *, recursive: bool) -> list[Path]:
     UsageError
         If the folder cannot be read.
     """
-    found: list[Path] = []
+    pictures: list[Path] = []
     try:
         for path in folder.rglob("*") if recursive else folder.iterdir():
             is_picture = path.suffix.lower() in SUFFIXES and path.is_file()
             if is_picture and not path.name.startswith("."):
-                found.append(path)
+                pictures.append(path)
     except OSError as error:
         msg = f"{folder}: cannot be read ({error.strerror or error})"
         raise UsageError(msg) from error
-    return sorted(found)
+    return sorted(pictures)
 
 
 def find_jobs(

@@ -94,9 +94,9 @@ def harmonize_folders(
         find_some = _without_error(find, inputs)
         jobs = watch_folder(find_some)
     else:
-        found = find()
-        jobs, total = found, len(found)
-        _refuse_existing(found, settings)
+        listed = find()
+        jobs, total = listed, len(listed)
+        _refuse_existing(listed, settings)
     follow(
         jobs,
         total=total,

@@ -63,7 +63,7 @@ def _stop_again(hook: Callable[..., object]) -> Callable[..., object]:
     A stop that came while libvips called us is lost there: it is sent anew.
     """
 
-    def told(unraisable: "sys.UnraisableHookArgs") -> None:
+    def report(unraisable: "sys.UnraisableHookArgs") -> None:
         stop = unraisable.exc_value
         if isinstance(stop, _Stopped):
             again = threading.Timer(0.02, os.kill, (os.getpid(), stop.number))
@@ -72,7 +72,7 @@ def _stop_again(hook: Callable[..., object]) -> Callable[..., object]:
         else:
             hook(unraisable)
 
-    return told
+    return report
 
 
 def _stop(number: int, _: FrameType | None) -> None:

@@ -125,7 +125,7 @@ def get_cicp(photo: pyvips.Image) -> tuple[int, int] | None:
 
 def _front(path: Path) -> bytes:
     """Read a file up to the end of its meta box; skip the pixels before it."""
-    found = b""
+    brands = b""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         at = 0
@@ -137,9 +137,9 @@ def _front(path: Path) -> bytes:
             length = length or size - at
             if kind in (b"ftyp", b"meta", b"moov") and length < _MAX_META:
                 file.seek(at)
-                found += file.read(length)
+                brands += file.read(length)
             at += max(length, 8)
-    return found
+    return brands
 
 
 def _walk(data: bytes, start: int, end: int, depth: int = 0) -> "list[_Box]":
@@ -211,12 +211,12 @@ def _boxes(data: bytearray, kind: bytes) -> list[_Box]:
 
 
 def _one(data: bytearray, kind: bytes) -> _Box:
-    found = _boxes(data, kind)
-    if len(found) != 1:
+    boxes = _boxes(data, kind)
+    if len(boxes) != 1:
         raise ImageError(
-            f"expected one box {kind.decode()} in what libvips wrote, got {len(found)}"
+            f"expected one box {kind.decode()} in what libvips wrote, got {len(boxes)}"
         )
-    return found[0]
+    return boxes[0]
 
 
 @dataclass(frozen=True)

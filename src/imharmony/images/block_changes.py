@@ -172,19 +172,21 @@ def _is_cut(
     old: list[npt.NDArray[np.uint8]], new: list[npt.NDArray[np.uint8]]
 ) -> Bools:
     """Find pixels that were black or white in a channel that has changed."""
-    found = np.zeros(old[0].shape, bool)
+    has_changed = np.zeros(old[0].shape, bool)
     for before, after in zip(old, new, strict=True):
         # 255 + 1 is 0 in 8 bit.
-        found |= (np.add(before, 1, dtype=np.uint8) <= 1) & (before != after)
-    return found
+        has_changed |= (np.add(before, 1, dtype=np.uint8) <= 1) & (before != after)
+    return has_changed
 
 
 def _any_in_blocks(mask: Bools, size: tuple[int, int]) -> Bools:
     """Reduce a mask to blocks of a size: whether any pixel is in it."""
     height, width = size
     parts = mask.reshape(-1, height, mask.shape[1] // width, width)
-    found: Bools = np.logical_or.reduce(np.logical_or.reduce(parts, axis=1), axis=2)
-    return found
+    is_changed: Bools = np.logical_or.reduce(
+        np.logical_or.reduce(parts, axis=1), axis=2
+    )
+    return is_changed
 
 
 def _blocks(file: JpegFile, component: Component, plane: Floats) -> Floats:

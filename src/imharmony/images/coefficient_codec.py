@@ -287,8 +287,10 @@ def _pointer(array: npt.NDArray[np.generic]) -> ctypes.c_void_p:
 
 def _pointers(coefficients: Coefficients) -> list[ctypes.c_void_p | None]:
     """Point to the components that there are, of four."""
-    found: list[ctypes.c_void_p | None] = [_pointer(values) for values in coefficients]
-    return found + [None] * (4 - len(found))
+    pointers: list[ctypes.c_void_p | None] = [
+        _pointer(values) for values in coefficients
+    ]
+    return pointers + [None] * (4 - len(pointers))
 
 
 @contextmanager

@@ -191,10 +191,10 @@ def _change_blocks(
             strip_rows * unit_rows
         ):
             old, new = get_pixels(before, strip), get_pixels(after, strip)
-            found = list(find_changes(file, old, new, strip.top // unit_rows))
-            if not found:
+            changes = list(find_changes(file, old, new, strip.top // unit_rows))
+            if not changes:
                 continue
-            waiting += found
+            waiting += changes
             reading = reading or pool.submit(read_scans, file)
             if reading.done() or len(waiting) > _MAX_WAITING:
                 _apply(waiting, reading.result())

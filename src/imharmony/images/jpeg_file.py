@@ -113,8 +113,8 @@ class JpegFile:
     @property
     def restart_interval(self) -> int:
         """Units between restart markers; 0 without any; T.81, B.2.4.4."""
-        found = self.of(DRI)
-        return int.from_bytes(found[-1].data[:2], "big") if found else 0
+        segments = self.of(DRI)
+        return int.from_bytes(segments[-1].data[:2], "big") if segments else 0
 
     @property
     def has_resolution(self) -> bool:
@@ -252,10 +252,10 @@ def _walk_scans(data: bytes, at: int) -> Iterator[tuple[int, int]]:
         if marker not in (SOS, DHT):
             raise DecodeError(f"expected a scan, got the marker {marker:#x} after one")
         (length,) = struct.unpack_from(">H", data, at + 2)
-        found = _NEXT_MARKER.search(data, at + 2 + length)
-        if found is None:
+        following = _NEXT_MARKER.search(data, at + 2 + length)
+        if following is None:
             raise DecodeError("the JPEG has no end")
-        at = found.start()
+        at = following.start()
 
 
 def _quantization(segments: list[bytes]) -> dict[int, npt.NDArray[np.uint16]]:

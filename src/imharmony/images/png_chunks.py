@@ -118,22 +118,22 @@ def find_color(chunks: list[Chunk], name: str) -> ColorTags | None:
     ImageError
         If it is something that we cannot honour.
     """
-    found = dict(reversed(chunks))  # the first of each
+    by_kind = dict(reversed(chunks))  # the first of each
     try:
-        if b"cICP" in found:
-            primaries, transfer, matrix, is_full = found[b"cICP"][:4]
+        if b"cICP" in by_kind:
+            primaries, transfer, matrix, is_full = by_kind[b"cICP"][:4]
             if matrix != 0:
                 raise ImageError(f"{name}: expected RGB, got cICP matrix {matrix}")
             return _unless_srgb(
                 from_cicp(primaries, transfer, name, full_range=bool(is_full))
             )
-        if b"iCCP" in found or b"sRGB" in found:
+        if b"iCCP" in by_kind or b"sRGB" in by_kind:
             return None
         gamma, points = None, None
-        if b"gAMA" in found:
-            gamma = struct.unpack(">I", found[b"gAMA"])[0] / 100_000
-        if b"cHRM" in found:
-            points = tuple(x / 100_000 for x in struct.unpack(">8I", found[b"cHRM"]))
+        if b"gAMA" in by_kind:
+            gamma = struct.unpack(">I", by_kind[b"gAMA"])[0] / 100_000
+        if b"cHRM" in by_kind:
+            points = tuple(x / 100_000 for x in struct.unpack(">8I", by_kind[b"cHRM"]))
     except (struct.error, ValueError):
         return None  # damaged: other programs take no notice of it either
     if gamma is None and points is None:

@@ -189,8 +189,8 @@ def find_crossings(
     --------
     >>> mask = np.zeros((9, 9), np.uint8)
     >>> mask[3:6, 3:6] = 255
-    >>> found = find_crossings(mask, (3, 3, 3, 3))
-    >>> len(found), found.inner[0, 0].tolist(), found.outer[0, 0].tolist()
+    >>> crossings = find_crossings(mask, (3, 3, 3, 3))
+    >>> len(crossings), crossings.inner[0, 0].tolist(), crossings.outer[0, 0].tolist()
     (12, [3, 3], [3, 2])
     """
     H, W = mask.shape

@@ -164,16 +164,16 @@ def table_rows(study: Study, output: Path) -> list[dict[str, str]]:
     Ranks are by PSNR, 1 the best, among the rows that are finished; the paper's are
     the same by MSE.
     """
-    found = {row: last_row(output / row.lower()) for row in study.runs}
-    found = {
+    last_rows = {row: last_row(output / row.lower()) for row in study.runs}
+    last_rows = {
         row: values
-        for row, values in found.items()
+        for row, values in last_rows.items()
         if values.get("psnr") and int(values["step"]) == study.runs[row].num_steps
     }
-    if not found:
+    if not last_rows:
         return []
-    psnr = {row: float(values["psnr"]) for row, values in found.items()}
-    any_row = next(iter(found.values()))
+    psnr = {row: float(values["psnr"]) for row, values in last_rows.items()}
+    any_row = next(iter(last_rows.values()))
     table = [
         {
             "row": COMPOSITE,
@@ -181,7 +181,7 @@ def table_rows(study: Study, output: Path) -> list[dict[str, str]]:
             "psnr": f"{float(any_row['composite_psnr']):.2f}",
         }
     ]
-    for row, values in found.items():
+    for row, values in last_rows.items():
         settings = study.runs[row]
         network = build_s2crnet(settings.variant, **settings.dimensions)
         weight = settings.adversarial_weight
@@ -200,10 +200,10 @@ def table_rows(study: Study, output: Path) -> list[dict[str, str]]:
                 "rank": str(_rank(row, psnr)),
             }
         )
-    of_paper = {row: PAPER[row][1] for row in found}
+    of_paper = {row: PAPER[row][1] for row in last_rows}
     for line in table:
         line["paper_mse"], line["paper_psnr"] = map("{:.2f}".format, PAPER[line["row"]])
-        if line["row"] in found:
+        if line["row"] in last_rows:
             line["paper_rank"] = str(_rank(line["row"], of_paper))
     return table
 

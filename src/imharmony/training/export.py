@@ -308,7 +308,7 @@ def largest_difference(network: AnyNetwork, data: bytes, contract: Contract) -> 
         if isinstance(expected, Tensor):
             expected = (expected,)
         feeds = {name: tensors[name].numpy() for name in names}
-        found = session.run(graph.outputs, feeds)
-        for ours, theirs in zip(found, expected, strict=True):
+        given = session.run(graph.outputs, feeds)
+        for ours, theirs in zip(given, expected, strict=True):
             largest = max(largest, float(np.abs(ours - theirs.numpy()).max()))
     return largest

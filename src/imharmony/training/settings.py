@@ -223,26 +223,28 @@ def read_settings(config: str, *, base: str | None = None) -> TrainSettings:
     8
     """
     values: dict[str, Any] = {}
-    seen: list[Path] = []
+    visited: list[Path] = []
     tables: list[tuple[dict[str, Any], Path]] = []
     name: str | None = config
     folder = Path()
     while name is not None:
         path = _find(name, folder)
-        if path.resolve() in seen:
+        if path.resolve() in visited:
             raise UsageError(f"{path}: is its own base")
-        found = _read_toml(path)
-        parent = found.pop("base", None)
+        table = _read_toml(path)
+        parent = table.pop("base", None)
         if parent is not None and not isinstance(parent, str):
             raise UsageError(f"{path}: base is the name of a config, got {parent!r}")
-        _check_types(found, path)
-        tables.append((found.get("dimensions", {}), path))
+        _check_types(table, path)
+        tables.append((table.get("dimensions", {}), path))
         for section in ("dimensions", "looks", "seam"):
-            if section in found:
-                values[section] = found.pop(section) | values.get(section, {})
-        values = found | values
-        name, folder = (parent, path.parent) if seen or base is None else (base, Path())
-        seen.append(path.resolve())
+            if section in table:
+                values[section] = table.pop(section) | values.get(section, {})
+        values = table | values
+        name, folder = (
+            (parent, path.parent) if visited or base is None else (base, Path())
+        )
+        visited.append(path.resolve())
     try:
         known = find_dimensions(values.get("variant", TrainSettings.variant))
     except UsageError as error:

@@ -290,22 +290,22 @@ def _find_frames(path: Path) -> tuple[Path, ...]:
     if not path.is_dir():
         before, after = NUMBER.split(path.name, maxsplit=1)
         pattern = re.compile(f"{re.escape(before)}(\\d+){re.escape(after)}$")
-    found: dict[int, Path] = {}
+    by_number: dict[int, Path] = {}
     for entry in folder.iterdir():
         match = pattern.search(entry.name)
         if match and entry.suffix.lower() in known and not entry.name.startswith("."):
             number = int(match[1])
-            if number in found:
+            if number in by_number:
                 msg = f"{folder}: two frames of number {number}"
-                raise UsageError(f"{msg}, {found[number].name} and {entry.name}")
-            found[number] = entry
-    if not found:
+                raise UsageError(f"{msg}, {by_number[number].name} and {entry.name}")
+            by_number[number] = entry
+    if not by_number:
         raise UsageError(f"{path}: expected frames with numbers, got none")
-    numbers = sorted(found)
+    numbers = sorted(by_number)
     for expected, number in enumerate(numbers, start=numbers[0]):
         if number != expected:
             raise UsageError(f"{folder}: frame {expected} is missing")
-    return tuple(found[number] for number in numbers)
+    return tuple(by_number[number] for number in numbers)
 
 
 def _read_still(path: Path) -> pyvips.Image:

@@ -218,14 +218,16 @@ def harmonize_video(
         )
     elif encoding is not None:
         notes = write_clip(recolored, source, output, encoding, overwrite=overwrite)
-    found = [f"from frame {number}: {note}" for note, number in counts.notes.items()]
+    of_frames = [
+        f"from frame {number}: {note}" for note, number in counts.notes.items()
+    ]
     return VideoReport(
         num_frames=counts.num_frames,
         num_scenes=counts.num_scenes,
         num_looks=counts.num_looks,
         seconds=time.perf_counter() - begin,
         label=counts.label,
-        warnings=(*found, *notes),
+        warnings=(*of_frames, *notes),
     )
 
 

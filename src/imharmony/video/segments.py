@@ -112,12 +112,12 @@ def name_folder(target: Path) -> Path:
 def count_done(target: Path, *, segment_frames: int = SEGMENT_FRAMES) -> int:
     """Count the frames in the segments that are there, from the first on."""
     folder = name_folder(target)
-    found = {
+    existing = {
         path.stem for path in folder.glob("*.*") if path.suffix in (".nut", ".mkv")
     }
     names = (f"{number:06d}" for number in itertools.count())
     return segment_frames * sum(
-        1 for _ in itertools.takewhile(found.__contains__, names)
+        1 for _ in itertools.takewhile(existing.__contains__, names)
     )
 
 

@@ -161,11 +161,11 @@ def _pair_names(uploads: Sequence[Upload]) -> list[Picture]:
         path = PurePosixPath(upload.name)
         is_mask = path.stem.lower().endswith("_mask") or path.parent.name == "masks"
         stem = path.stem[:-5] if path.stem.lower().endswith("_mask") else path.stem
-        found = masks if is_mask else composites
-        if stem in found:
+        named = masks if is_mask else composites
+        if stem in named:
             shown = ascii(stem)
             raise ApiError("bad_option", f"archive: several files are called {shown}")
-        found[stem] = upload
+        named[stem] = upload
     if lonely := sorted(masks.keys() - composites.keys()):
         raise ApiError("bad_option", f"archive: no composite for mask {lonely[0]!a}")
     return [Picture(upload, masks.get(stem)) for stem, upload in composites.items()]

@@ -40,8 +40,8 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             return {"models": _warm(request["warm"])}
         return asdict(jobs.run(Job(**request)))
     except HarmonizeError as error:
-        told = to_api_error(error)
-        return {"code": told.code, "message": told.message}
+        answer = to_api_error(error)
+        return {"code": answer.code, "message": answer.message}
 
 
 def _warm(weights: str | None) -> list[dict[str, Any]]:

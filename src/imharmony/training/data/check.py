@@ -233,12 +233,12 @@ class _Files:
                 "<img>_<mask>_<k>"
             )
             return None
-        found = [
+        pictures = [
             self._find("composite_images", name, (".jpg", ".png")),
             self._find("masks", parts[0], (".png", ".jpg")),
             self._find("real_images", parts[1], (".jpg", ".png")),
         ]
-        composite, mask, real = found
+        composite, mask, real = pictures
         if composite is None or mask is None or real is None:
             return None
         return PairFiles(name, self._folder.name, composite, mask, real)

@@ -60,13 +60,13 @@ class IHarmony4:
         num_pairs: int = 0,
     ) -> None:
         self._num_pairs = num_pairs
-        found = find_pairs(root, split=split)
-        absent = set(subsets) - {files.subset for files in found}
+        listed = find_pairs(root, split=split)
+        absent = set(subsets) - {files.subset for files in listed}
         if absent:
             msg = f"{root}: no pairs of split {split!r} in {', '.join(sorted(absent))}"
             raise UsageError(msg)
         self.files = [
-            files for files in found if not subsets or files.subset in subsets
+            files for files in listed if not subsets or files.subset in subsets
         ]
         if labels is None and (root / LABELS_FILE).is_file():
             labels = root / LABELS_FILE

@@ -171,15 +171,15 @@ class Parser:
         wanted = ("segformer", len(ade20k_categories()))
         try:
             config = AutoConfig.from_pretrained(model)
-            found = (config.model_type, config.num_labels)
-            if found == wanted:
+            given = (config.model_type, config.num_labels)
+            if given == wanted:
                 network = SegformerForSemanticSegmentation.from_pretrained(model)
         except (OSError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise WeightsError(f"{model}: cannot be loaded ({reason})") from error
-        if found != wanted:
-            msg = f"{model}: expected a segformer with 150 classes, got a {found[0]}"
-            raise WeightsError(f"{msg} with {found[1]}")
+        if given != wanted:
+            msg = f"{model}: expected a segformer with 150 classes, got a {given[0]}"
+            raise WeightsError(f"{msg} with {given[1]}")
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._network = network.eval().to(self._device)
 
@@ -334,7 +334,7 @@ def read_labels(table: Path) -> dict[tuple[str, str], int]:
         If the file is absent, a column is, a label is unknown, or a composite is not
         given as `<sub-set>/composite_images/<file>`.
     """
-    found = {}
+    known = {}
     try:
         with table.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
@@ -353,8 +353,8 @@ def read_labels(table: Path) -> dict[tuple[str, str], int]:
                     raise UsageError(f"{msg}{row['composite']!r}")
                 if label:
                     key = (composite.parts[0], composite.stem)
-                    found[key] = LABELS.index(label)
+                    known[key] = LABELS.index(label)
     except OSError as error:
         msg = f"{table}: cannot be read ({error.strerror or error})"
         raise UsageError(msg) from error
-    return found
+    return known

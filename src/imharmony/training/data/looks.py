@@ -171,14 +171,14 @@ def _interpolate(grid: FloatArray, x: FloatArray) -> FloatArray:
     volume = torch.from_numpy(grid).permute(3, 0, 1, 2)[None]  # (1, 3, n, n, n)
     # grid_sample wants the last axis, blue, first, and the cube from −1 to 1.
     points = torch.from_numpy(np.ascontiguousarray(x[::-1].reshape(3, -1).T)) * 2 - 1
-    found = F.grid_sample(
+    mapped = F.grid_sample(
         volume,
         points[None, None, None],
         mode="bilinear",
         padding_mode="border",
         align_corners=True,
     )  # (1, 3, 1, 1, N)
-    return found.numpy().reshape(x.shape)
+    return mapped.numpy().reshape(x.shape)
 
 
 def after(base: FloatArray, look: Look) -> Look:

@@ -324,8 +324,8 @@ def positions(box: Box, part: Box, size: tuple[int, int]) -> FloatArray:
         scale = (inner.stop - inner.start) / length
         pixels = inner.start + scale * (np.arange(length) + 0.5)
         axes.append((pixels - outer.start) / (outer.stop - outer.start))
-    found: FloatArray = np.array(np.meshgrid(*axes, indexing="ij"), np.float32)
-    return found
+    places: FloatArray = np.array(np.meshgrid(*axes, indexing="ij"), np.float32)
+    return places
 
 
 def random_part(rng: np.random.Generator, inner: Box, shape: tuple[int, ...]) -> Box:

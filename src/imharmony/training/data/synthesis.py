@@ -339,10 +339,10 @@ class Synthesis:
     ) -> tuple[UInt8Array, UInt8Array]:
         """Take pixels of a photo and its foreground, (3, N); kept for its own mask."""
         if example not in self._kept:
-            found = _some_pixels(photo), _some_foreground(photo, mask)
+            samples = _some_pixels(photo), _some_foreground(photo, mask)
             if self.pool[example].mask is None:  # the next pair's mask is another
-                return found
-            self._kept[example] = found
+                return samples
+            self._kept[example] = samples
         return self._kept[example]
 
     def _draw_once(

@@ -205,8 +205,8 @@ def regrain(original: FloatArray, moved: FloatArray, mask: UInt8Array) -> FloatA
 
     >>> original = np.random.default_rng(0).random((3, 8, 8), dtype=np.float32)
     >>> mask = np.full((8, 8), 255, np.uint8)
-    >>> found = regrain(original, original + np.float32(0.1), mask)
-    >>> float(np.abs(found - original - 0.1).max()) < 1e-6
+    >>> regrained = regrain(original, original + np.float32(0.1), mask)
+    >>> float(np.abs(regrained - original - 0.1).max()) < 1e-6
     True
     """
     inside = (mask > 0).astype(np.float32)

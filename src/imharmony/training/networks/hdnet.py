@@ -183,24 +183,24 @@ class LocalDynamics(nn.Module):
         """
         B, P, _ = own.shape
         if P <= DENSE_POSITIONS or torch.onnx.is_in_onnx_export():
-            best, found = self.look_up(own, candidates, is_front)
+            best, matched = self.look_up(own, candidates, is_front)
         else:  # the foreground alone, and in bounded memory
-            best, found = own[..., :1] * 0, own * 0
+            best, matched = own[..., :1] * 0, own * 0
             for i in range(B):
                 one, rows = slice(i, i + 1), is_front[i, :, 0].nonzero()[:, 0]
                 for chunk in torch.split(rows, max(1, CHUNK_ENTRIES // P)):
-                    best[one, chunk], found[one, chunk] = self.look_up(
+                    best[one, chunk], matched[one, chunk] = self.look_up(
                         own[one, chunk], candidates[one], is_front[one]
                     )
         if self.dimensions.mode == "official":
             # Over all positions: one of the background has similarity 0 to all.
-            return best.softmax(dim=1) * found
-        return found
+            return best.softmax(dim=1) * matched
+        return matched
 
     def look_up(
         self, queries: Tensor, candidates: Tensor, is_front: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Largest similarity (B, Q, 1) and what is found (B, Q, C), of Q queries."""
+        """Largest similarity (B, Q, 1) and what matches (B, Q, C), of Q queries."""
         if self.dimensions.mode == "official":
             similarity = queries @ candidates.transpose(1, 2)  # (B, Q, P)
             best, index = similarity.max(dim=2, keepdim=True)
@@ -214,11 +214,11 @@ class LocalDynamics(nn.Module):
         K = min(self.dimensions.num_neighbors, similarity.shape[2])
         best, index = similarity.topk(K, dim=2)  # (B, Q, K)
         weight = (best / self.dimensions.temperature).softmax(dim=2)
-        found = torch.zeros_like(queries)
+        matched = torch.zeros_like(queries)
         for k in range(K):
             picked = index[..., k, None].expand(-1, -1, candidates.shape[2])
-            found = found + weight[..., k, None] * candidates.gather(1, picked)
-        return best[..., :1], found
+            matched = matched + weight[..., k, None] * candidates.gather(1, picked)
+        return best[..., :1], matched
 
 
 class GlobalDynamics(nn.Module):

@@ -213,8 +213,8 @@ def hold_back(
     size = (change.abs() * weight).sum(dim=(1, 2, 3)) / area
     is_large = size**2 / (size**2 + dimensions.least_change**2 + 1e-12)
     share = torch.sigmoid(made.logit - dimensions.caution) * is_large
-    held = composite + share[:, None, None, None] * change
-    return held.clamp(0, 1), share
+    refined = composite + share[:, None, None, None] * change
+    return refined.clamp(0, 1), share
 
 
 class RefinerInUse(nn.Module):
@@ -234,8 +234,8 @@ class RefinerInUse(nn.Module):
         same_scene: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Refine one picture, parameters as of the network, and hold back."""
-        seen = (composite, mask, seam, seam_weight, seam_place, same_scene)
-        made = refine(self.network, *seen)
+        inputs = (composite, mask, seam, seam_weight, seam_place, same_scene)
+        made = refine(self.network, *inputs)
         return hold_back(made, composite, mask, self.network.dimensions)
 
 

@@ -85,9 +85,9 @@ def combine(
     mixed = p * seamed + (1 - p) * plain  # (B, 3, K + 1)
     K = mixed.shape[2] - 1
     identity = torch.arange(K + 1, device=mixed.device) / K
-    held = identity + s * (mixed - identity)
+    heights = identity + s * (mixed - identity)
     probability = torch.sigmoid(judged) * has
-    return Used(held[:, None], prediction.label_logits, probability, strength)
+    return Used(heights[:, None], prediction.label_logits, probability, strength)
 
 
 def sample_foreground(

@@ -58,14 +58,14 @@ class RefinerRecipe(Recipe[Refiner]):
         # How much of the change to make is learned from the change as it is.
         change = (made.picture - pair.composite).detach()
         share = torch.sigmoid(made.logit)[:, None, None, None]
-        held = pixel_errors(
+        used = pixel_errors(
             pair.composite + share * change,
             pair.real,
             mask,
             pixel_loss=settings.pixel_loss,
             min_area=settings.min_area,
         )
-        held_loss = mean_error(held, settings.log_offset)
+        held_loss = mean_error(used, settings.log_offset)
         total = settings.pixel_weight * loss + _HELD_WEIGHT * held_loss
         before = pixel_errors(
             pair.composite,
