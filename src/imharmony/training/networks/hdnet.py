@@ -20,7 +20,7 @@ global dynamics (the paper's figure shows four), the skips are activated, and th
 convolutions that would guide global dynamics exist and are never used.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args, get_type_hints
 
 import torch
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imharmony.errors import UsageError
+from imharmony.training.networks.variants import change_variant
 
 __all__ = [
     "HDNET_VARIANTS",
@@ -366,10 +367,4 @@ def build_hdnet(variant: str, **changes: object) -> HDNet:
     >>> sum(p.numel() for p in network.parameters())
     652893
     """
-    if variant not in HDNET_VARIANTS:
-        known = ", ".join(HDNET_VARIANTS)
-        raise UsageError(f"variant is one of {known}, got {variant!r}")
-    fields = HDNetDimensions.__dataclass_fields__
-    if unknown := ", ".join(sorted(changes.keys() - fields.keys())):
-        raise UsageError(f"dimensions are {', '.join(fields)}; got {unknown}")
-    return HDNet(replace(HDNET_VARIANTS[variant], **changes))  # type: ignore[arg-type]
+    return HDNet(change_variant(HDNET_VARIANTS, variant, changes))

@@ -8,16 +8,16 @@ place of a picture and the layers that look at the whole picture are ours.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from imharmony.errors import UsageError
 from imharmony.training.networks.hdnet import HDNet, HDNetDimensions
 from imharmony.training.networks.seam_field import NUM_CHANNELS, seam_field
+from imharmony.training.networks.variants import change_variant
 
 __all__ = [
     "REFINER_VARIANTS",
@@ -253,10 +253,4 @@ def build_refiner(variant: str, **changes: object) -> Refiner:
     >>> sum(p.numel() for p in network.parameters())
     670201
     """
-    if variant not in REFINER_VARIANTS:
-        known = ", ".join(REFINER_VARIANTS)
-        raise UsageError(f"variant is one of {known}, got {variant!r}")
-    fields = asdict(REFINER_VARIANTS[variant])
-    if unknown := ", ".join(sorted(changes.keys() - fields.keys())):
-        raise UsageError(f"dimensions are {', '.join(fields)}; got {unknown}")
-    return Refiner(replace(REFINER_VARIANTS[variant], **changes))  # type: ignore[arg-type]
+    return Refiner(change_variant(REFINER_VARIANTS, variant, changes))

@@ -20,7 +20,7 @@ features), `guesses_label`, `feature_dropout`, `contexts`, `mirrors`, `strength`
 `min_change`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args, get_type_hints
 
 import torch
@@ -30,6 +30,7 @@ from torch.nn import functional as F
 from imharmony.errors import UsageError
 from imharmony.training.networks.squeezenet import NUM_FEATURES, squeezenet_trunk
 from imharmony.training.networks.statistics import region_statistics
+from imharmony.training.networks.variants import change_variant
 
 __all__ = [
     "VARIANTS",
@@ -337,12 +338,4 @@ def build_s2crnet(variant: str, **changes: object) -> S2CRNet:
     >>> sum(p.numel() for p in network.parameters())
     948480
     """
-    if variant not in VARIANTS:
-        msg = f"variant is one of {', '.join(VARIANTS)}, got {variant!r}"
-        raise UsageError(msg)
-    unknown = changes.keys() - Dimensions.__dataclass_fields__.keys()
-    if unknown:
-        known = ", ".join(Dimensions.__dataclass_fields__)
-        msg = f"dimensions are {known}; got {', '.join(sorted(unknown))}"
-        raise UsageError(msg)
-    return S2CRNet(replace(VARIANTS[variant], **changes))  # type: ignore[arg-type]
+    return S2CRNet(change_variant(VARIANTS, variant, changes))

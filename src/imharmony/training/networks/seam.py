@@ -14,7 +14,7 @@ the mask's edge. This one holds it whole, as its base, and adds:
   against the doubt: learned, continuous, without any threshold (`seam_use`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -32,6 +32,7 @@ from imharmony.training.networks.pairs import PairReader, WideReader, fit_pairs
 from imharmony.training.networks.s2crnet import Dimensions, S2CRNet, Seen
 from imharmony.training.networks.squeezenet import NUM_FEATURES
 from imharmony.training.networks.statistics import region_statistics
+from imharmony.training.networks.variants import change_variant
 
 __all__ = [
     "SEAM_VARIANTS",
@@ -368,13 +369,6 @@ def build_seam_net(variant: str, **changes: object) -> SeamNet:
     Examples
     --------
     >>> sum(p.numel() for p in build_seam_net("s2crnet-seam").parameters())
-    1588252
+    1588606
     """
-    if variant not in SEAM_VARIANTS:
-        raise UsageError(f"variant is one of {', '.join(SEAM_VARIANTS)}, got {variant}")
-    unknown = changes.keys() - SeamDimensions.__dataclass_fields__.keys()
-    if unknown:
-        known = ", ".join(SeamDimensions.__dataclass_fields__)
-        msg = f"dimensions are {known}; got {', '.join(sorted(unknown))}"
-        raise UsageError(msg)
-    return SeamNet(replace(SEAM_VARIANTS[variant], **changes))  # type: ignore[arg-type]
+    return SeamNet(change_variant(SEAM_VARIANTS, variant, changes))
