@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from imharmony.training.data.synthesis import Pair, Synthesis
+from imharmony.training.data.pairs import Pair
+from imharmony.training.data.synthesis import Synthesis
 from imharmony.training.feed import Feed, PairSource, open_sources
 from imharmony.training.settings import TrainSettings, read_settings
 from imharmony.training.task import Devices, fit

@@ -15,10 +15,11 @@ from imharmony.training.data.local_looks import (
     material_look,
     second_light_look,
 )
+from imharmony.training.data.look_settings import LookSettings
 from imharmony.training.data.looks import UNTOUCHED, FloatArray, Look, UInt8Array
 from imharmony.training.data.pastes import paste
 from imharmony.training.data.pool import read_pool
-from imharmony.training.data.synthesis import LookSettings, Synthesis
+from imharmony.training.data.synthesis import Synthesis
 
 RIGHT = (0.0, 1.0)
 SIZE = (32, 32)

@@ -8,6 +8,7 @@ import pytest
 
 from imharmony.errors import UsageError
 from imharmony.inference.crossings import GAPS, Crossings, find_crossings
+from imharmony.training.data.look_settings import LookSettings
 from imharmony.training.data.looks import LEVELS, UNTOUCHED, Look
 from imharmony.training.data.pairs import SeamSamples, mask_limits
 from imharmony.training.data.pastes import draw_edge
@@ -18,7 +19,7 @@ from imharmony.training.data.seam import (
     exact,
     sample_seam,
 )
-from imharmony.training.data.synthesis import LookSettings, Synthesis
+from imharmony.training.data.synthesis import Synthesis
 
 SIZE = (32, 32)
 # Colors are rounded to 8 bit before looks are applied.

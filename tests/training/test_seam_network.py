@@ -1,5 +1,7 @@
 """The network that looks at the seam: its curves, and what it does in use."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -253,9 +255,7 @@ def test_holding_back_is_continuous() -> None:
         shown.append(used.curve_params[0, 0])
         strengths.append(float(used.strength))
     assert np.abs(np.diff(strengths)).max() < 0.05
-    largest = max(
-        float((b - a).abs().max()) for a, b in zip(shown, shown[1:], strict=False)
-    )
+    largest = max(float((b - a).abs().max()) for a, b in itertools.pairwise(shown))
     assert largest < 2 / 255
     assert strengths[-1] > strengths[0]
 

@@ -10,12 +10,13 @@ import torch
 from imharmony.errors import UsageError, WeightsError
 from imharmony.inference.crossings import GAPS
 from imharmony.training.checkpoints import load_base, save_checkpoint
+from imharmony.training.data.look_settings import LookSettings
 from imharmony.training.data.looks import LEVELS, UNTOUCHED, Look
 from imharmony.training.data.pairs import Pair, SeamSamples, mask_limits
 from imharmony.training.data.pool import read_pool
 from imharmony.training.data.seam import SeamSettings
 from imharmony.training.data.swatches import SHOWN_AGAIN, draw_swatch, gather
-from imharmony.training.data.synthesis import LookSettings, Synthesis
+from imharmony.training.data.synthesis import Synthesis
 from imharmony.training.networks.s2crnet import build_s2crnet
 from imharmony.training.networks.seam import Swatches, build_seam_net
 

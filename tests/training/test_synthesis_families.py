@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from imharmony.errors import UsageError
-from imharmony.training.data import synthesis as module
-from imharmony.training.data.looks import Look, UInt8Array
-from imharmony.training.data.pool import read_pool
-from imharmony.training.data.synthesis import (
+from imharmony.training.data import judging
+from imharmony.training.data.look_settings import (
     FAMILIES,
     LOCAL,
     SELECTIVE,
     WHOLE,
     LookSettings,
-    Synthesis,
 )
+from imharmony.training.data.looks import Look, UInt8Array
+from imharmony.training.data.pool import read_pool
+from imharmony.training.data.synthesis import Synthesis
 from imharmony.training.data.transfers import TRANSFERS
 
 ONLY_FOREGROUND = {"foreground": 1.0}
@@ -114,7 +114,7 @@ def test_colors_are_taken_from_objects_of_the_same_label(
         drawn.draw_looks(index, example)
         label = drawn.pool[example].semantic_label
         peers = [i for i, peer in enumerate(drawn.pool) if peer.semantic_label == label]
-        known = [module._some_foreground(*drawn.pool.pixels(i)) for i in peers]
+        known = [judging.some_foreground(*drawn.pool.pixels(i)) for i in peers]
         for other in others:
             assert any(np.array_equal(other, each) for each in known)
 

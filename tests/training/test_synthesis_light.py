@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from imharmony.images import files, photo
+from imharmony.training.data.look_settings import LookSettings
 from imharmony.training.data.looks import (
     UNTOUCHED,
     FloatArray,
@@ -15,7 +16,7 @@ from imharmony.training.data.looks import (
 )
 from imharmony.training.data.pairs import mask_limits, positions
 from imharmony.training.data.pool import read_pool
-from imharmony.training.data.synthesis import LookSettings, Synthesis
+from imharmony.training.data.synthesis import Synthesis
 from imharmony.training.data.written import write_pairs
 
 ONLY_LIGHT = LookSettings(families={"light": 1.0}, changed={"foreground": 1.0})

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from imharmony.errors import HarmonizeError, UsageError
 from imharmony.training.checkpoints import load_checkpoint
+from imharmony.training.data.look_settings import LookSettings
 from imharmony.training.data.pool import read_pool
-from imharmony.training.data.synthesis import LookSettings, Synthesis
+from imharmony.training.data.synthesis import Synthesis
 from imharmony.training.networks.s2crnet import S2CRNet, build_s2crnet
 from imharmony.training.networks.squeezenet import add_batch_norm
 from imharmony.training.recipes import s2crnet as recipe

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from imharmony.errors import UsageError
-from imharmony.training.data.synthesis import Pair
+from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import Feed, crop_and_flip, prefetch
 from imharmony.training.settings import TrainSettings
 

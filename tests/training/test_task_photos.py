@@ -10,8 +10,9 @@ import pytest
 
 from imharmony.errors import UsageError
 from imharmony.images import files, photo
+from imharmony.training.data.look_settings import LookSettings
 from imharmony.training.data.pool import read_pool
-from imharmony.training.data.synthesis import LookSettings, Synthesis
+from imharmony.training.data.synthesis import Synthesis
 from imharmony.training.feed import open_sources
 from imharmony.training.settings import TrainSettings
 from imharmony.training.task import Devices, Progress, train

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from imharmony.errors import UsageError
-from imharmony.training.data.synthesis import LookSettings
+from imharmony.training.data.look_settings import LookSettings
 from imharmony.training.kinds import build_network, find_kind
 from imharmony.training.networks.s2crnet import build_s2crnet
 from imharmony.training.settings import CONFIGS, TrainSettings, read_settings

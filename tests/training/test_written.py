@@ -13,8 +13,9 @@ from imharmony.labels import LABELS
 from imharmony.training.data.check import check_files, check_pixels, sample_pairs
 from imharmony.training.data.iharmony4 import IHarmony4
 from imharmony.training.data.labels import read_labels
+from imharmony.training.data.look_settings import LookSettings
 from imharmony.training.data.pool import read_pool
-from imharmony.training.data.synthesis import LookSettings, Synthesis
+from imharmony.training.data.synthesis import Synthesis
 from imharmony.training.data.transfers import regrain
 from imharmony.training.data.written import write_pairs
 

@@ -102,7 +102,7 @@ def synthesize(
     """
     with needs_extra("train"):
         from imharmony.training.data import written
-        from imharmony.training.data.synthesis import LookSettings
+        from imharmony.training.data.look_settings import LookSettings
     settings = LookSettings(
         shapes=_shares("shapes", shapes), max_hue_change=max_hue_change
     )

@@ -17,9 +17,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from imharmony.errors import UsageError
 from imharmony.training.data.iharmony4 import IHarmony4
+from imharmony.training.data.pairs import Pair
 from imharmony.training.data.pool import Example, Pool, read_pool
 from imharmony.training.data.seam import exact
-from imharmony.training.data.synthesis import Pair, Synthesis
+from imharmony.training.data.synthesis import Synthesis
 from imharmony.training.kinds import find_kind
 from imharmony.training.refining import RefinedPairs, load_curves
 from imharmony.training.settings import TrainSettings

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from imharmony.errors import UsageError
+from imharmony.training.data.look_settings import LookSettings
 from imharmony.training.data.seam import SeamSettings
-from imharmony.training.data.synthesis import LookSettings
 from imharmony.training.kinds import find_dimensions, find_kind
 from imharmony.training.losses import PixelLoss
 from imharmony.training.networks.discriminator import MIN_SIZE

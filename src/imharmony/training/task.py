@@ -10,7 +10,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from imharmony.errors import UsageError
-from imharmony.training.data.synthesis import Pair
+from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import Feed, PairSource, open_sources, prefetch
 from imharmony.training.kinds import AnyNetwork
 from imharmony.training.log import RunLog

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from imharmony.training.data.synthesis import Pair
+from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import PairSource
 from imharmony.training.kinds import AnyNetwork
 from imharmony.training.log import plot_curves, side_by_side

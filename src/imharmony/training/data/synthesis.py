@@ -6,28 +6,27 @@ truth with the foreground replaced by the photograph under the second. Either lo
 may be the untouched photograph. So the network learns to undo whatever was done
 to the foreground and to redo whatever was done to the rest.
 
-Families of looks: `retouch` and `daylight` (module `looks`) suit any picture; `light`
-changes the foreground from one end to the other, as no curve can undo, nor what module
-`local_looks` draws; `reinhard`,
-`fecker`, `xiao` and `pitie` (module `transfers`) give it the colors of another
-photograph's object of the same label.
+Families of looks (module `look_settings`): `retouch` and `daylight` suit any picture;
+`light` changes the foreground from one end to the other, as no curve can undo, nor what
+module `local_looks` draws; `reinhard`, `fecker`, `xiao` and `pitie` (module
+`transfers`) give it the colors of another photograph's object of the same label.
 
 Every draw depends on a seed and the pair's index alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
 from imharmony.errors import UsageError
 from imharmony.inference.crossings import Crossings, find_crossings
-from imharmony.training.data.local_looks import (
-    color_mix_look,
-    drift_look,
-    material_look,
-    second_light_look,
+from imharmony.training.data.judging import Choice, judge, some_foreground, some_pixels
+from imharmony.training.data.look_settings import (
+    LOCAL,
+    SELECTIVE,
+    WHOLE,
+    LookSettings,
 )
 from imharmony.training.data.looks import (
     UNTOUCHED,
@@ -36,8 +35,6 @@ from imharmony.training.data.looks import (
     UInt8Array,
     after,
     base_table,
-    daylight_look,
-    light_look,
     retouch_look,
 )
 from imharmony.training.data.pairs import (
@@ -60,7 +57,6 @@ from imharmony.training.data.pastes import draw_edge, paste
 from imharmony.training.data.pool import Pool
 from imharmony.training.data.seam import SeamSettings, draw_seam
 from imharmony.training.data.shapes import (
-    SHAPES,
     ellipse_mask,
     part_of_object,
     stretch,
@@ -75,101 +71,10 @@ from imharmony.training.data.swatches import (
 )
 from imharmony.training.data.transfers import TRANSFERS
 
-__all__ = ["FAMILIES", "LookSettings", "Pair", "Synthesis"]
+__all__ = ["Synthesis"]
 
-WHOLE = {"retouch": retouch_look, "daylight": daylight_look}
-"""Families that suit the rest of a photograph, too."""
-LOCAL = {
-    "light": light_look,
-    "second_light": second_light_look,
-    "drift": drift_look,
-    "color_mix": color_mix_look,
-}
-"""Families that change an object as no curve undoes."""
-SELECTIVE = {"material": material_look}
-"""Likewise, and choose one of the object's own colors."""
-FAMILIES = (*WHOLE, *LOCAL, *SELECTIVE, *TRANSFERS)
 _FIRST_SWATCH = 1 << 40
 """Pairs of which only colors are drawn have numbers of their own, from here on."""
-CHANGED = ("foreground", "rest", "both", "nothing")
-
-
-@dataclass(frozen=True)
-class LookSettings:
-    """How often and how strongly looks change; shares are relative.
-
-    A family without a share is never drawn, on either side.
-    """
-
-    families: dict[str, float] = field(
-        default_factory=lambda: {"retouch": 0.7, "reinhard": 0.15, "fecker": 0.15}
-    )
-    changed: dict[str, float] = field(
-        default_factory=lambda: {"foreground": 0.4, "rest": 0.35, "both": 0.25}
-    )
-    """What differs from the untouched photograph. The rest never takes another
-    object's colors, a photo of those is no photo any more: it is retouched or set
-    to another time of day, and where neither has a share, it stays. With nothing, the
-    composite is the real photograph: what needs no change should get none."""
-    strengths: dict[str, tuple[float, float, float]] = field(
-        default_factory=lambda: {
-            "small": (0.2, 0.5, 0.9),
-            "moderate": (0.4, 0.9, 1.5),
-            "large": (0.4, 1.5, 2.4),
-        }
-    )
-    """Share, and the range that a look's strength is drawn from."""
-    difference: tuple[float, float] = (0.06, 0.45)
-    """Root mean square difference of the two foregrounds a pair may have."""
-    max_clipped: float = 0.25
-    """Share of foreground values a look may push out of range."""
-    max_hue_change: float = 180.0
-    """Degrees on the color wheel by which the hues of the two foregrounds may differ,
-    on average over what is colored in both; 180 allows all. Light changes a color,
-    but makes no red car blue."""
-    maskless: float = 0.25
-    """Share of pairs made from photographs without a mask, where the pool has any."""
-    shapes: dict[str, float] = field(default_factory=lambda: {"object": 1.0})
-    """What mask a photograph without one gets: another object's, or one of `SHAPES`."""
-    base: float = 0.0
-    """Greatest strength of a look that the whole photograph takes on before the
-    pair's own looks, as if another camera had taken it."""
-    parts: float = 0.0
-    """Share of pairs whose foreground crop shows a part of the object's box only."""
-    retouched: float = 0.0
-    """Share of local changes that come with a retouch of the whole foreground."""
-    pastes: float = 0.0
-    """Share of pairs whose object is first pasted into another photograph, so that
-    nothing across its edge belongs to it."""
-
-    def __post_init__(self) -> None:
-        for name, known in (
-            ("families", FAMILIES),
-            ("changed", CHANGED),
-            ("shapes", SHAPES),
-        ):
-            shares = getattr(self, name)
-            is_known = shares.keys() <= set(known)
-            if (
-                not is_known
-                or min(shares.values(), default=0) < 0
-                or not any(shares.values())
-            ):
-                msg = f"{name} gives shares above 0 to {', '.join(known)}, got {shares}"
-                raise UsageError(msg)
-            # In one order, so that equal settings give equal pairs.
-            object.__setattr__(self, name, {n: shares[n] for n in known if n in shares})
-        if not self.whole and not self.changed.get("foreground"):
-            msg = (
-                f"families {', '.join(self.families)} change the foreground only, "
-                f"which changed gives no share: {self.changed}"
-            )
-            raise UsageError(msg)
-
-    @property
-    def whole(self) -> dict[str, float]:
-        """Shares of the families that suit the rest, too."""
-        return {n: self.families[n] for n in WHOLE if self.families.get(n)}
 
 
 class Synthesis:
@@ -218,13 +123,13 @@ class Synthesis:
                 "that give object no share"
             )
         known = self._masked if len(self._masked) else np.arange(len(pool))
-        self._shapes = _Choice(settings.shapes)
-        self._changed = _Choice(settings.changed)
-        self._families = _Choice(settings.families)
+        self._shapes = Choice(settings.shapes)
+        self._changed = Choice(settings.changed)
+        self._families = Choice(settings.families)
         # The rest stays where no family suits it: then nothing is drawn from this.
-        self._whole = _Choice(settings.whole or {"untouched": 1.0})
+        self._whole = Choice(settings.whole or {"untouched": 1.0})
         strengths = {name: share for name, (share, *_) in settings.strengths.items()}
-        self._strengths = _Choice(strengths)
+        self._strengths = Choice(strengths)
         same = {int(n): np.flatnonzero(has_mask & (labels == n)) for n in set(labels)}
         self._peers = {n: peers if len(peers) else known for n, peers in same.items()}
 
@@ -296,29 +201,12 @@ class Synthesis:
                 looks = (after(base, looks[0]), after(base, looks[1]))
             if is_natural and not redraws:  # later, it has too small a difference
                 break
-            verdict = self._judge(looks, whole, own)
+            verdict = judge(looks, whole, own, self.settings)
             if verdict == "good":
                 break
             if verdict == "too strong":
                 scale *= 0.7
         return looks
-
-    def _judge(
-        self, looks: tuple[Look, Look], whole: UInt8Array, own: UInt8Array
-    ) -> Literal["good", "too strong", "too weak"]:
-        """Measure looks on pixels (3, N) against the bounds of the settings."""
-        low, high = self.settings.difference
-        real, foreground = (look.apply(own).clip(0, 1) for look in looks)
-        difference = float(((real - foreground) ** 2).mean()) ** 0.5
-        clipped = _share_clipped(own, foreground)
-        if looks[0] is not UNTOUCHED:
-            clipped = max(clipped, _share_clipped(whole, looks[0].apply(whole)))
-        if difference > high or clipped > self.settings.max_clipped:
-            return "too strong"
-        largest = self.settings.max_hue_change
-        if largest < 180 and _hue_change(real, foreground) > largest:
-            return "too strong"
-        return "good" if difference >= low else "too weak"
 
     def _draw_base(self, index: int) -> FloatArray | None:
         """Draw the curves, (3, 256), that the whole photograph takes on; or none."""
@@ -339,7 +227,7 @@ class Synthesis:
     ) -> tuple[UInt8Array, UInt8Array]:
         """Take pixels of a photo and its foreground, (3, N); kept for its own mask."""
         if example not in self._kept:
-            samples = _some_pixels(photo), _some_foreground(photo, mask)
+            samples = some_pixels(photo), some_foreground(photo, mask)
             if self.pool[example].mask is None:  # the next pair's mask is another
                 return samples
             self._kept[example] = samples
@@ -533,54 +421,3 @@ class Synthesis:
                 np.dstack([x[..., :3], m]) for x, m in zip(layers, masks, strict=True)
             ]
         return layers
-
-
-class _Choice:
-    """Names that are drawn by their shares."""
-
-    def __init__(self, shares: dict[str, float]) -> None:
-        self._names = list(shares)
-        # What Generator.choice makes of shares, once instead of at each draw.
-        below = np.array(list(shares.values()))
-        below = (below / below.sum()).cumsum()
-        self._below = below / below[-1]
-
-    def draw(self, rng: np.random.Generator) -> str:
-        """Draw a name; the same draw as `Generator.choice`."""
-        return self._names[int(self._below.searchsorted(rng.random(), side="right"))]
-
-
-def _some_pixels(pixels: UInt8Array) -> UInt8Array:
-    """Up to about 2,000 of the pixels (..., 3), evenly spread: (3, N)."""
-    pixels = pixels.reshape(-1, 3)
-    return np.ascontiguousarray(pixels[:: max(1, len(pixels) // 2000)].T)
-
-
-def _some_foreground(photo: UInt8Array, mask: UInt8Array) -> UInt8Array:
-    """Likewise of the foreground; of the whole photo if the mask is thin or absent."""
-    if not mask.size:
-        return _some_pixels(photo)
-    pixels = photo[::2, ::2][mask[::2, ::2] > 127]
-    return _some_pixels(pixels if len(pixels) else photo)
-
-
-def _share_clipped(levels: UInt8Array, values: FloatArray) -> float:
-    """Share of values at the rim that were not there in the photo."""
-    is_inner = (levels > 2) & (levels < 253)
-    return float((((values < 0.002) | (values > 0.998)) & is_inner).mean())
-
-
-def _hue_change(real: FloatArray, foreground: FloatArray) -> float:
-    """Angle in degrees by which hues (3, N) differ, weighted by the chroma of both.
-
-    On the plane across the gray axis; 0 where hardly anything has a color.
-    """
-    planes = [
-        (x[0] - (x[1] + x[2]) / 2) + 0.75**0.5 * 1j * (x[1] - x[2])
-        for x in (real, foreground)
-    ]
-    product = planes[0].conj() * planes[1]
-    weight = np.abs(product)
-    if weight.mean() < 1e-4:
-        return 0.0
-    return float(np.average(np.abs(np.angle(product, deg=True)), weights=weight))

@@ -11,10 +11,11 @@ from imharmony.errors import UsageError
 from imharmony.images import files, photo
 from imharmony.labels import LABELS
 from imharmony.training.data.labels import LABELS_FILE, LabeledPair, write_labels
+from imharmony.training.data.look_settings import LookSettings
 from imharmony.training.data.looks import FloatArray, Look, UInt8Array
 from imharmony.training.data.pairs import mask_limits, positions
 from imharmony.training.data.pool import read_pool
-from imharmony.training.data.synthesis import LookSettings, Synthesis
+from imharmony.training.data.synthesis import Synthesis
 from imharmony.training.data.transfers import regrain
 from imharmony.writing import fill_folder
 
