@@ -18,6 +18,7 @@ from imharmony.training.data.misleading import displace, mislead
 from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import Feed
 from imharmony.training.losses import relative_l1
+from imharmony.training.networks.heads import Gate
 from imharmony.training.networks.heights import render_heights
 from imharmony.training.networks.seam import (
     Prediction,
@@ -41,7 +42,7 @@ from imharmony.training.recipes.recipe import (
 )
 from imharmony.training.settings import TrainSettings
 
-__all__ = ["SeamNetRecipe"]
+__all__ = ["SeamNetRecipe", "gate_loss", "see_both"]
 
 _STAGE_WEIGHT = 0.3
 """Of the stages before the last one."""
@@ -138,7 +139,10 @@ class SeamNetRecipe(Recipe[SeamNet]):
             swatches.mask,
             settings,
         )
-        gate = _gate_loss(rng, network, pair, prediction, settings)
+        both, weight = see_both(rng, network, pair, prediction, settings)
+        gate = gate_loss(
+            network.gate, both, pair, weight, harm_weight=settings.harm_weight
+        )
         scene = F.binary_cross_entropy_with_logits(
             prediction.same_scene,
             edges.is_same_scene,
@@ -287,24 +291,26 @@ def _as_swatches(pair: Pair) -> Swatches:
     )
 
 
-def _gate_loss(
+def see_both(
     rng: np.random.Generator,
     network: SeamNet,
     pair: Pair,
     prediction: Prediction,
     settings: TrainSettings,
-) -> Tensor:
-    """Measure what is made in use; nothing but the gate learns from it.
+) -> tuple[Prediction, Tensor]:
+    """Predict what the gate learns from: some seams of a batch say nothing.
 
-    The logarithm of the root mean square error, as PSNR has it; where it is larger than
-    the composite's, what it is larger by counts besides.
+    Returns
+    -------
+    tuple
+        The prediction, without gradients, and the seams' weights, (B, G, N).
     """
     seam, weight = mislead(rng, pair.seam, pair.seam_weight, settings.seam)
     swatches = _as_swatches(pair)._replace(seam=seam, seam_weight=weight)
     with torch.no_grad():
         seamed, seamed_doubt = network.predict_seamed(swatches)
         same_scene = network.judge_scene(seam, weight)
-    seen = Prediction(
+    both = Prediction(
         prediction.plain.detach(),
         seamed,
         prediction.plain_doubt.detach(),
@@ -312,9 +318,28 @@ def _gate_loss(
         same_scene,
         prediction.label_logits.detach(),
     )
-    auto = torch.full_like(seamed_doubt, AUTO)
+    return both, weight
+
+
+def gate_loss(
+    gate: Gate, both: Prediction, pair: Pair, weight: Tensor, *, harm_weight: float
+) -> Tensor:
+    """Measure what is made in use.
+
+    The logarithm of the root mean square error, as PSNR has it; where it is larger than
+    the composite's, what it is larger by counts besides.
+
+    Parameters
+    ----------
+    gate : Gate
+    both, weight
+        As `see_both` gives them.
+    pair : Pair
+    harm_weight : float
+    """
+    auto = torch.full_like(both.seamed_doubt, AUTO)
     own = pair.foreground, pair.foreground_mask
-    used = combine(seen, *own, weight, auto, network.gate)
+    used = combine(both, *own, weight, auto, gate)
     pixels, share = sample_foreground(*own)
     real, _ = sample_foreground(pair.foreground_real, pair.foreground_mask)
 
@@ -324,7 +349,7 @@ def _gate_loss(
 
     made = log_error(render_heights(pixels, used.curve_params[:, 0]))
     harm = (made - log_error(pixels)).relu()
-    return (made + settings.harm_weight * harm).mean()
+    return (made + harm_weight * harm).mean()
 
 
 class _Edges(NamedTuple):
