@@ -11,7 +11,9 @@ from schemathesis.transport.serialization import Binary
 
 from imharmony import Curves
 from imharmony.curve_files.files import Record, encode
+from imharmony.results import NO_CHANGE, Predicted
 from imharmony.web.app import create_app
+from imharmony.web.grids import write_grid
 from tests.web.servers import EXAMPLES, Server
 
 REAL = {
@@ -21,6 +23,7 @@ REAL = {
     "background": (EXAMPLES / "launchpad.jpg").read_bytes(),
     "reference": (EXAMPLES / "launchpad.jpg").read_bytes(),
     "curves": encode(Record(Curves.identity()), "json"),
+    "grid": write_grid(Predicted(NO_CHANGE), model="hdnet-lite").encode(),
 }
 
 # Which requests of the right shape are taken cannot be told from a schema: none says

@@ -180,6 +180,7 @@ def test_what_stays_the_servers_is_said(page: Page, tmp_path: Path) -> None:
     drop(page, deep)
     expect(page.locator("#error")).to_contain_text("A browser cannot read TIFF.")
     assert "stay in this browser" in page.inner_text("#privacy")
+    expect(page.locator("#model-row")).to_be_hidden()  # changes by place, too
     page.click("#error-close")
     path = tmp_path / "deep.png"
     rng = np.random.default_rng(0)

@@ -61,6 +61,9 @@ _CURVES = {
     ".png": "image/png",
 }
 
+_GRIDS = {".json": "application/json"}
+_TYPES = {"curves": _CURVES, "grid": _GRIDS}
+
 _ANSWER_HEADERS = (
     *("Imharmony-Label", "Imharmony-Warnings"),
     *("Imharmony-Same-Scene", "Imharmony-Seam-Pairs"),
@@ -196,7 +199,7 @@ def _add_api(app: FastAPI, settings: Settings, pool: Pool) -> None:
         except BaseException:
             folder.cleanup()
             raise
-        types = _CURVES if action == "curves" else _PICTURES
+        types = _TYPES.get(action, _PICTURES)
         return Sent(answer, folder, types, settings.send_s)
 
     @app.post(f"{API}/harmonize", **_describe(schemas.HarmonizeForm, _PICTURES))
@@ -232,9 +235,14 @@ def _add_api(app: FastAPI, settings: Settings, pool: Pool) -> None:
         """Predict the color curves, or convert some to another format."""
         return await work(request, "curves", schemas.CurvesForm)
 
+    @app.post(f"{API}/grid", **_describe(schemas.GridForm, _GRIDS))
+    async def grid(request: Request) -> Response:
+        """Predict a change of color that varies from place to place, for `render`."""
+        return await work(request, "grid", schemas.GridForm)
+
     @app.post(f"{API}/render", **_describe(schemas.RenderForm, _PICTURES))
     async def render(request: Request) -> Response:
-        """Apply color curves to a photo, at its own size and depth."""
+        """Apply color curves, or a grid, to a photo, at its own size and depth."""
         return await work(request, "render", schemas.RenderForm)
 
 

@@ -23,7 +23,9 @@ from imharmony.images.masks import mask_from_array, split_mask
 from imharmony.inference.models import MODELS
 from imharmony.rendering.objects import render_objects
 from imharmony.rendering.render import render
+from imharmony.rendering.transform import Transform, as_transform
 from imharmony.results import Predicted
+from imharmony.web.grids import read_grid, write_grid
 from imharmony.web.messages import Answer, Job
 
 __all__ = ["check_has_curves", "load", "models", "place", "run"]
@@ -287,12 +289,31 @@ def _harmonize_together(objects: Sequence[Job]) -> _Made:
 def _render(job: Job) -> _Made:
     below: pyvips.Image | None = None
     for one in _split(job):
-        record = curve_files.read_record(Path(one.files["curves"]), name="curves")
+        change = _read_change(one).blend(one.options["strength"])
         image, mask, name = _open(one, is_mask_needed=one.options["alpha_mask"])
         if below is not None:
             image, mask = _lay(one, mask, below)
-        below = render(image, mask, record.curves.blend(one.options["strength"]))
+        below = render(image, mask, change)
     return _Made(_write(job, below, name), [_Known()])
+
+
+def _read_change(job: Job) -> Transform:
+    if "grid" in job.files:
+        return read_grid(Path(job.files["grid"]), name="grid")
+    record = curve_files.read_record(Path(job.files["curves"]), name="curves")
+    return as_transform(record.curves)
+
+
+def _grid(job: Job) -> _Made:
+    model = job.options["model"]
+    if load(model, job.weights).has_curves:
+        msg = f"model: {model} predicts curves, the same change everywhere; ask curves"
+        raise UsageError(f"{msg}, or for the grid of another model")
+    image, mask, _ = _open(job, is_mask_needed=True)
+    predicted = _predict(job, image, mask)
+    path = Path(job.folder) / "grid.json"
+    path.write_text(write_grid(predicted, model=model), encoding="utf-8")
+    return _Made(path, [_tell(predicted)])
 
 
 def _curves(job: Job) -> _Made:
@@ -348,5 +369,6 @@ def _write(job: Job, image: pyvips.Image, name: str) -> Path:
 _ACTIONS: dict[str, Callable[[Job], _Made]] = {
     "harmonize": _harmonize,
     "curves": _curves,
+    "grid": _grid,
     "render": _render,
 }

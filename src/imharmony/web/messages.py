@@ -11,7 +11,7 @@ class Job:
     """One request: what is asked, of which files."""
 
     action: str
-    """harmonize, curves or render."""
+    """harmonize, curves, grid or render."""
     folder: str
     """Where the result goes."""
     files: dict[str, str]

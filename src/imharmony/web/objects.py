@@ -15,7 +15,7 @@ _OBJECTS = ("mask", "cutout")
 _PARTS = (
     *_OBJECTS,
     *("at", "scale", "rotation", "flip"),
-    *("curves", "label", "strength", "seam"),
+    *("curves", "grid", "label", "strength", "seam"),
 )
 _FORMS = (schemas.HarmonizeForm, schemas.RenderForm)
 

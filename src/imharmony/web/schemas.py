@@ -22,6 +22,7 @@ __all__ = [
     "CurvesForm",
     "ErrorAnswer",
     "Form",
+    "GridForm",
     "HarmonizeForm",
     "Health",
     "Models",
@@ -204,11 +205,25 @@ class BatchForm(_Written):
 class RenderForm(_Pictures, _Written):
     """Photo and curves in, photo out. Without a mask, all of it is recolored."""
 
-    curves: File = Field(description="JSON, .cube, .acv or a HaldCLUT.")
+    curves: OptionalFile = Field(
+        None, description="JSON, .cube, .acv or a HaldCLUT; or else `grid`."
+    )
+    grid: OptionalFile = Field(
+        None, description="What `grid` gave, for the same photo and place."
+    )
     alpha_mask: Flag = Field(
         False, description="Without a mask, take the composite's alpha as the mask."
     )
     strength: Strength = 1.0
+
+    def _check_pictures(self) -> None:
+        super()._check_pictures()
+        if (self.curves is None) == (self.grid is None):
+            raise ValueError("expected curves, or a grid")
+
+
+class GridForm(_Look):
+    """Photo in, a change by place out, of a model without curves."""
 
 
 class CurvesForm(_Look):

@@ -83,8 +83,9 @@ export class Composer {
       const start = 4 * ((part.top + y) * width + part.left);
       image.data.set(this.pixels.subarray(start, start + 4 * part.width), 4 * y * part.width);
     }
-    for (const [{ object, tables }] of touched) {
-      if (tables) recolorPixels(image.data, object.mask.fromProxy(part), tables);
+    const area = areaOf(part, { left: 0, top: 0, scaleX: width / this.photo.width, scaleY: this.before.height / this.photo.height });
+    for (const [{ object, recolor }] of touched) {
+      if (recolor) recolor(image.data, object.mask.fromProxy(part), area);
     }
     this.after.getContext("2d").putImageData(image, part.left, part.top);
     return true;
@@ -124,7 +125,10 @@ export class Composer {
       const weights = layer.object.kind === "cutout"
         ? paste(layer.object, [before, after], inside, place)
         : maskOf(layer.object.mask, inside, place);
-      if (layer.tables) recolor(after, inside, weights, layer.tables);
+      if (!layer.recolor) continue;
+      const image = pixelsOf(after, inside);
+      layer.recolor(image.data, weights, areaOf(inside, place));
+      after.getContext("2d").putImageData(image, inside.left, inside.top);
     }
   }
 
@@ -153,13 +157,19 @@ export class Composer {
 const whole = ({ width, height }) => ({ left: 0, top: 0, width, height });
 
 function describe(object) {
-  const { tables, isChanged } = finish(object);
+  const { recolor, isChanged } = finish(object);
   const box = object.kind === "cutout" ? boxOf(object.placement, object.picture) : object.mask.box();
-  return { object, box, tables: isChanged ? tables : null, placement: object.placement, picture: object.picture, mask: object.mask, version: object.version };
+  return { object, box, recolor: isChanged ? recolor : null, placement: object.placement, picture: object.picture, mask: object.mask, version: object.version };
 }
 
 function isSame(one, other) {
-  return Boolean(one && other) && ["tables", "placement", "picture", "mask", "version"].every((key) => one[key] === other[key]);
+  return Boolean(one && other) && ["recolor", "placement", "picture", "mask", "version"].every((key) => one[key] === other[key]);
+}
+
+// A box of a canvas, where it lies on the photo and how much of that one of its pixels covers.
+function areaOf(box, { left, top, scaleX, scaleY }) {
+  const [stepX, stepY] = [1 / scaleX, 1 / scaleY];
+  return { left: left + box.left * stepX, top: top + box.top * stepY, stepX, stepY, width: box.width };
 }
 
 function overlap(one, other) {
@@ -202,22 +212,4 @@ function maskOf(mask, box, { left, top, scaleX, scaleY, isProxy }) {
   if (isProxy) return mask.fromProxy(box);
   const region = { left: left + box.left / scaleX, top: top + box.top / scaleY, width: box.width / scaleX, height: box.height / scaleY };
   return mask.sample(region, box.width, box.height);
-}
-
-function recolor(canvas, box, weights, tables) {
-  const image = pixelsOf(canvas, box);
-  recolorPixels(image.data, weights, tables);
-  canvas.getContext("2d").putImageData(image, box.left, box.top);
-}
-
-// M f(I) + (1 - M) I, rounded as libvips does.
-function recolorPixels(data, weights, [red, green, blue]) {
-  for (let i = 0, k = 0; i < data.length; i += 4, k++) {
-    const m = weights[k];
-    if (!m) continue;
-    const rest = 255 - m;
-    data[i] = ((m * red[data[i]] + rest * data[i] + 128) / 255) | 0;
-    data[i + 1] = ((m * green[data[i + 1]] + rest * data[i + 1] + 128) / 255) | 0;
-    data[i + 2] = ((m * blue[data[i + 2]] + rest * data[i + 2] + 128) / 255) | 0;
-  }
 }

@@ -47,6 +47,9 @@ export function table(curve) {
   return levels;
 }
 
+// The same without rounding to 8 bit: for what goes on from there.
+export const heights = (curve) => Float64Array.from({ length: 256 }, (_, v) => Math.min(Math.max(evaluate(curve, v / 255), 0), 1));
+
 // Mix with the identity; above 1, clipped and kept in order.
 export function blend({ x, y }, strength) {
   if (strength === 0) return { x: [0, 1], y: [0, 1] };

@@ -42,8 +42,10 @@ async function download() {
   save(answer.blob, `${stem()}-harmonized${answer.suffix}`, engine.remarks(document.photo, $("photo-format").value));
 }
 
+const chosenForCurves = () => selected() ?? doc().objects.find((one) => isReady(one));
+
 async function downloadCurves() {
-  const object = selected() ?? doc().objects.find((one) => isReady(one));
+  const object = chosenForCurves();
   const answer = await busy("Writing the curves …", (how) => engine.writeCurves(object, $("curves-format").value, how), { topic: "download" });
   if (answer) save(answer.blob, `${stem()}-curves${answer.suffix}`);
 }
@@ -51,5 +53,6 @@ async function downloadCurves() {
 export function showDownload() {
   const canSave = doc().objects.some((object) => isReady(object) && (object.look || object.kind === "cutout"));
   $("download").disabled = !canSave;
+  $("curves-download").hidden = Boolean(chosenForCurves()?.grid); // none say it
   $("download-curves").disabled = !doc().objects.some((object) => object.look);
 }

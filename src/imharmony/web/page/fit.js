@@ -2,6 +2,7 @@
 
 import * as curves from "./curves.js";
 import { matchAnyway } from "./anyway.js";
+import { isIdentity, isSlight } from "./looks.js";
 import { $, amendObject, changeObject, doc, history, isReady, selected } from "./state.js";
 import { busy, calm, stand, unsay } from "./status.js";
 import { FORCED, LABELS, note } from "./words.js";
@@ -26,14 +27,13 @@ export function startFitting(opened, histograms, first) {
   history.onChange(renew);
   $("harmonize").addEventListener("click", harmonize);
   $("auto").addEventListener("change", renew);
-  $("model").addEventListener("change", renew);
 }
 
 // What a look depends on. If it is another than when the object was fitted, the look is old.
 export function keyOf(object, { photo, reference } = doc()) {
   const { placement: p } = object;
   const where = p ? [p.x, p.y, p.scale, p.rotation, p.flip].join() : `${object.mask?.id}.${object.version}`;
-  return [photo?.id, object.picture?.id, where, object.label, object.seam, reference?.id, $("model").value].join("|");
+  return [photo?.id, object.picture?.id, where, object.label, object.seam, reference?.id, object.model].join("|");
 }
 
 export const isFitted = (object) => object.fitted === keyOf(object);
@@ -70,6 +70,7 @@ const isStill = ({ id, fitted, look }) => () => {
 
 function schedule() {
   clearTimeout(timer);
+  if (!stale().length) calm("fit"); // what went wrong is of no account any more
   if (isHeld || !stale().length) return;
   if (!$("auto").checked) {
     claim("Changed since it was harmonized. Press Harmonize to fit it again.", null, () => stale().length > 0 && !$("auto").checked);
@@ -95,7 +96,7 @@ async function fitNext(_, isAsked = false) {
   running?.controller.abort();
   const mine = { controller: new AbortController(), key };
   running = mine;
-  const answer = await busy("Looking at the picture …", (how) => engine.predict(doc(), object, { ...how, model: $("model").value }), { controller: mine.controller, topic: "fit" });
+  const answer = await busy("Looking at the picture …", (how) => engine.predict(doc(), object, how), { controller: mine.controller, topic: "fit" });
   if (running !== mine) return; // something newer is on its way
   running = null;
   if (answer) take(object.id, key, answer);
@@ -106,14 +107,14 @@ async function fitNext(_, isAsked = false) {
   if (answer && (isAsked || $("auto").checked)) await fitNext(null, isAsked);
 }
 
-function take(id, key, { record, notes, sameScene }) {
+function take(id, key, { record, grid = null, notes, sameScene }) {
   const now = doc().objects.find((object) => object.id === id);
   if (!now || keyOf(now) !== key) return;
   calm("fit");
-  const found = curves.fromRecord(record);
-  const counts = now.isForced && curves.isSlight(found) ? measure(now) : null; // as the user wanted it
-  const look = counts ? matchAnyway(counts) : found;
-  amendObject(id, { look, record, fitted: key, notes, sameScene, isForced: Boolean(counts) });
+  const found = { look: curves.fromRecord(record), grid };
+  const counts = now.isForced && isSlight(found) ? measure(now) : null; // as the user wanted it
+  const wanted = counts ? { look: matchAnyway(counts), grid: null } : found;
+  amendObject(id, { ...wanted, record, fitted: key, notes, sameScene, isForced: Boolean(counts) });
   if (!now.look) onFirst(now);
 }
 
@@ -122,9 +123,9 @@ function tell(object) {
   const notes = [...object.notes.map(note), remark].filter(Boolean).join(" ");
   remark = "";
   if (object.isForced) return claim(`${FORCED} ${notes}`.trim(), null, isStill(object));
-  if (object.notes.length && curves.isIdentity(object.look)) return claim(notes, null, isStill(object));
-  if (curves.isSlight(object.look)) {
-    const much = curves.isIdentity(object.look) ? "Nothing" : "Hardly anything";
+  if (object.notes.length && isIdentity(object)) return claim(notes, null, isStill(object));
+  if (isSlight(object)) {
+    const much = isIdentity(object) ? "Nothing" : "Hardly anything";
     const text = `${much} changed: the object seems to fit already. ${notes}`.trim();
     return claim(text, { text: "Change it anyway", run: () => forceObject(object.id) }, isStill(object));
   }
@@ -138,5 +139,5 @@ function forceObject(id) {
   const object = doc().objects.find((one) => one.id === id);
   const counts = object && measure(object);
   if (!counts) return;
-  changeObject(id, { look: matchAnyway(counts), isForced: true });
+  changeObject(id, { look: matchAnyway(counts), grid: null, isForced: true });
 }

@@ -4,7 +4,7 @@ import { CurveEditor } from "./curve-editor.js";
 import { hasHand } from "./looks.js";
 import { showPlace } from "./place.js";
 import { $, amendObject, changeObject, chosen, doc, history, noHand, selected } from "./state.js";
-import { LABELS, ORIGINS, capital, percent, sayOrigin } from "./words.js";
+import { ABOUT_CHANGE, CHANGES, LABELS, ORIGINS, capital, percent, sayOrigin } from "./words.js";
 
 let models = [];
 let counts = { key: null, histograms: null };
@@ -18,7 +18,7 @@ export function startLookPanel(composer) {
   });
   const draw = () => {
     const object = selected();
-    if (!object || !$("by-hand").open || !composer.before) return;
+    if (!object || $("by-hand").hidden || !$("by-hand").open || !composer.before) return;
     const key = [doc().photo.id, object.id, object.version, JSON.stringify(object.placement)].join();
     if (counts.key !== key) counts = { key, histograms: composer.histograms(object) };
     editor.draw(object, chosen("channel"), counts.histograms);
@@ -32,16 +32,28 @@ export function startLookPanel(composer) {
   $("strength").addEventListener("change", () => history.close());
   $("label").addEventListener("change", () => changeObject(selected().id, { label: $("label").value }));
   $("seam").addEventListener("change", () => changeObject(selected().id, { seam: $("seam").value }));
+  $("model").addEventListener("change", () => {
+    const { value } = $("model");
+    changeObject(selected().id, { model: value === models[0].name ? "" : value });
+  });
   $("reset").addEventListener("click", () => changeObject(selected().id, { hand: noHand() }));
   return draw;
 }
 
 export function takeModels(described) {
-  models = described.filter(({ has_curves: hasCurves }) => hasCurves !== false); // the page draws curves
-  $("model").replaceChildren(...models.map(({ name }) => new Option(name, name)));
+  models = described;
+  $("model").replaceChildren(...models.map((model) => new Option(sayModel(model), model.name)));
   $("model-row").hidden = models.length < 2;
-  $("model").addEventListener("change", showLook);
 }
+
+// The default is called by what it does, and so is what can do more; others by their names.
+const kindOf = ({ has_curves: hasCurves }) => (hasCurves === false ? "byPlace" : "alike");
+function sayModel(model) {
+  const isFirst = models.find((one) => kindOf(one) === kindOf(model)) === model;
+  return isFirst ? CHANGES[kindOf(model)] : model.name;
+}
+
+const modelOf = (object) => models.find(({ name }) => name === object.model) ?? models[0];
 
 export function showLook() {
   const object = selected();
@@ -55,7 +67,17 @@ export function showLook() {
   showLabels(object);
   $("seam-row").hidden = object.sameScene === null || object.sameScene === undefined;
   if (!$("seam-row").hidden) showOrigin(object);
+  showModel(object);
   $("reset").disabled = !hasHand(object);
+}
+
+// By hand there are curves: where the object has none, or will have none, nothing can be bent.
+function showModel(object) {
+  const model = modelOf(object);
+  if (!model) return; // none is known yet
+  $("model").value = model.name;
+  $("model-about").textContent = ABOUT_CHANGE[kindOf(model)];
+  $("by-hand").hidden = object.look ? Boolean(object.grid) : kindOf(model) === "byPlace";
 }
 
 // Whether object and photo are of one scene, which the object's edge tells: a guess as well.
@@ -69,8 +91,7 @@ function showOrigin({ sameScene, seam }) {
 
 // What the network guessed is said as a guess, where it can be corrected.
 function showLabels(object) {
-  const model = models.find(({ name }) => name === $("model").value);
-  const labels = model?.labels ?? [];
+  const labels = modelOf(object)?.labels ?? [];
   const guess = object.record?.label;
   const first = guess && !object.label ? `${capital(LABELS[guess] ?? guess)}?` : "Let it guess";
   const signature = [first, ...labels].join();

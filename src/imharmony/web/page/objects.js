@@ -2,8 +2,7 @@
 
 import { isFitted } from "./fit.js";
 import { paintNew, useAsPhoto } from "./intake.js";
-import { hasHand } from "./looks.js";
-import * as curves from "./curves.js";
+import { hasHand, isIdentity } from "./looks.js";
 import { $, doc, history, isReady, remove, select } from "./state.js";
 import { choose } from "./tools.js";
 import { LABELS, capital, isTouch, percent, pixels } from "./words.js";
@@ -126,8 +125,9 @@ function describe(object) {
   if (object.label) parts.push(name(object.label));
   if (!object.look) return { text: "not harmonized yet" };
   if (object.isForced) parts.push("changed anyway");
-  else if (curves.isIdentity(object.look)) parts.push("unchanged");
+  else if (isIdentity(object)) parts.push("unchanged");
   else parts.push(percent(object.strength));
+  if (object.grid) parts.push("by place");
   if (hasHand(object)) parts.push("by hand");
   if (!isFitted(object)) parts.push("out of date");
   return { text: parts.join(" · "), guess };

@@ -2,16 +2,20 @@
 
 import * as api from "./api.js";
 import * as curves from "./curves.js";
+import * as grids from "./grids.js";
 import { finish, hasHand } from "./looks.js";
 import { placed } from "./place.js";
 import { encodePng } from "./png.js";
 import { isReady } from "./state.js";
+import { ITSELF_ONLY } from "./words.js";
 
 const MAX_OBJECTS = 16; // in one request
 const OWN = { jpeg: "jpg", png: "png", webp: "webp", tiff: "tif", avif: "avif" };
 
-const toFile = (look, about) => new Blob([JSON.stringify(curves.toRecord(look, about))], { type: "application/json" });
+const toJson = (record) => new Blob([JSON.stringify(record)], { type: "application/json" });
+const toFile = (look, about) => toJson(curves.toRecord(look, about));
 const suffixOf = (header) => /\.\w+(?=")/.exec(header("Content-Disposition"))[0];
+let byPlace = new Set(); // models without curves
 const encoded = new WeakMap(); // of masks: the version and its file
 
 async function maskFile({ mask, version }) {
@@ -38,24 +42,29 @@ async function parts(object, photo) {
 
 const takesAlpha = (object) => object.kind === "mask" && object.maskFile === "alpha" && object.version === 0;
 
-// What a request can hold: cut-outs, or masks; a photo's own alpha goes alone.
+// What a request can hold: cut-outs, or masks, with curves or by place; a photo's own alpha
+// goes alone.
 function group(objects) {
   const groups = [];
   for (const object of objects) {
     const last = groups.at(-1);
     const isAlone = !last || last.length === MAX_OBJECTS || takesAlpha(object) || takesAlpha(last[0]);
-    if (isAlone || last[0].kind !== object.kind) groups.push([object]);
+    if (isAlone || last[0].kind !== object.kind || !last[0].grid !== !object.grid) groups.push([object]);
     else last.push(object);
   }
   return groups;
 }
 
+function lookOf(object) {
+  const { look, grid } = finish(object);
+  if (grid) return { grid: toJson(grids.toRecord(grid, curves.toRecord(object.look))), strength: String(object.strength) };
+  if (hasHand(object)) return { curves: toFile(look), strength: "1" };
+  return { curves: toFile(object.look ?? curves.identity()), strength: String(object.strength) };
+}
+
 // An object, its place and its look, as the parts of a request.
 async function layer(object, photo) {
-  const look = hasHand(object)
-    ? { curves: toFile(finish(object).look), strength: "1" }
-    : { curves: toFile(object.look ?? curves.identity()), strength: String(object.strength) };
-  return { ...(await parts(object, photo)), ...look, ...(takesAlpha(object) && { alpha_mask: "true" }) };
+  return { ...(await parts(object, photo)), ...lookOf(object), ...(takesAlpha(object) && { alpha_mask: "true" }) };
 }
 
 // Parts of some objects as those of one request: what is each one's own comes several times.
@@ -83,7 +92,11 @@ export const engine = {
   photoFormats: [["", "As photo"], ["png", "PNG"], ["jpg", "JPEG"], ["webp", "WebP"], ["tif", "TIFF"], ["avif", "AVIF"]],
   curveFormats: [["json", "JSON"], ["cube", ".cube, 1D"], ["cube 33", ".cube, 3D"], ["acv", "Photoshop .acv"], ["hald", "HaldCLUT .png"]],
 
-  async models() { return (await api.get("models")).models; },
+  async models() {
+    const { models } = await api.get("models");
+    byPlace = new Set(models.filter(({ has_curves: hasCurves }) => !hasCurves).map(({ name }) => name));
+    return models;
+  },
 
   remarks() { return ""; },
 
@@ -101,13 +114,17 @@ export const engine = {
   },
 
   async predict({ photo, reference }, object, how) {
-    const options = { label: object.label, model: how.model, reference: reference?.file };
+    const isByPlace = byPlace.has(object.model);
+    if (isByPlace && reference) throw new api.ApiError("bad_option", ITSELF_ONLY);
+    const options = { label: object.label, model: object.model, reference: reference?.file };
     if (object.seam !== "auto") options.seam = object.seam; // older servers do not know it
-    const { blob, header } = await api.post("curves", { ...(await parts(object, photo.file)), ...options }, how);
-    const record = JSON.parse(await blob.text());
+    const { blob, header } = await api.post(isByPlace ? "grid" : "curves", { ...(await parts(object, photo.file)), ...options }, how);
+    const answer = JSON.parse(await blob.text());
+    const record = isByPlace ? answer.curves : answer;
+    const grid = isByPlace ? grids.fromRecord(answer, object.placement) : null;
     const told = header("Imharmony-Same-Scene"); // absent where there is no edge to judge by
     const sameScene = record.same_scene ?? (told === null ? null : Number(told));
-    return { record, notes: JSON.parse(header("Imharmony-Warnings") ?? "[]"), sameScene };
+    return { record, grid, notes: JSON.parse(header("Imharmony-Warnings") ?? "[]"), sameScene };
   },
 
   // Neighbors of one kind go in one request; the next lie on what that left, and nothing is

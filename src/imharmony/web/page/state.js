@@ -16,12 +16,13 @@ let nextId = 1;
 export const newId = () => nextId++;
 export const noHand = () => ({ all: [], 0: [], 1: [], 2: [] });
 
-// An object is a cut-out with a place, or a mask. Its look is what the network said of it;
-// strength and hand are what the user made of that.
+// An object is a cut-out with a place, or a mask. Its look is what the network said of it, the
+// grid what changes by place after that; strength and hand are what the user made of it. A model
+// without a name is the default.
 export function newObject(kind, name, rest) {
   return {
     id: newId(), kind, name: unlike(name), picture: null, placement: null, mask: null, version: 0, maskFile: null,
-    label: "", seam: "auto", strength: 1, hand: noHand(), ...NO_LOOK, ...rest,
+    label: "", seam: "auto", model: "", strength: 1, hand: noHand(), ...NO_LOOK, ...rest,
   };
 }
 
@@ -34,7 +35,7 @@ function unlike(name) {
   }
 }
 
-export const NO_LOOK = { look: null, record: null, fitted: null, notes: [], sameScene: null, isForced: false };
+export const NO_LOOK = { look: null, grid: null, record: null, fitted: null, notes: [], sameScene: null, isForced: false };
 
 export const selected = (document = doc()) => document.objects.find(({ id }) => id === document.selected) ?? null;
 

@@ -21,6 +21,14 @@ export const HINTS = {
   reference: "Drop it: only its colors are taken",
 };
 
+// How an object's colors change: by models with curves, and by those without.
+export const CHANGES = { alike: "The same all over", byPlace: "Place by place" };
+export const ABOUT_CHANGE = {
+  alike: `“${CHANGES.byPlace}” is for light that changes across the object. It takes longer.`,
+  byPlace: "For light that changes across the object. Curves cannot say that, so there are none to adjust or download.",
+};
+export const ITSELF_ONLY = `“${CHANGES.byPlace}” fits an object to the photo it lies on, not to another. Choose “${CHANGES.alike}”, or remove the photo whose colors are taken.`;
+
 export const FORCED = "Brought half way to the photo’s brightness and color. Strength does more or less of it.";
 
 // What starts anew with another picture.
