@@ -185,7 +185,8 @@ def test_large_photo_is_shown_sharp_when_zoomed_in(page: Page, tmp_path: Path) -
     settle(page)
     choose_by_place(page)
     page.click("#zoom-full")
-    page.wait_for_function("imharmony.view.detail")
+    while not page.evaluate("Boolean(imharmony.view.detail)"):
+        page.wait_for_timeout(50)
     box, encoded = page.evaluate(
         """() => {
           const { box, after } = imharmony.view.detail;

@@ -102,7 +102,7 @@ def commands() -> list[str]:
 
 
 def test_curl_examples_work(server: Server, tmp_path: Path) -> None:
-    assert len(commands()) == 5
+    assert len(commands()) == 7
     for command in commands():
         words = shlex.split(command)
         parts = [words[i + 1] for i, word in enumerate(words) if word == "-F"]
