@@ -46,7 +46,7 @@ export function isSlight({ nodes }) {
 // each covers step pixels. heights: what the curves make of each value, in [0, 1].
 export function recolor(data, weights, { grid, heights, strength }, { left, top, stepX, stepY, width }) {
   const { corner, cell, rows, columns, nodes } = grid;
-  const [red, green, blue] = heights, color = [0, 0, 0];
+  const [red, green, blue] = heights;
   const length = columns * NODE;
   const line = new Float64Array(length); // the nodes of one line of pixels
   for (let start = 0, y = 0; start < weights.length; start += width, y++) {
@@ -61,14 +61,12 @@ export function recolor(data, weights, { grid, heights, strength }, { left, top,
         for (let n = 0; n < length; n++) line[n] = (1 - share) * nodes[at + n] + share * nodes[at + length + n];
       }
       const [column, share] = between((left + (x + 0.5) * stepX - corner[1]) / cell[1], columns);
-      const i = 4 * k;
-      color[0] = red[data[i]];
-      color[1] = green[data[i + 1]];
-      color[2] = blue[data[i + 2]];
+      const i = 4 * k, at = column * NODE;
+      const r = red[data[i]], g = green[data[i + 1]], b = blue[data[i + 2]];
       for (let c = 0; c < 3; c++) {
-        const at = column * NODE + c * FEATURES;
-        const change = (1 - share) * read(line, at, color, c) + share * read(line, at + NODE, color, c);
-        const value = Math.min(Math.max(Math.round(255 * (color[c] + strength * change)), 0), 255);
+        const own = c === 0 ? r : c === 1 ? g : b;
+        const change = (1 - share) * read(line, at + c * FEATURES, own, r, g, b) + share * read(line, at + NODE + c * FEATURES, own, r, g, b);
+        const value = Math.min(Math.max(Math.round(255 * (own + strength * change)), 0), 255);
         data[i + c] = ((m * value + (255 - m) * data[i + c] + 128) / 255) | 0;
       }
     }
@@ -82,10 +80,10 @@ function between(place, count) {
   return [before, inside - before];
 }
 
-// What a node changes of one channel of a color.
-function read(line, at, color, c) {
-  const place = color[c] * (KNOTS - 1);
+// What a node, which begins at a place in the line, changes of one channel of a color.
+function read(line, at, own, r, g, b) {
+  const place = own * (KNOTS - 1);
   const knot = Math.min(Math.floor(place), KNOTS - 2), share = place - knot;
   const curve = (1 - share) * line[at + knot] + share * line[at + knot + 1];
-  return curve + line[at + KNOTS] * color[0] + line[at + KNOTS + 1] * color[1] + line[at + KNOTS + 2] * color[2];
+  return curve + line[at + KNOTS] * r + line[at + KNOTS + 1] * g + line[at + KNOTS + 2] * b;
 }
