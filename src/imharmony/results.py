@@ -79,7 +79,7 @@ class Predicted:
     """Pairs of pixels across the mask's edge that the network looked at."""
     same_scene: float | None = None
     """Probability that foreground and surroundings are of one scene, as the network
-    judges by those pairs; None where there are none, or are not to be looked at."""
+    judges by those pairs; None where there are none."""
 
     @cached_property
     def transform(self) -> Transform:

@@ -1,7 +1,5 @@
 """The network that looks at the seam: its curves, and what it does in use."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -10,17 +8,19 @@ from torch import Tensor
 from imharmony.curves import Curves
 from imharmony.errors import UsageError
 from imharmony.inference.choices import AUTO
-from imharmony.training.checkpoints import load_checkpoint
-from imharmony.training.networks.heads import Gate
 from imharmony.training.networks.heights import (
     compose,
     curve_heights,
     render_heights,
 )
 from imharmony.training.networks.pairs import fit_pairs
-from imharmony.training.networks.seam import Prediction, SeamNet, build_seam_net
-from imharmony.training.networks.seam_use import SeamNetInUse, Used, combine
-from imharmony.training.refining import BUNDLED
+from imharmony.training.networks.seam import (
+    Prediction,
+    SeamDimensions,
+    SeamNet,
+    build_seam_net,
+)
+from imharmony.training.networks.seam_use import Used, combine
 
 # Sums of 64 float32 slopes.
 TOLERANCE = 1e-5
@@ -60,14 +60,13 @@ def use(
     prediction: Prediction,
     given: dict[str, Tensor],
     same_scene: float = AUTO,
-    *,
-    gate: Gate | None = None,
+    **changes: float,
 ) -> Used:
     asked = torch.full((len(given["seam"]),), same_scene)
     foreground, mask = given["foreground"], given["foreground_mask"]
+    dimensions = SeamDimensions(**changes)  # type: ignore[arg-type]
     weight = given["seam_weight"]
-    gate = network().gate.requires_grad_(False) if gate is None else gate
-    return combine(prediction, foreground, mask, weight, asked, gate)
+    return combine(prediction, foreground, mask, weight, asked, dimensions)
 
 
 def rising(batch: int, *, seed: int = 0) -> Tensor:
@@ -145,57 +144,25 @@ def test_without_a_seam_its_colors_change_nothing() -> None:
     first, second = (use(predict(x), x).curve_params for x in (given, other))
     torch.testing.assert_close(first, second, rtol=0, atol=TOLERANCE)
     assert use(predict(given), given).probability.tolist() == [0.0, 0.0]
+    trusted = use(predict(given), given, 1.0).curve_params
+    torch.testing.assert_close(first, trusted, rtol=0, atol=TOLERANCE)
 
 
-def gate_that_says(share: float, strength: float) -> Gate:
-    """Make a gate that says the same of everything."""
-    gate = Gate()
-    last = gate.layers[-1]
-    assert isinstance(last, torch.nn.Linear)
-    with torch.no_grad():
-        last.weight.zero_()
-        last.bias.copy_(torch.logit(torch.tensor([share, strength])))
-    return gate.eval()
-
-
-@pytest.mark.parametrize("strength", [0.25, 1.0])
-@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
-def test_what_is_used_is_the_mixture_of_both_and_of_nothing(
-    share: float, strength: float
-) -> None:
+def test_each_extreme_takes_one_prediction() -> None:
     given = inputs()
     prediction = predict(given)
-    used = use(prediction, given, gate=gate_that_says(share, strength))
-    plain, seamed = compose(prediction.plain), compose(prediction.seamed)
-    identity = torch.linspace(0, 1, 65)
-    mixed = share * seamed + (1 - share) * plain
-    expected = strength * mixed + (1 - strength) * identity
-    torch.testing.assert_close(
-        used.curve_params[:, 0], expected, rtol=0, atol=TOLERANCE
-    )
-    torch.testing.assert_close(used.strength, torch.full((2,), strength))
-
-
-def test_a_told_scene_goes_before_the_judged_one() -> None:
-    given = inputs(1)
-    prediction = predict(given)
-    sure, unsure = (
-        prediction._replace(same_scene=torch.tensor([logit])) for logit in (9.3, -2.0)
-    )
-    trusted = use(unsure, given, 1.0)
-    torch.testing.assert_close(trusted.curve_params, use(sure, given).curve_params)
-    assert trusted.probability < 0.2  # what the network says stays what it says
-
-
-def test_not_to_look_is_as_if_there_were_no_seam() -> None:
-    given = inputs(1)
-    in_use = SeamNetInUse(network()).eval()
-    absent = given | {"seam_weight": torch.zeros_like(given["seam_weight"])}
-    with torch.inference_mode():
-        ignored = in_use(**given, same_scene=torch.tensor([0.0]))
-        without = in_use(**absent, same_scene=torch.tensor([AUTO]))
-    for one, other in zip(ignored, without, strict=True):
-        torch.testing.assert_close(one, other)
+    for same_scene, stages in ((0.0, prediction.plain), (1.0, prediction.seamed)):
+        used = use(
+            prediction,
+            given,
+            same_scene,
+            caution=0.0,
+            least_change=0.0,
+            plain_strength=1.0,
+        )
+        torch.testing.assert_close(
+            used.curve_params[:, 0], compose(stages), rtol=0, atol=1e-3
+        )
 
 
 def test_curves_in_use_are_monotone_and_in_range() -> None:
@@ -209,12 +176,6 @@ def test_curves_in_use_are_monotone_and_in_range() -> None:
     assert ((used.strength >= 0) & (used.strength <= 1)).all()
 
 
-def bundled_gate() -> Gate:
-    weights, _, _ = load_checkpoint(BUNDLED)
-    assert isinstance(weights, SeamNet)
-    return weights.gate.eval()
-
-
 def test_more_doubt_holds_more_back() -> None:
     given = inputs(1)
     prediction = predict(given)
@@ -222,56 +183,49 @@ def test_more_doubt_holds_more_back() -> None:
         float(
             use(
                 prediction._replace(
-                    plain_doubt=torch.tensor([doubt]),
-                    seamed_doubt=torch.tensor([doubt]),
+                    plain_doubt=prediction.plain_doubt * k,
+                    seamed_doubt=prediction.seamed_doubt * k,
                 ),
                 given,
-                gate=bundled_gate(),
+                0.0,
+                least_change=0.0,
+                plain_strength=1.0,
             ).strength
         )
-        for doubt in (0.005, 0.02, 0.05, 0.1)
+        for k in (0.0, 0.5, 1.0, 2.0, 8.0)
     ]
     assert strengths == sorted(strengths, reverse=True)
-    assert strengths[0] > strengths[-1] + 0.1
+    assert strengths[0] > 0.99
+    assert strengths[-1] < strengths[0] / 2
 
 
 def test_holding_back_is_continuous() -> None:
     """A video whose object slowly starts to differ does not blink."""
     given = inputs(1)
     prediction = predict(given)
-    gate = bundled_gate()
     identity = torch.linspace(0, 1, 65)
     strong = rising(1)[:, None] * 0.3 + 0.7 * identity
-    shown, strengths = [], []
+    strengths = []
     for amount in np.linspace(0, 1, 201):
         stages = identity + float(amount) * (strong - identity)
         calm = prediction._replace(
-            plain=stages,
-            seamed=stages,
-            plain_doubt=torch.tensor([0.02]),
-            seamed_doubt=torch.tensor([0.01]),
+            plain=stages, seamed=stages, plain_doubt=torch.tensor([0.02])
         )
-        used = use(calm, given, gate=gate)
-        shown.append(used.curve_params[0, 0])
-        strengths.append(float(used.strength))
+        strengths.append(float(use(calm, given, 0.0).strength))
     assert np.abs(np.diff(strengths)).max() < 0.05
-    largest = max(float((b - a).abs().max()) for a, b in itertools.pairwise(shown))
-    assert largest < 2 / 255
-    assert strengths[-1] > strengths[0]
+    assert strengths[0] < 0.01
+    assert strengths[-1] > 5 * strengths[20]
 
 
-def test_only_the_gate_learns_from_what_is_used() -> None:
-    torch.manual_seed(0)
-    net = build_seam_net("s2crnet-seam")
-    given = inputs(4)
-    with torch.no_grad():
-        prediction = net(**given)
-    total = use(prediction, given, gate=net.gate).curve_params.square().sum()
-    total.backward()  # type: ignore[no-untyped-call]
-    learns = {
-        name.split(".")[0] for name, p in net.named_parameters() if p.grad is not None
-    }
-    assert learns == {"gate"}
+def test_doubt_about_the_scene_counts_where_predictions_differ() -> None:
+    given = inputs(1)
+    prediction = predict(given)
+    apart = prediction._replace(plain=rising(1, seed=1)[:, None].repeat(1, 2, 1, 1))
+    changes = {"least_change": 0.0, "plain_strength": 1.0, "caution": 1.0}
+    known, unknown = (
+        float(use(apart, given, share, **changes).strength) for share in (0.0, 0.5)
+    )
+    assert unknown < known
 
 
 def test_unknown_dimensions_are_refused() -> None:
@@ -287,9 +241,7 @@ def test_gradients_reach_everything_that_learns() -> None:
     given = inputs(4)
     prediction = net(**given, edges=given["seam"], edge_weight=given["seam_weight"])
     assert prediction.same_scene.shape == (8,)
-    total = sum(part.float().square().mean() for part in prediction)
-    total = total + use(prediction, given, gate=net.gate).curve_params.square().mean()
-    total.backward()
+    sum(part.float().square().mean() for part in prediction).backward()
     without = [
         name
         for name, parameter in net.named_parameters()

@@ -9,8 +9,7 @@ __all__ = ["AUTO", "SEAM_USES", "SeamUse", "check_seam"]
 SeamUse = Literal["auto", "trust", "ignore"]
 SEAM_USES = get_args(SeamUse)
 """auto goes by the network's own same-scene probability; trust takes the foreground for
-a part of the scene that was edited; ignore does not look across the mask's edge, as if
-there were no seam."""
+a part of the scene that was edited; ignore does not look across the mask's edge."""
 
 AUTO = -1.0
 """Same-scene probability that asks a network for its own."""

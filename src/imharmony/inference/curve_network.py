@@ -97,7 +97,7 @@ class CurveNetwork(Network):
             label = None
         elif label is None:
             label = self.contract.labels[int(logits[0].argmax())]
-        is_known = bool(probability) and seam.num_pairs > 0 and same_scene != 0
+        is_known = bool(probability) and seam.num_pairs > 0
         known = float(probability[0][0]) if is_known else None
         return Slopes(curve_params[0], label, known)
 

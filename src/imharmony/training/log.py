@@ -20,7 +20,6 @@ COLUMNS = (
     "plain_loss",
     "seam_loss",
     "scene_loss",
-    "gate_loss",
     "before_loss",
     "held_loss",
     "psnr",

@@ -92,7 +92,7 @@ def apply_curves(network: SeamNet, size: tuple[int, int], pair: Pair) -> Pair:
             small[3],
             pair.seam_weight,
             torch.full((B,), AUTO),
-            network.gate,
+            network.dimensions,
         )
         heights = used.curve_params[:, 0]
         image = render_heights(pair.composite.flatten(2), heights)

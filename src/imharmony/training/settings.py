@@ -116,9 +116,6 @@ class TrainSettings:
     """Of the cross-entropy of the label guess."""
     scene_weight: NotNegative = 0.5
     """Of the cross-entropy of a same scene against a paste."""
-    harm_weight: NotNegative = 1.0
-    """How much more an error counts, for the gate of a network that looks at the seam,
-    where it is larger than the composite's."""
     roughness_weight: NotNegative = 0.2
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Of the arithmetic, under Lightning Fabric's names."""

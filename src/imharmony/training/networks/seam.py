@@ -8,10 +8,10 @@ the mask's edge. This one holds it whole, as its base, and adds:
   later stages see foreground and seam as the earlier ones left them, and share weights.
 - A stage after the base's two that sees what they made of the foreground.
 - Free ends: what lies below black and above white are two more numbers a channel.
-- A probability that the foreground is of the same scene, read from the seam.
-- Doubt: each prediction's error is predicted.
-- A gate that weighs both predictions and holds the change back where it is small
-  against the doubt: learned, continuous, without any threshold (`seam_use`).
+- A probability that the foreground is of the same scene, read from the seam. It mixes
+  the prediction with the seam, for edited regions, and the one without, for pastes.
+- Doubt: each prediction's error is predicted, and a change that is small against it is
+  held back, without any threshold (`seam_use`).
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from imharmony.errors import UsageError
 from imharmony.inference.crossings import GAPS
-from imharmony.training.networks.heads import CurveHead, Doubt, Gate
+from imharmony.training.networks.heads import CurveHead, Doubt
 from imharmony.training.networks.heights import (
     compose,
     heights_of_slopes,
@@ -84,6 +84,15 @@ class SeamDimensions:
     contexts: tuple[float, ...] = (0.0, 0.8)
     """In use: one view of the surroundings each, its frame drawn in from the photo's
     rim (0) to the mask's box (1). Each is also seen mirrored."""
+    caution: float = 0.42
+    """In use: share of the expected error that a change has to exceed."""
+    least_change: float = 0.02
+    """In use: what it has to exceed besides, of [0, 1]: five 8-bit steps."""
+    distrust: float = 0.0
+    """In use: what is taken off the logit of a same scene before both predictions are
+    mixed by it."""
+    plain_strength: float = 0.88
+    """In use: share of the change without the seam that is made at most."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "contexts", tuple(map(float, self.contexts)))
@@ -101,7 +110,8 @@ class SeamDimensions:
             self.hidden,
             self.seam_hidden,
         )
-        if min(numbers) < 1 or self.held_layers < 0:
+        lowest = min(self.held_layers, self.caution, self.least_change)
+        if min(numbers) < 1 or lowest < 0:
             raise UsageError(f"dimensions are positive numbers, got {self}")
         if not 0 <= self.feature_dropout < 1:
             msg = f"feature_dropout is from 0 to 1, got {self.feature_dropout}"
@@ -190,7 +200,6 @@ class SeamNet(nn.Module):
             nn.Linear(self.scene.num_outputs, 96), nn.ReLU(), nn.Linear(96, 1)
         )
         self.plain_doubt, self.seamed_doubt = Doubt(d.hidden), Doubt(d.seam_hidden)
-        self.gate = Gate()
         for part in (
             self.statistics,
             self.plain.layers,
@@ -369,6 +378,6 @@ def build_seam_net(variant: str, **changes: object) -> SeamNet:
     Examples
     --------
     >>> sum(p.numel() for p in build_seam_net("s2crnet-seam").parameters())
-    1588606
+    1588252
     """
     return SeamNet(change_variant(SEAM_VARIANTS, variant, changes))

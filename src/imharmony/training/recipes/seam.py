@@ -18,7 +18,6 @@ from imharmony.training.data.misleading import displace, mislead
 from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import Feed
 from imharmony.training.losses import relative_l1
-from imharmony.training.networks.heads import Gate
 from imharmony.training.networks.heights import render_heights
 from imharmony.training.networks.seam import (
     Prediction,
@@ -30,7 +29,6 @@ from imharmony.training.networks.seam_use import (
     SeamNetInUse,
     combine,
     has_seam,
-    sample_foreground,
 )
 from imharmony.training.recipes.labels import network_inputs, show_labels
 from imharmony.training.recipes.recipe import (
@@ -42,15 +40,13 @@ from imharmony.training.recipes.recipe import (
 )
 from imharmony.training.settings import TrainSettings
 
-__all__ = ["SeamNetRecipe", "gate_loss", "see_both"]
+__all__ = ["SeamNetRecipe"]
 
 _STAGE_WEIGHT = 0.3
 """Of the stages before the last one."""
 _DOUBT_WEIGHT = 0.1
-_UNSEEN = 2 / 255
-"""An error that hardly anybody sees, of [0, 1]."""
 _SOME = (..., slice(None, None, 4), slice(None, None, 4))
-"""Pixels of the thumbnails that the seam's cascade and the gate learn from."""
+"""Pixels of the thumbnails that the cascade with the seam learns from."""
 _CROSSED_WEIGHT = 0.25
 """Of seams of training pairs, and of seams crossed between two pairs, beside the edges
 that are made as pastes are."""
@@ -139,10 +135,6 @@ class SeamNetRecipe(Recipe[SeamNet]):
             swatches.mask,
             settings,
         )
-        both, weight = see_both(rng, network, pair, prediction, settings)
-        gate = gate_loss(
-            network.gate, both, pair, weight, harm_weight=settings.harm_weight
-        )
         scene = F.binary_cross_entropy_with_logits(
             prediction.same_scene,
             edges.is_same_scene,
@@ -150,9 +142,7 @@ class SeamNetRecipe(Recipe[SeamNet]):
             reduction="sum",
         ) / edges.importance.sum().clamp(min=1e-6)
         pixel_loss = plain.total + seamed.total
-        total = (
-            settings.pixel_weight * pixel_loss + settings.scene_weight * scene + gate
-        )
+        total = settings.pixel_weight * pixel_loss + settings.scene_weight * scene
         known = pair.semantic_label >= 0  # (B,)
         if known.any():
             logits = prediction.label_logits[known]
@@ -164,7 +154,6 @@ class SeamNetRecipe(Recipe[SeamNet]):
             "plain_loss": plain.last,
             "seam_loss": seamed.last,
             "scene_loss": scene,
-            "gate_loss": gate,
         }
         return Losses(total, pixel_loss, shown[1], harmonized, told)
 
@@ -188,7 +177,7 @@ class SeamNetRecipe(Recipe[SeamNet]):
                 pair.foreground_mask,
                 weight,
                 auto,
-                network.gate,
+                network.dimensions,
             )
             pixels = pair.composite.flatten(2)
             image = render_heights(pixels, used.curve_params[:, 0])
@@ -289,67 +278,6 @@ def _as_swatches(pair: Pair) -> Swatches:
         pair.seam,
         pair.seam_weight,
     )
-
-
-def see_both(
-    rng: np.random.Generator,
-    network: SeamNet,
-    pair: Pair,
-    prediction: Prediction,
-    settings: TrainSettings,
-) -> tuple[Prediction, Tensor]:
-    """Predict what the gate learns from: some seams of a batch say nothing.
-
-    Returns
-    -------
-    tuple
-        The prediction, without gradients, and the seams' weights, (B, G, N).
-    """
-    seam, weight = mislead(rng, pair.seam, pair.seam_weight, settings.seam)
-    swatches = _as_swatches(pair)._replace(seam=seam, seam_weight=weight)
-    with torch.no_grad():
-        seamed, seamed_doubt = network.predict_seamed(swatches)
-        same_scene = network.judge_scene(seam, weight)
-    both = Prediction(
-        prediction.plain.detach(),
-        seamed,
-        prediction.plain_doubt.detach(),
-        seamed_doubt,
-        same_scene,
-        prediction.label_logits.detach(),
-    )
-    return both, weight
-
-
-def gate_loss(
-    gate: Gate, both: Prediction, pair: Pair, weight: Tensor, *, harm_weight: float
-) -> Tensor:
-    """Measure what is made in use.
-
-    The logarithm of the root mean square error, as PSNR has it; where it is larger than
-    the composite's, what it is larger by counts besides.
-
-    Parameters
-    ----------
-    gate : Gate
-    both, weight
-        As `see_both` gives them.
-    pair : Pair
-    harm_weight : float
-    """
-    auto = torch.full_like(both.seamed_doubt, AUTO)
-    own = pair.foreground, pair.foreground_mask
-    used = combine(both, *own, weight, auto, gate)
-    pixels, share = sample_foreground(*own)
-    real, _ = sample_foreground(pair.foreground_real, pair.foreground_mask)
-
-    def log_error(picture: Tensor) -> Tensor:
-        squared = ((picture - real).square() * share).sum(dim=(1, 2))
-        return 0.5 * (squared + _UNSEEN**2).log()  # (B,)
-
-    made = log_error(render_heights(pixels, used.curve_params[:, 0]))
-    harm = (made - log_error(pixels)).relu()
-    return (made + harm_weight * harm).mean()
 
 
 class _Edges(NamedTuple):
