@@ -40,7 +40,7 @@ from imharmony.training.recipes.recipe import (
 )
 from imharmony.training.settings import TrainSettings
 
-__all__ = ["SeamNetRecipe"]
+__all__ = ["CascadeLoss", "SeamNetRecipe", "measure_cascade"]
 
 _STAGE_WEIGHT = 0.3
 """Of the stages before the last one."""
@@ -119,7 +119,7 @@ class SeamNetRecipe(Recipe[SeamNet]):
         crop = (pair.foreground, pair.foreground_real, pair.foreground_mask)
         shown = tuple(x[:, :, ::2, ::2] for x in crop)
         pixels, real, mask = shown
-        plain, harmonized = _cascade_loss(
+        plain, harmonized = measure_cascade(
             prediction.plain,
             prediction.plain_doubt,
             pixels,
@@ -127,7 +127,7 @@ class SeamNetRecipe(Recipe[SeamNet]):
             mask,
             settings,
         )
-        seamed, _ = _cascade_loss(
+        seamed, _ = measure_cascade(
             prediction.seamed,
             prediction.seamed_doubt,
             swatches.pixels,
@@ -225,20 +225,23 @@ class SeamNetRecipe(Recipe[SeamNet]):
         )
 
 
-class _CascadeLoss(NamedTuple):
+class CascadeLoss(NamedTuple):
+    """The loss of a cascade of curves."""
+
     total: Tensor
+    """(): of all stages, the roughness and the doubt."""
     last: Tensor
     """(): the part of the last stage's pixels."""
 
 
-def _cascade_loss(
+def measure_cascade(
     stages: Tensor,
     doubt: Tensor,
     pixels: Tensor,
     real: Tensor,
     mask: Tensor,
     settings: TrainSettings,
-) -> tuple[_CascadeLoss, Tensor]:
+) -> tuple[CascadeLoss, Tensor]:
     """Measure a cascade; also return its picture."""
     image = pixels.flatten(2)
     bends = stages.shape[-1] * stages.diff(n=2)
@@ -254,7 +257,7 @@ def _cascade_loss(
     # Likelihood of the error under a Laplace distribution of that mean.
     unsure = (doubt.log() + missed / doubt).mean()
     total = total + _DOUBT_WEIGHT * unsure
-    return _CascadeLoss(total, last.detach()), image.reshape(pixels.shape)
+    return CascadeLoss(total, last.detach()), image.reshape(pixels.shape)
 
 
 def _swatches(pair: Pair) -> tuple[Swatches, Tensor]:
