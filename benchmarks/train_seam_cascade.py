@@ -3,9 +3,8 @@
     python benchmarks/train_seam_cascade.py CHECKPOINT OUTPUT POOL [POOL ...]
         [--photos FOLDER] [--steps 1500] [--rate 1e-3] [--seed 7]
 
-It learns from swatches alone, colors of both regions and the seam: 256 new ones a step,
-so that a step takes as long as one of the run with its 8 pairs. The rate falls along a
-cosine; what is written is the running mean of the weights.
+It learns from swatches alone, colors of both regions and the seam: 256 new ones a step.
+The rate falls along a cosine; what is written is the running mean of the weights.
 """
 
 import argparse

@@ -125,7 +125,7 @@ def get_cicp(photo: pyvips.Image) -> tuple[int, int] | None:
 
 def _front(path: Path) -> bytes:
     """Read a file up to the end of its meta box; skip the pixels before it."""
-    brands = b""
+    front = b""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         at = 0
@@ -137,9 +137,9 @@ def _front(path: Path) -> bytes:
             length = length or size - at
             if kind in (b"ftyp", b"meta", b"moov") and length < _MAX_META:
                 file.seek(at)
-                brands += file.read(length)
+                front += file.read(length)
             at += max(length, 8)
-    return brands
+    return front
 
 
 def _walk(data: bytes, start: int, end: int, depth: int = 0) -> "list[_Box]":

@@ -183,10 +183,8 @@ def _any_in_blocks(mask: Bools, size: tuple[int, int]) -> Bools:
     """Reduce a mask to blocks of a size: whether any pixel is in it."""
     height, width = size
     parts = mask.reshape(-1, height, mask.shape[1] // width, width)
-    is_changed: Bools = np.logical_or.reduce(
-        np.logical_or.reduce(parts, axis=1), axis=2
-    )
-    return is_changed
+    is_any: Bools = np.logical_or.reduce(np.logical_or.reduce(parts, axis=1), axis=2)
+    return is_any
 
 
 def _blocks(file: JpegFile, component: Component, plane: Floats) -> Floats:
