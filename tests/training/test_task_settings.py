@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from imharmony.errors import UsageError
+from imharmony.training.architectures import build_network, find_architecture
 from imharmony.training.data.look_settings import LookSettings
-from imharmony.training.kinds import build_network, find_kind
 from imharmony.training.networks.s2crnet import build_s2crnet
 from imharmony.training.settings import CONFIGS, TrainSettings, read_settings
 
@@ -180,7 +180,7 @@ def test_a_config_says_what_it_is_and_builds_its_network(name: str) -> None:
     assert (CONFIGS / f"{name}.toml").read_text(encoding="utf-8").startswith("# ")
     settings = read_settings(name)
     built = build_network(settings.variant, **settings.dimensions)
-    assert find_kind(settings.variant) == type(built).__name__.lower()
+    assert find_architecture(settings.variant) == type(built).__name__.lower()
 
 
 def test_the_bundled_weights_config_keeps_its_meaning() -> None:

@@ -10,7 +10,12 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from imharmony.inference.crossings import GAPS, NUM_PAIRS
-from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork, build_network, find_kind
+from imharmony.training.architectures import (
+    ALL_VARIANTS,
+    AnyNetwork,
+    build_network,
+    find_architecture,
+)
 from imharmony.training.networks.hdnet import HDNet
 from imharmony.training.networks.refiner import FOLD, Refiner
 from imharmony.training.networks.s2crnet import build_s2crnet
@@ -71,7 +76,7 @@ def count_macs(variant: str, size: int) -> int:
     >>> round(count_macs("s2crnet-cs", 256) / 1e9, 2)
     0.61
     """
-    has_hdnet = find_kind(variant) in ("hdnet", "refiner")
+    has_hdnet = find_architecture(variant) in ("hdnet", "refiner")
     with torch.device("cpu" if has_hdnet else "meta"):
         network = build_network(variant).eval()
         inputs = _inputs(network, size)

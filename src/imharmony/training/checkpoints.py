@@ -18,7 +18,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from imharmony.errors import UsageError, WeightsError
-from imharmony.training.kinds import AnyNetwork, find_kind, restore_network
+from imharmony.training.architectures import (
+    AnyNetwork,
+    find_architecture,
+    restore_network,
+)
 from imharmony.training.networks.hdnet import HDNet, HDNetDimensions
 from imharmony.training.networks.s2crnet import Dimensions, S2CRNet
 from imharmony.training.networks.seam import SeamNet
@@ -50,7 +54,7 @@ def save_checkpoint(
     A killed process leaves the old file.
     """
     record = {
-        "network": find_kind(variant),
+        "network": find_architecture(variant),
         "variant": variant,
         "thumbnail_size": thumbnail_size,
         "dimensions": asdict(network.dimensions),
@@ -89,9 +93,9 @@ def load_checkpoint(path: Path) -> tuple[AnyNetwork, str, tuple[int, int]]:
         raise WeightsError(msg)
     try:
         record = json.loads(metadata[FORMAT])
-        # Records from before there was another kind do not name it.
-        kind = record.get("network", "s2crnet")
-        network = restore_network(kind, record["dimensions"])
+        # Old records do not name it: S²CRNet was the only one.
+        architecture = record.get("network", "s2crnet")
+        network = restore_network(architecture, record["dimensions"])
         height, width = record["thumbnail_size"]
         variant = record["variant"]
     except (KeyError, TypeError, ValueError, UsageError) as error:
@@ -199,8 +203,8 @@ def _hdnet_key(name: str) -> str:
             rest = rest.replace(ours, theirs)
         return f"model_layer{11 + int(number)}att.{rest}"
     layer = "72" if number == "0" else str(7 + int(number))
-    module, _, kind = rest.partition(".")
-    return f"model_layer{layer}{'.1' if module == 'conv' else 'norm'}.{kind}"
+    module, _, tensor = rest.partition(".")
+    return f"model_layer{layer}{'.1' if module == 'conv' else 'norm'}.{tensor}"
 
 
 @overload
@@ -251,10 +255,10 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
             msg = f"{path}: cannot read weights: {error}"
             raise WeightsError(msg) from error
     rebuild_scalar = np.float64().__reduce__()[0]
-    kinds = np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"
+    type_codes = np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"
     scalars: list[Any] = [
         np.dtype,
-        *{type(np.dtype(kind)) for kind in kinds},
+        *{type(np.dtype(code)) for code in type_codes},
         (rebuild_scalar, "numpy.core.multiarray.scalar"),
         (rebuild_scalar, "numpy._core.multiarray.scalar"),
     ]

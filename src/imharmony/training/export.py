@@ -20,9 +20,9 @@ from imharmony.inference.contract import Contract
 from imharmony.inference.seam import sample_seam
 from imharmony.inference.thumbnails import make_thumbnails
 from imharmony.labels import LABELS
+from imharmony.training.architectures import ALL_VARIANTS, AnyNetwork, find_architecture
 from imharmony.training.checkpoints import load_checkpoint, load_released, sha256
 from imharmony.training.data.seam import SeamSettings
-from imharmony.training.kinds import ALL_VARIANTS, AnyNetwork, find_kind
 from imharmony.training.networks.hdnet import HDNET_VARIANTS, STRIDE
 from imharmony.training.networks.s2crnet import VARIANTS
 from imharmony.training.recipes import recipe_for
@@ -116,7 +116,7 @@ def export(
         else:
             network = load_released(checkpoint, VARIANTS[variant])
         thumbnail_size = RELEASED_THUMBNAIL_SIZE
-    if side is not None and find_kind(variant) == "refiner":
+    if side is not None and find_architecture(variant) == "refiner":
         check_side(variant, side)
     contract = recipe_for(variant).contract(
         network,

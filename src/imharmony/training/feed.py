@@ -16,12 +16,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from imharmony.errors import UsageError
+from imharmony.training.architectures import find_architecture
 from imharmony.training.data.iharmony4 import IHarmony4
 from imharmony.training.data.pairs import Pair
 from imharmony.training.data.pool import Example, Pool, read_pool
 from imharmony.training.data.seam import exact
 from imharmony.training.data.synthesis import Synthesis
-from imharmony.training.kinds import find_kind
 from imharmony.training.refining import RefinedPairs, load_curves
 from imharmony.training.settings import TrainSettings
 
@@ -109,7 +109,7 @@ def open_sources(
         seed=settings.seed + 1_000_003,
         seam=exact(settings.seam),
     )
-    if find_kind(settings.variant) != "refiner":
+    if find_architecture(settings.variant) != "refiner":
         return pairs, val_pairs
     network, size = load_curves(settings.refines)
     shares = {"left_out": settings.curves_left_out, "ignored": settings.scene_unknown}

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from imharmony.errors import UsageError
+from imharmony.training.architectures import find_architecture, find_dimensions
 from imharmony.training.data.look_settings import LookSettings
 from imharmony.training.data.seam import SeamSettings
-from imharmony.training.kinds import find_dimensions, find_kind
 from imharmony.training.losses import PixelLoss
 from imharmony.training.networks.discriminator import MIN_SIZE
 from imharmony.training.networks.hdnet import STRIDE
@@ -129,17 +129,18 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         _check_values(vars(self), TrainSettings, "setting")
-        kind = find_kind(self.variant)
-        if min(self.thumbnail_size) < MIN_THUMBNAIL[kind]:
-            msg = f"thumbnail_size is at least {MIN_THUMBNAIL[kind]} a side, in pixels"
+        architecture = find_architecture(self.variant)
+        smallest = MIN_THUMBNAIL[architecture]
+        if min(self.thumbnail_size) < smallest:
+            msg = f"thumbnail_size is at least {smallest} a side, in pixels"
             raise UsageError(f"{msg}, got {self.thumbnail_size}")
-        if kind in ("hdnet", "refiner"):
-            self._check_hdnet(kind)
-        looks_at_seam = kind in ("seamnet", "refiner")
+        if architecture in ("hdnet", "refiner"):
+            self._check_hdnet(architecture)
+        looks_at_seam = architecture in ("seamnet", "refiner")
         if looks_at_seam != bool(self.seam.num_pairs):
             msg = "num_pairs of [seam] is above 0 for networks that look at it, 0 for"
             raise UsageError(f"{msg} others; got {self.seam.num_pairs}, {self.variant}")
-        if kind == "seamnet" and (self.batch_norm or self.adversarial_weight):
+        if architecture == "seamnet" and (self.batch_norm or self.adversarial_weight):
             msg = f"batch_norm and adversarial_weight are not of {self.variant}"
             raise UsageError(f"{msg}; leave them out")
         if (self.schedule == "steps") != bool(self.drops):
@@ -159,7 +160,7 @@ class TrainSettings:
             msg = f"adversarial_weight needs a thumbnail_size of at least {MIN_SIZE}"
             raise UsageError(f"{msg} a side, in pixels, got {self.thumbnail_size}")
 
-    def _check_hdnet(self, kind: str) -> None:
+    def _check_hdnet(self, architecture: str) -> None:
         """Refuse what makes no sense for a network that predicts no curves."""
         default = {f.name: f.default for f in fields(self)}
         for name in _NOT_OF_HDNET:
@@ -169,7 +170,7 @@ class TrainSettings:
         if self.loss_region != "thumbnail":
             msg = f"{self.variant} sees the thumbnail only: loss_region is thumbnail"
             raise UsageError(f"{msg}, got {self.loss_region}")
-        step = STRIDE * FOLD if kind == "refiner" else STRIDE
+        step = STRIDE * FOLD if architecture == "refiner" else STRIDE
         if any(side % step for side in self.thumbnail_size):
             msg = f"thumbnail_size of {self.variant} is in multiples of {step} pixels"
             raise UsageError(f"{msg}, got {self.thumbnail_size}")

@@ -121,5 +121,5 @@ def restore_random_state(
 
 def _get_generator(fabric: Fabric) -> Any:
     """Return the module whose `get_rng_state` is the device's."""
-    kind = fabric.device.type
-    return torch if kind == "cpu" else torch.get_device_module(kind)
+    device_type = fabric.device.type
+    return torch if device_type == "cpu" else torch.get_device_module(device_type)

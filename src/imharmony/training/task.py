@@ -10,9 +10,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from imharmony.errors import UsageError
+from imharmony.training.architectures import AnyNetwork
 from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import Feed, PairSource, open_sources, prefetch
-from imharmony.training.kinds import AnyNetwork
 from imharmony.training.log import RunLog
 from imharmony.training.run import Run
 from imharmony.training.settings import TrainSettings

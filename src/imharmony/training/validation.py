@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from imharmony.training.architectures import AnyNetwork
 from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import PairSource
-from imharmony.training.kinds import AnyNetwork
 from imharmony.training.log import plot_curves, side_by_side
 from imharmony.training.recipes import recipe_for
 from imharmony.training.settings import TrainSettings

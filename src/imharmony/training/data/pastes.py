@@ -54,23 +54,24 @@ def draw_edge(
     cover = torch.from_numpy(layers[6:]).float()[None] / 255  # (1, 1, h, w)
     edge = _feather(rng, cover, zoom)
     mixed = around + edge * (inside - around)
-    told = _feather(rng, cover, zoom, is_hard=True)
+    # The mask that comes with a paste is not quite the one it was pasted with.
+    given_mask = _feather(rng, cover, zoom, is_hard=True)
     shorter = min(mask.shape) * zoom
     if rng.random() < 0.5:
         shrink = float(rng.uniform(0.6, 1.0))
         size = (max(8, round(size[0] * shrink)), max(8, round(size[1] * shrink)))
-        both = np.concatenate([np.rint(255 * mixed), np.rint(255 * told)])
+        both = np.concatenate([np.rint(255 * mixed), np.rint(255 * given_mask)])
         both = resize(both.clip(0, 255).astype(np.uint8).transpose(1, 2, 0), size)
-        pixels, told_u8 = both[:3], both[3]
+        pixels, given_u8 = both[:3], both[3]
         shorter *= shrink
     else:
         pixels = np.rint(255 * mixed).clip(0, 255).astype(np.uint8)
-        told_u8 = np.rint(255 * told[0]).astype(np.uint8)
+        given_u8 = np.rint(255 * given_mask[0]).astype(np.uint8)
     pixels = np.ascontiguousarray(pixels.transpose(1, 2, 0))
     if rng.random() < 0.7:
         pixels = _as_jpeg(pixels, int(rng.integers(72, 98)))
     return sample_seam(
-        pixels, np.ascontiguousarray(told_u8), num_pairs, shorter=round(shorter)
+        pixels, np.ascontiguousarray(given_u8), num_pairs, shorter=round(shorter)
     )
 
 

@@ -93,8 +93,8 @@ def write_pairs(
             writer.writerows(made_from)
         write_labels(labels, folder / LABELS_FILE)
         names = [f"{label.composite}\n" for label in labels]
-        kind = "train" if split == "train" else "test"
-        (folder / f"IHD_{kind}.txt").write_text("".join(names), encoding="utf-8")
+        part = "train" if split == "train" else "test"
+        (folder / f"IHD_{part}.txt").write_text("".join(names), encoding="utf-8")
 
 
 _LOOK_COLUMNS = ("real_look", "foreground_look")

@@ -125,17 +125,17 @@ class Refiner(nn.Module):
         folded = torch.cat([2 * composite - 1, 2 * mask - 1], dim=1)
         folded = F.pixel_unshuffle(folded, FOLD)  # (B, 16, h/2, w/2)
         same = (2 * same_scene - 1)[:, None, None, None].expand_as(folded[:, :1])
-        seen = torch.cat([folded, 4 * field, same], dim=1)
+        trunk_input = torch.cat([folded, 4 * field, same], dim=1)
         is_mostly_front = (F.avg_pool2d(mask, FOLD) > 0.5).float()
-        painted = self.trunk.paint(seen, is_mostly_front)  # (B, 18, h/2, w/2)
+        painted = self.trunk.paint(trunk_input, is_mostly_front)  # (B, 18, h/2, w/2)
         statistics = _statistics(composite, is_front, field, same_scene)
         gains, common = self.maps(self.whole(statistics)).float().chunk(2, dim=1)
         maps = painted * (1 + gains[:, :, None, None]) + common[:, :, None, None]
         part = is_mostly_front / is_mostly_front.sum(dim=(2, 3), keepdim=True).clamp(1)
         size = (maps.detach().abs() * part).sum(dim=(2, 3))  # (B, 18)
         inside = (field * part).sum(dim=(2, 3))  # (B, NUM_CHANNELS)
-        told = torch.cat([statistics, 4 * size, 8 * inside], dim=1)
-        logit: Tensor = self.share(told)[:, 0]
+        evidence = torch.cat([statistics, 4 * size, 8 * inside], dim=1)
+        logit: Tensor = self.share(evidence)[:, 0]
         return maps, logit
 
 

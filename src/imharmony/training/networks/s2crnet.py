@@ -223,7 +223,7 @@ class S2CRNet(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Pooled features of the foregrounds (F, 512) and of the backgrounds (B, 512).
 
-        With `encoder_input` of one kind, twice the features of that.
+        With an `encoder_input` of one region, its features twice.
         """
         weights = [crop_mask, 1 - mask]  # (F, 1, h, w), (B, 1, h, w)
         regions = [foreground * crop_mask, composite * (1 - mask)]  # 3 channels each
@@ -303,8 +303,9 @@ class S2CRNet(nn.Module):
         -------
         Prediction
         """
-        seen = self.see(composite, mask, foreground, foreground_mask, semantic_label)
-        *regions, label_logits = seen
+        *regions, label_logits = self.see(
+            composite, mask, foreground, foreground_mask, semantic_label
+        )
         curve_params = [stage(*regions) for stage in self.stages]
         return Prediction(torch.stack(curve_params, dim=1), label_logits)
 

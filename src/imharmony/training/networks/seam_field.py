@@ -57,15 +57,15 @@ def seam_field(
     alike = weight / (1 + apart / _ALIKE**2)
     first, second = difference[:, 0], difference[:, _FAR_GAP]
     size_of_first = (apart[:, 0] + 1e-8).sqrt()[..., None]
-    told = torch.cat([first, inner[:, 0] - 0.5, size_of_first], dim=2)  # (B, N, 7)
-    of_all = _mean(near, weight[:, 0], told)
+    values = torch.cat([first, inner[:, 0] - 0.5, size_of_first], dim=2)  # (B, N, 7)
+    averages = _mean(near, weight[:, 0], values)
     maps = torch.cat(
         [
             _mean(near, alike[:, 0], first),
-            of_all[..., :3],
+            averages[..., :3],
             _mean(wide, alike[:, 0], first),
             _mean(near, alike[:, _FAR_GAP], second),
-            of_all[..., 3:],
+            averages[..., 3:],
             _density(near, weight[:, 0]),
         ],
         dim=2,

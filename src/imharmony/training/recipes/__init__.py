@@ -1,8 +1,8 @@
-"""What differs between training one kind of network and another: a recipe for each."""
+"""How each architecture is trained: a recipe for each."""
 
 from typing import Any
 
-from imharmony.training.kinds import find_kind
+from imharmony.training.architectures import find_architecture
 from imharmony.training.recipes.hdnet import HDNetRecipe
 from imharmony.training.recipes.recipe import Recipe
 from imharmony.training.recipes.refiner import RefinerRecipe
@@ -20,11 +20,11 @@ RECIPES: dict[str, Recipe[Any]] = {
 
 
 def recipe_for(variant: str) -> Recipe[Any]:
-    """Return the recipe of a variant's kind of network.
+    """Return the recipe of a variant's architecture.
 
     Raises
     ------
     UsageError
         If there is no such variant.
     """
-    return RECIPES[find_kind(variant)]
+    return RECIPES[find_architecture(variant)]

@@ -1,4 +1,4 @@
-"""What the training loop, validation and export ask of a kind of network."""
+"""What training, validation and export ask of an architecture."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -64,7 +64,7 @@ class Graph(NamedTuple):
 
 
 class Recipe(ABC, Generic[Network]):
-    """How one kind of network is trained and exported. It keeps nothing."""
+    """How one architecture is trained and exported. It keeps no state."""
 
     surroundings: tuple[str, ...] = ("same scene",)
     """What validation shows beside the object; see `harmonize`."""

@@ -74,11 +74,11 @@ class RefinerRecipe(Recipe[Refiner]):
             pixel_loss=settings.pixel_loss,
             min_area=settings.min_area,
         )
-        told = {
+        parts = {
             "before_loss": mean_error(before, settings.log_offset),
             "held_loss": held_loss,
         }
-        return Losses(total, loss, pair.real, made.picture, told)
+        return Losses(total, loss, pair.real, made.picture, parts)
 
     def harmonize(
         self, network: Refiner, pair: Pair, *, surroundings: str = "same scene"

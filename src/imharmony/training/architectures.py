@@ -1,4 +1,4 @@
-"""The kinds of network there are, and which kind each variant is of."""
+"""The four architectures, and the variants of each."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,8 +34,8 @@ __all__ = [
     "AnyDimensions",
     "AnyNetwork",
     "build_network",
+    "find_architecture",
     "find_dimensions",
-    "find_kind",
     "restore_network",
 ]
 
@@ -45,17 +45,17 @@ AnyDimensions = Dimensions | SeamDimensions | HDNetDimensions | RefinerDimension
 
 ALL_VARIANTS = (*VARIANTS, *SEAM_VARIANTS, *HDNET_VARIANTS, *REFINER_VARIANTS)
 
-KINDS: dict[str, Mapping[str, object]] = {
+ARCHITECTURES: dict[str, Mapping[str, object]] = {
     "s2crnet": VARIANTS,
     "seamnet": SEAM_VARIANTS,
     "hdnet": HDNET_VARIANTS,
     "refiner": REFINER_VARIANTS,
 }
-"""Kinds of networks, and the variants of each."""
+"""The variants of each architecture, by its name in checkpoints."""
 
 
-def find_kind(variant: str) -> str:
-    """Name the kind of network that a variant is, one of `KINDS`.
+def find_architecture(variant: str) -> str:
+    """Name the architecture of a variant, one of `ARCHITECTURES`.
 
     Raises
     ------
@@ -64,13 +64,17 @@ def find_kind(variant: str) -> str:
 
     Examples
     --------
-    >>> find_kind("hdnet-lite")
+    >>> find_architecture("hdnet-lite")
     'hdnet'
     """
     if variant not in ALL_VARIANTS:
         msg = f"variant is one of {', '.join(ALL_VARIANTS)}, got {variant!r}"
         raise UsageError(msg)
-    return next(kind for kind, known in KINDS.items() if variant in known)
+    return next(
+        architecture
+        for architecture, known in ARCHITECTURES.items()
+        if variant in known
+    )
 
 
 def find_dimensions(variant: str) -> type[AnyDimensions]:
@@ -81,11 +85,11 @@ def find_dimensions(variant: str) -> type[AnyDimensions]:
         "seamnet": SeamDimensions,
         "s2crnet": Dimensions,
     }
-    return known[find_kind(variant)]
+    return known[find_architecture(variant)]
 
 
 def build_network(variant: str, **changes: object) -> AnyNetwork:
-    """Build a variant of any kind, with some dimensions changed.
+    """Build a variant of any architecture, with some dimensions changed.
 
     Raises
     ------
@@ -103,23 +107,25 @@ def build_network(variant: str, **changes: object) -> AnyNetwork:
         "seamnet": build_seam_net,
         "s2crnet": build_s2crnet,
     }
-    return builders[find_kind(variant)](variant, **changes)
+    return builders[find_architecture(variant)](variant, **changes)
 
 
-def restore_network(kind: str, dimensions: Mapping[str, Any]) -> AnyNetwork:
+def restore_network(architecture: str, dimensions: Mapping[str, Any]) -> AnyNetwork:
     """Build a network from a record of all its dimensions.
 
     Raises
     ------
     ValueError, TypeError, UsageError
-        If there is no such kind, or the dimensions are not its own.
+        If there is no such architecture, or the dimensions are not its own.
     """
-    if kind == "s2crnet":
+    if architecture == "s2crnet":
         return S2CRNet(Dimensions(**dimensions))
-    if kind == "seamnet":
+    if architecture == "seamnet":
         return SeamNet(SeamDimensions(**dimensions))
-    if kind == "hdnet":
+    if architecture == "hdnet":
         return HDNet(HDNetDimensions(**dimensions))
-    if kind == "refiner":
+    if architecture == "refiner":
         return Refiner(RefinerDimensions(**dimensions))
-    raise ValueError(f"network is one of {', '.join(KINDS)}, got {kind!r}")
+    raise ValueError(
+        f"network is one of {', '.join(ARCHITECTURES)}, got {architecture!r}"
+    )
