@@ -57,7 +57,7 @@ class AvifWords:
 
 @dataclass(frozen=True)
 class _Box:
-    kind: bytes
+    type: bytes
     start: int
     """Of the box, with its head."""
     body: int
@@ -75,21 +75,21 @@ def read_words(source: Path | bytes) -> AvifWords | None:
         return None
     cicp, has_profile, longest_side = None, False, 0
     for box in boxes:
-        if box.kind == b"ispe" and box.end - box.body >= 12:  # 23008-12, 6.5.3
+        if box.type == b"ispe" and box.end - box.body >= 12:  # 23008-12, 6.5.3
             sides = struct.unpack_from(">II", data, box.body + 4)
             longest_side = max(longest_side, *sides)
-        if box.kind == b"colr":
-            kind = data[box.body : box.body + 4]
-            if kind == b"nclx" and cicp is None:  # the first is the picture's
+        if box.type == b"colr":
+            color_type = data[box.body : box.body + 4]
+            if color_type == b"nclx" and cicp is None:  # the first is the picture's
                 cicp = struct.unpack_from(">HH", data, box.body + 4)
-            has_profile = has_profile or kind in (b"prof", b"rICC")
-    kinds = {box.kind for box in boxes}
+            has_profile = has_profile or color_type in (b"prof", b"rICC")
+    box_types = {box.type for box in boxes}
     brand = data[boxes[0].body : boxes[0].body + 4]
     return AvifWords(
         cicp=cicp,
         has_profile=has_profile,
-        is_premultiplied=b"prem" in kinds,
-        is_animated=brand == b"avis" or b"moov" in kinds,
+        is_premultiplied=b"prem" in box_types,
+        is_animated=brand == b"avis" or b"moov" in box_types,
         longest_side=longest_side,
     )
 
@@ -131,11 +131,11 @@ def _front(path: Path) -> bytes:
         at = 0
         while at < size:
             file.seek(at)
-            length, kind = struct.unpack(">I4s", file.read(8))
+            length, box_type = struct.unpack(">I4s", file.read(8))
             if length == 1:
                 (length,) = struct.unpack(">Q", file.read(8))
             length = length or size - at
-            if kind in (b"ftyp", b"meta", b"moov") and length < _MAX_META:
+            if box_type in (b"ftyp", b"meta", b"moov") and length < _MAX_META:
                 file.seek(at)
                 front += file.read(length)
             at += max(length, 8)
@@ -147,7 +147,7 @@ def _walk(data: bytes, start: int, end: int, depth: int = 0) -> "list[_Box]":
     boxes = []
     at = start
     while at + 8 <= end:
-        length, kind = struct.unpack_from(">I4s", data, at)
+        length, box_type = struct.unpack_from(">I4s", data, at)
         body = at + 8
         if length == 1:
             (length,) = struct.unpack_from(">Q", data, body)
@@ -155,10 +155,10 @@ def _walk(data: bytes, start: int, end: int, depth: int = 0) -> "list[_Box]":
         length = length or end - at
         if length < 8 or at + length > end:
             break
-        box = _Box(kind, at, body, at + length)
+        box = _Box(box_type, at, body, at + length)
         boxes.append(box)
-        if kind in _COVER and depth < _MAX_DEPTH:
-            boxes += _walk(data, body + _COVER[kind], box.end, depth + 1)
+        if box_type in _COVER and depth < _MAX_DEPTH:
+            boxes += _walk(data, body + _COVER[box_type], box.end, depth + 1)
         at += length
     return boxes
 
@@ -206,16 +206,15 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
     output.write(bytes(data))
 
 
-def _boxes(data: bytearray, kind: bytes) -> list[_Box]:
-    return [box for box in _walk(bytes(data), 0, len(data)) if box.kind == kind]
+def _boxes(data: bytearray, box_type: bytes) -> list[_Box]:
+    return [box for box in _walk(bytes(data), 0, len(data)) if box.type == box_type]
 
 
-def _one(data: bytearray, kind: bytes) -> _Box:
-    boxes = _boxes(data, kind)
+def _one(data: bytearray, box_type: bytes) -> _Box:
+    boxes = _boxes(data, box_type)
     if len(boxes) != 1:
-        raise ImageError(
-            f"expected one box {kind.decode()} in what libvips wrote, got {len(boxes)}"
-        )
+        msg = f"expected one box {box_type.decode()} in what libvips wrote"
+        raise ImageError(f"{msg}, got {len(boxes)}")
     return boxes[0]
 
 
@@ -267,8 +266,8 @@ def _replace_exif(data: bytearray, exif: bytes) -> None:
     for _ in range(struct.unpack_from(">H", data, box.body + 4)[0]):
         (length,) = struct.unpack_from(">I", data, at)
         # infe, 8.11.6, version 2: item, protection, type
-        item, _, kind = struct.unpack_from(">HH4s", data, at + 12)
-        if kind == b"Exif":
+        item, _, item_type = struct.unpack_from(">HH4s", data, at + 12)
+        if item_type == b"Exif":
             place = _places(data)[item]
             if place.num_extents != 1:
                 raise ImageError("libvips wrote EXIF in more than one piece")

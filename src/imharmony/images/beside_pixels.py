@@ -29,7 +29,7 @@ __all__ = ["note"]
 def note(
     image: pyvips.Image,
     source: Path | bytes,
-    kind: str,
+    file_format: str,
     name: str,
     *,
     tags: "Tags | None",
@@ -42,7 +42,7 @@ def note(
     ----------
     image : pyvips.Image
         Turned as its orientation says.
-    source, kind
+    source, file_format
         As `decoding.open_source` gives them; a JPEG that is to keep its coefficients
         as bytes.
     name : str
@@ -71,21 +71,21 @@ def note(
     if tags is not None:
         image = tags.remember(image)
         if (color := tags.color(name)) is not None:
-            color_tags.remember(image, color, kind)
+            color_tags.remember(image, color, file_format)
         elif tags.exif is not None:
-            _heed_exif(image, tags.exif, kind)
+            _heed_exif(image, tags.exif, file_format)
         return image
     if exif:
         exif_block.remember(image, exif)
-        if kind in ("jpeg", "webp"):  # the others say it in better ways
-            _heed_exif(image, exif, kind)
-    if isinstance(source, bytes) and kind == "jpeg":
+        if file_format in ("jpeg", "webp"):  # the others say it in better ways
+            _heed_exif(image, exif, file_format)
+    if isinstance(source, bytes) and file_format == "jpeg":
         image = jpeg_coefficients.remember(image, source, orientation)
         if (estimated := jpeg_quality(source)) is not None:
             image.set_type(pyvips.GValue.gint_type, QUALITY_FIELD, estimated)
-    elif kind == "png":
+    elif file_format == "png":
         image = _remember_png(image, source, name, is_turned=orientation != 1)
-    elif kind == "heif":
+    elif file_format == "heif":
         _remember_avif(image, source, name)
     return image
 
@@ -95,14 +95,16 @@ def _remember_png(
 ) -> pyvips.Image:
     """Note what a PNG says beside its pixels; let its color count."""
     chunks = png_chunks.read_chunks(source)
-    if not any(kind == b"pHYs" for kind, _ in chunks):
+    if not any(chunk_type == b"pHYs" for chunk_type, _ in chunks):
         image = image.copy(xres=1, yres=1)  # libvips takes 72 per inch instead
     if png_chunks.is_animated(chunks):
         _warn_of_frames(name)
     color = png_chunks.find_color(chunks, name)
     if color is not None:
         color_tags.remember(image, color, "png")
-    elif any(kind == b"cICP" for kind, _ in chunks):  # goes before a profile
+    elif any(
+        chunk_type == b"cICP" for chunk_type, _ in chunks
+    ):  # goes before a profile
         image.remove("icc-profile-data")
     if is_turned:
         chunks = png_chunks.make_upright(chunks)
@@ -126,10 +128,10 @@ def _remember_avif(image: pyvips.Image, source: Path | bytes, name: str) -> None
         image.set_type(pyvips.GValue.gint_type, PREMULTIPLIED, 1)
 
 
-def _heed_exif(image: pyvips.Image, block: bytes, kind: str) -> None:
+def _heed_exif(image: pyvips.Image, block: bytes, file_format: str) -> None:
     """Let Adobe RGB count where EXIF alone says it, as cameras do."""
     if not image.get_typeof("icc-profile-data") and exif_block.says_adobe_rgb(block):
-        color_tags.remember(image, color_tags.ADOBE_RGB, kind)
+        color_tags.remember(image, color_tags.ADOBE_RGB, file_format)
 
 
 def _warn_of_frames(name: str) -> None:

@@ -224,7 +224,7 @@ def make_profile(tags: ColorTags, *, is_gray: bool) -> bytes:
     return head.ljust(128, b"\0") + table + data
 
 
-def remember(photo: pyvips.Image, tags: ColorTags, kind: str) -> None:
+def remember(photo: pyvips.Image, tags: ColorTags, file_format: str) -> None:
     """Let what a file says of its colors count as its profile.
 
     Primaries that span no triangle are damaged, and nothing is noted.
@@ -234,21 +234,21 @@ def remember(photo: pyvips.Image, tags: ColorTags, kind: str) -> None:
     photo : pyvips.Image
         As read.
     tags : ColorTags
-    kind : str
-        Of the file, such as "png": written back to that kind, it needs no profile, as
-        its own words stay.
+    file_format : str
+        The format of the file, such as "png". A photo written back to that format
+        needs no profile: the file's own words stay.
     """
     try:
         profile = make_profile(tags, is_gray=photo.bands < 3)
     except ValueError:
         return
     photo.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    photo.set_type(pyvips.GValue.gstr_type, _TOLD_BY, kind)
+    photo.set_type(pyvips.GValue.gstr_type, _TOLD_BY, file_format)
 
 
-def is_told_by(photo: pyvips.Image, kind: str) -> bool:
-    """Whether the words of a kind of file, not a profile, say a photo's colors."""
-    return bool(photo.get_typeof(_TOLD_BY)) and photo.get(_TOLD_BY) == kind
+def is_told_by(photo: pyvips.Image, file_format: str) -> bool:
+    """Whether a file in this format says the photo's colors in its own words."""
+    return bool(photo.get_typeof(_TOLD_BY)) and photo.get(_TOLD_BY) == file_format
 
 
 def _xyz(point: tuple[float, float]) -> Floats:
@@ -268,9 +268,9 @@ def _curve(transfer: tuple[float, ...]) -> bytes:
         levels = [round(light * 65535) for light in transfer]
         head = struct.pack(">4sII", b"curv", 0, len(levels))
         return head + struct.pack(f">{len(levels)}H", *levels)
-    kind = 0 if len(transfer) == 1 else 3
+    function_type = 0 if len(transfer) == 1 else 3
     fixed = [round(value * 65536) for value in transfer]
-    head = struct.pack(">4sIHH", b"para", 0, kind, 0)
+    head = struct.pack(">4sIHH", b"para", 0, function_type, 0)
     return head + struct.pack(f">{len(fixed)}i", *fixed)
 
 

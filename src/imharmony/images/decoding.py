@@ -62,13 +62,13 @@ def open_source(source: Path | bytes, name: str) -> tuple[Path | bytes, str]:
         ) from error
     if not head:
         raise DecodeError(f"{name}: expected a picture, got 0 bytes")
-    kind = sniff(head)
-    if kind is None:
+    file_format = sniff(head)
+    if file_format is None:
         raise DecodeError(
             f"{name}: expected a JPEG, PNG, WebP, TIFF or AVIF file, got "
             f"{describe(head)}"
         )
-    return source, kind
+    return source, file_format
 
 
 class _Process:
@@ -105,7 +105,7 @@ def check_process() -> None:
 
 
 def load_header(
-    source: Path | bytes, kind: str, name: str, max_pixels: int
+    source: Path | bytes, file_format: str, name: str, max_pixels: int
 ) -> pyvips.Image:
     """Open a file without decoding it; refuse what we cannot use.
 
@@ -116,16 +116,16 @@ def load_header(
     pyvips.Error
         If the header cannot be read.
     """
-    if kind == "heif":
+    if file_format == "heif":
         _check_sides(source, name)
-    image = _load(source, kind)
+    image = _load(source, file_format)
     _check_header(image, name, max_pixels)
     return image
 
 
 def decode(
     source: Path | bytes,
-    kind: str,
+    file_format: str,
     header: pyvips.Image,
     *,
     name: str,
@@ -136,7 +136,7 @@ def decode(
 
     Parameters
     ----------
-    source, kind
+    source, file_format
         As `open_source` gives them.
     header : pyvips.Image
         As `load_header` gives it.
@@ -160,7 +160,7 @@ def decode(
     """
     try:
         is_small = count_bytes(header) <= STREAM_BYTES
-        if kind == "tiff" and header.get_typeof("tile-width"):
+        if file_format == "tiff" and header.get_typeof("tile-width"):
             if tiff_info is None:
                 raise DecodeError(f"{name}: its TIFF tags cannot be read")
             from imharmony.images.tiff_tiles import Tiles
@@ -174,29 +174,27 @@ def decode(
             if is_small:
                 return with_header(tiles.read(progress), header, name)
             tiles.check(progress)
-            return _load(source, kind, access="random")
+            return _load(source, file_format, access="random")
         if is_small:
             image = run_stoppable(header, pyvips.Image.copy_memory, progress)
         else:
-            image = _load(source, kind, access="random")
+            image = _load(source, file_format, access="random")
             run_stoppable(image, lambda it: it.avg(), progress)  # to find damage
     except pyvips.Error as error:
-        if kind == "tiff" and tiff_info is not None:
+        if file_format == "tiff" and tiff_info is not None:
             from imharmony.images import tiff_codecs
 
             if tiff_codecs.is_foreign(tiff_info):
                 pixels = tiff_codecs.read(source, tiff_info, name)
                 return with_header(pixels, header, name)
-        raise damage_error(name, kind, error) from error
+        raise damage_error(name, file_format, error) from error
     return image
 
 
-def damage_error(name: str, kind: str, error: pyvips.Error) -> DecodeError:
+def damage_error(name: str, file_format: str, error: pyvips.Error) -> DecodeError:
     """Say of a file that libvips cannot decode it."""
-    return DecodeError(
-        f"{name}: the {kind.upper()} data is damaged, truncated or of an unsupported "
-        f"kind ({join_detail(error)})"
-    )
+    msg = f"{name}: the {file_format.upper()} data is damaged, truncated or of an"
+    return DecodeError(f"{msg} unsupported kind ({join_detail(error)})")
 
 
 def with_header(
@@ -226,8 +224,10 @@ def with_header(
     return image
 
 
-def _load(source: Path | bytes, kind: str, access: str = "sequential") -> pyvips.Image:
-    load = partial(getattr(pyvips.Image, f"{kind}load_source"), fail_on="error")
+def _load(
+    source: Path | bytes, file_format: str, access: str = "sequential"
+) -> pyvips.Image:
+    load = partial(getattr(pyvips.Image, f"{file_format}load_source"), fail_on="error")
     return load(_open_stored(source), access=access)
 
 

@@ -44,8 +44,8 @@ def without_selection(image: pyvips.Image, suffix: str, name: str) -> pyvips.Ima
     HarmonizeWarning
         If there was one.
     """
-    kind = SUFFIXES.get(suffix.lower())
-    if kind in (None, "tiff") or not image.get_typeof(UNSPECIFIED):
+    file_format = SUFFIXES.get(suffix.lower())
+    if file_format in (None, "tiff") or not image.get_typeof(UNSPECIFIED):
         return image
     plain = image.extract_band(0, n=image.bands - 1) if image.hasalpha() else image
     msg = (
@@ -76,21 +76,21 @@ def prepare(
     finish : callable or None
         What is to be done with the file that libvips writes; None if nothing.
     """
-    kind = SUFFIXES[suffix.lower()]
+    file_format = SUFFIXES[suffix.lower()]
     image = _without_promises(image)
-    if kind not in ("tiff", "heif"):
+    if file_format not in ("tiff", "heif"):
         image = straighten(image)
     image = image.copy()
-    if color_tags.is_told_by(image, kind):
+    if color_tags.is_told_by(image, file_format):
         image.remove(_PROFILE)
-    if kind == "tiff":
+    if file_format == "tiff":
         from imharmony.images import tiff_tags  # and tifftools: only for a TIFF
 
         return image, {}, tiff_tags.finish
-    if kind == "png" and image.get_typeof(png_chunks.FIELD):
+    if file_format == "png" and image.get_typeof(png_chunks.FIELD):
         image.remove(_PROFILE)  # a chunk says it, in its own words
         return image, _NO_EXIF, png_chunks.finish
-    if kind == "heif":
+    if file_format == "heif":
         if avif_boxes.get_cicp(image) is not None:
             image.remove(_PROFILE)  # a box says it, in its own words, or it is put back
         has_exif = exif_block.get_block(image) is not None
@@ -100,7 +100,7 @@ def prepare(
     if not exif_block.is_remembered(image):
         return image, {}, None
     finish = {"png": _finish_png, "webp": webp_chunks.finish, "jpeg": _finish_jpeg}
-    return image, _NO_EXIF, finish[kind]
+    return image, _NO_EXIF, finish[file_format]
 
 
 def _without_promises(image: pyvips.Image) -> pyvips.Image:
@@ -168,8 +168,8 @@ def _finish_png(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> Non
         output.write(struct.pack(">I4s", len(exif), b"eXIf") + exif)
         output.write(struct.pack(">I", zlib.crc32(b"eXIf" + exif)))
     while len(head := written.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", head)
-        if kind == b"pHYs" and not _has_resolution(photo):
+        length, chunk_type = struct.unpack(">I4s", head)
+        if chunk_type == b"pHYs" and not _has_resolution(photo):
             written.seek(length + 4, io.SEEK_CUR)
         else:
             output.write(head)

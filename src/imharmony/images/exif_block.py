@@ -63,10 +63,10 @@ def make_true(block: bytes, *, keep_orientation: bool = False) -> bytes:
         (directory,) = struct.unpack_from(order + "I", block, 4)
         (count,) = struct.unpack_from(order + "H", block, directory)
         for entry in range(directory + 2, directory + 2 + 12 * count, 12):
-            tag, kind, _ = struct.unpack_from(order + "HHI", block, entry)
+            tag, value_type, _ = struct.unpack_from(order + "HHI", block, entry)
             if tag == _ORIENTATION and not keep_orientation:
                 struct.pack_into(
-                    order + ("I" if kind == 4 else "H"), changed, entry + 8, 1
+                    order + ("I" if value_type == 4 else "H"), changed, entry + 8, 1
                 )
         link = directory + 2 + 12 * count
         (preview,) = struct.unpack_from(order + "I", block, link)

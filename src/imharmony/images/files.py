@@ -109,31 +109,31 @@ def read_photo(
     """
     if name is None:
         name = str(source) if isinstance(source, Path) else "image data"
-    source, kind = open_source(source, name)
-    if kind == "jpeg" and isinstance(source, Path):
+    source, file_format = open_source(source, name)
+    if file_format == "jpeg" and isinstance(source, Path):
         source = source.read_bytes()  # written back to a JPEG, most of it stays
-    if kind in ("bmp", "heic"):
+    if file_format in ("bmp", "heic"):
         from imharmony.images import pillow_codecs
 
-        return pillow_codecs.read(source, kind, name, max_pixels)
+        return pillow_codecs.read(source, file_format, name, max_pixels)
     tags = None
     try:
-        header = load_header(source, kind, name, max_pixels)
+        header = load_header(source, file_format, name, max_pixels)
     except pyvips.Error as error:
-        raise damage_error(name, kind, error) from error
+        raise damage_error(name, file_format, error) from error
     if header.get_n_pages() > 1:
         msg = f"{name}: {header.get_n_pages()} pages; only the first is used"
         warnings.warn(msg, HarmonizeWarning, stacklevel=2)
-    if kind == "tiff":
+    if file_format == "tiff":
         from imharmony.images import tiff_tags
 
         tags = tiff_tags.read_tags(source, name)
         if tags is not None and tags.straight_file is not None:
             source = tags.straight_file
-            header = load_header(source, kind, name, max_pixels)
+            header = load_header(source, file_format, name, max_pixels)
     image = decode(
         source,
-        kind,
+        file_format,
         header,
         name=name,
         tiff_info=None if tags is None else tags.info,
@@ -154,7 +154,7 @@ def read_photo(
     return beside_pixels.note(
         image,
         source,
-        kind,
+        file_format,
         name,
         tags=tags,
         exif=exif_block.without_head(exif),

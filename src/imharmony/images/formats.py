@@ -31,7 +31,7 @@ SUFFIXES = {
 }
 """Formats by extension, named as libvips names them."""
 
-HEAD_BYTES = 256  # enough to tell the kinds of file apart
+HEAD_BYTES = 256  # enough to tell file formats apart
 
 QUALITY_FIELD = "imharmony-jpeg-quality"
 SAMPLING_FIELD = "imharmony-jpeg-sampling"
@@ -176,28 +176,28 @@ def saver(
         alpha channel, or the quality does not apply or is out of range.
     """
     check_quality(suffix, quality, name)
-    kind = SUFFIXES[suffix.lower()]
-    if kind == "jpeg" and image.hasalpha():
+    file_format = SUFFIXES[suffix.lower()]
+    if file_format == "jpeg" and image.hasalpha():
         raise UsageError(f"{name}: JPEG holds no alpha channel; use .png")
-    if image.format == "float" and kind != "tiff":
+    if image.format == "float" and file_format != "tiff":
         raise UsageError(f"{name}: only TIFF holds float pixels; use .tif")
-    if image.format == "ushort" and kind in ("jpeg", "webp"):
-        raise UsageError(f"{name}: {kind.upper()} holds 8 bit, not 16; use .png")
+    if image.format == "ushort" and file_format in ("jpeg", "webp"):
+        raise UsageError(f"{name}: {file_format.upper()} holds 8 bit, not 16; use .png")
     options: dict[str, Any]
-    if kind == "jpeg":
+    if file_format == "jpeg":
         options = _jpeg_options(image, quality)
-    elif kind == "heif":
+    elif file_format == "heif":
         options = _avif_options(image, quality, name)
-    elif kind == "webp" and quality is not None:
+    elif file_format == "webp" and quality is not None:
         options = {"Q": quality}
-    elif kind == "webp":
+    elif file_format == "webp":
         options = {"lossless": True, "exact": True}  # exact: colors under alpha 0 too
-    elif kind == "png":
+    elif file_format == "png":
         # Measured on photographs: 20 percent smaller and no slower than the default.
         options = {"compression": 3, "filter": "sub"}
     else:
         options = _tiff_options(image)
-    return f"{kind}save_target", options
+    return f"{file_format}save_target", options
 
 
 def _get(image: pyvips.Image, field: str, default: Any) -> Any:

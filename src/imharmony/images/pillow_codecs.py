@@ -20,14 +20,16 @@ from imharmony.images.xmp import make_upright
 __all__ = ["read"]
 
 
-def read(source: Path | bytes, kind: str, name: str, max_pixels: int) -> pyvips.Image:
+def read(
+    source: Path | bytes, file_format: str, name: str, max_pixels: int
+) -> pyvips.Image:
     """Decode a file, turned as it says, with profile, EXIF and XMP.
 
     Parameters
     ----------
     source : Path or bytes
         The file, or what is in it.
-    kind : "bmp" or "heic"
+    file_format : "bmp" or "heic"
     name : str
         What error messages call it.
     max_pixels : int
@@ -43,13 +45,13 @@ def read(source: Path | bytes, kind: str, name: str, max_pixels: int) -> pyvips.
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
 
-        if kind == "heic":
+        if file_format == "heic":
             import pi_heif
 
             pi_heif.register_heif_opener(thumbnails=False)
     except ImportError as error:
         raise DecodeError(
-            f"{name}: a {kind.upper()} file needs another decoder; "
+            f"{name}: a {file_format.upper()} file needs another decoder; "
             "pip install 'imharmony[formats]'"
         ) from error
     opened = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -81,14 +83,14 @@ def read(source: Path | bytes, kind: str, name: str, max_pixels: int) -> pyvips.
         *(ValueError, RuntimeError, EOFError, LookupError, ArithmeticError),
     ) as error:
         raise DecodeError(
-            f"{name}: the {kind.upper()} data is damaged, truncated or of an "
+            f"{name}: the {file_format.upper()} data is damaged, truncated or of an "
             f"unsupported kind ({error})"
         ) from error
     photo = from_array(pixels, name=name).copy()
     blob = pyvips.GValue.blob_type
     if info.get("icc_profile"):
         photo.set_type(blob, "icc-profile-data", info["icc_profile"])
-    elif kind == "heic" and (words := read_words(source)) is not None:
+    elif file_format == "heic" and (words := read_words(source)) is not None:
         color = words.color(name)
         if color is not None:
             profile = make_profile(color, is_gray=photo.bands < 3)
@@ -97,7 +99,7 @@ def read(source: Path | bytes, kind: str, name: str, max_pixels: int) -> pyvips.
         exif_block.remember(photo, exif_block.without_head(info["exif"]))
     if info.get("xmp"):
         photo.set_type(blob, "xmp-data", make_upright(info["xmp"]))
-    if kind == "heic" and info.get("bit_depth", 8) > 8:
+    if file_format == "heic" and info.get("bit_depth", 8) > 8:
         msg = f"{name}: {info['bit_depth']} bit; read at 8"
         warnings.warn(msg, HarmonizeWarning, stacklevel=3)
     return photo

@@ -59,17 +59,17 @@ def read_chunks(source: Path | bytes) -> list[Chunk]:
         chunks: list[tuple[bytes, bytes]] = []
         total = 0
         while len(head := file.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
-            if kind in (b"IDAT", b"fdAT") or total + length > _MAX_BYTES:
+            length, chunk_type = struct.unpack(">I4s", head)
+            if chunk_type in (b"IDAT", b"fdAT") or total + length > _MAX_BYTES:
                 file.seek(length + 4, io.SEEK_CUR)
                 data = b""
             else:
                 data = file.read(length)
                 file.seek(4, io.SEEK_CUR)
                 total += length
-            if not (kind == b"IDAT" and chunks and chunks[-1][0] == b"IDAT"):
-                chunks.append((kind, data))
-            if kind == b"IEND":
+            if not (chunk_type == b"IDAT" and chunks and chunks[-1][0] == b"IDAT"):
+                chunks.append((chunk_type, data))
+            if chunk_type == b"IEND":
                 break
         return chunks
 
@@ -77,8 +77,8 @@ def read_chunks(source: Path | bytes) -> list[Chunk]:
 def make_upright(chunks: list[Chunk]) -> list[Chunk]:
     """Reset the orientation that XMP says, for pixels that have been turned."""
     return [
-        (kind, _upright_text(data) if kind == b"iTXt" else data)
-        for kind, data in chunks
+        (chunk_type, _upright_text(data) if chunk_type == b"iTXt" else data)
+        for chunk_type, data in chunks
     ]
 
 
@@ -101,7 +101,7 @@ def _upright_text(data: bytes) -> bytes:
 
 def is_animated(chunks: list[Chunk]) -> bool:
     """Whether it is an APNG."""
-    return any(kind == b"acTL" for kind, _ in chunks)
+    return any(chunk_type == b"acTL" for chunk_type, _ in chunks)
 
 
 def find_color(chunks: list[Chunk], name: str) -> ColorTags | None:
@@ -118,22 +118,22 @@ def find_color(chunks: list[Chunk], name: str) -> ColorTags | None:
     ImageError
         If it is something that we cannot honour.
     """
-    by_kind = dict(reversed(chunks))  # the first of each
+    by_type = dict(reversed(chunks))  # the first of each
     try:
-        if b"cICP" in by_kind:
-            primaries, transfer, matrix, is_full = by_kind[b"cICP"][:4]
+        if b"cICP" in by_type:
+            primaries, transfer, matrix, is_full = by_type[b"cICP"][:4]
             if matrix != 0:
                 raise ImageError(f"{name}: expected RGB, got cICP matrix {matrix}")
             return _unless_srgb(
                 from_cicp(primaries, transfer, name, full_range=bool(is_full))
             )
-        if b"iCCP" in by_kind or b"sRGB" in by_kind:
+        if b"iCCP" in by_type or b"sRGB" in by_type:
             return None
         gamma, points = None, None
-        if b"gAMA" in by_kind:
-            gamma = struct.unpack(">I", by_kind[b"gAMA"])[0] / 100_000
-        if b"cHRM" in by_kind:
-            points = tuple(x / 100_000 for x in struct.unpack(">8I", by_kind[b"cHRM"]))
+        if b"gAMA" in by_type:
+            gamma = struct.unpack(">I", by_type[b"gAMA"])[0] / 100_000
+        if b"cHRM" in by_type:
+            points = tuple(x / 100_000 for x in struct.unpack(">8I", by_type[b"cHRM"]))
     except (struct.error, ValueError):
         return None  # damaged: other programs take no notice of it either
     if gamma is None and points is None:
@@ -150,15 +150,15 @@ def _unless_srgb(tags: ColorTags) -> ColorTags | None:
 def pack(chunks: list[Chunk]) -> bytes:
     """Store chunks in a photo's field."""
     return b"".join(
-        struct.pack(">I4s", len(data), kind) + data for kind, data in chunks
+        struct.pack(">I4s", len(data), chunk_type) + data for chunk_type, data in chunks
     )
 
 
 def _unpack(stored: bytes) -> list[Chunk]:
     chunks, at = [], 0
     while at < len(stored):
-        length, kind = struct.unpack_from(">I4s", stored, at)
-        chunks.append((kind, stored[at + 8 : at + 8 + length]))
+        length, chunk_type = struct.unpack_from(">I4s", stored, at)
+        chunks.append((chunk_type, stored[at + 8 : at + 8 + length]))
         at += 8 + length
     return chunks
 
@@ -176,45 +176,51 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
         Where the copy goes.
     """
     own = _unpack(bytes(photo.get(FIELD)))
-    kinds = [kind for kind, _ in own]
-    middle = kinds.index(b"IDAT") if b"IDAT" in kinds else len(own)
+    chunk_types = [chunk_type for chunk_type, _ in own]
+    middle = chunk_types.index(b"IDAT") if b"IDAT" in chunk_types else len(own)
     written.seek(0)
     header = written.read(_HEADER)
     own_header = own[0][1] if own and own[0][0] == b"IHDR" else b""
     output.write(header)
-    for kind, data in own[:middle]:
-        _copy(output, kind, data, own_header, header[16:29])
+    for chunk_type, data in own[:middle]:
+        _copy(output, chunk_type, data, own_header, header[16:29])
     while True:
         head = written.read(8)
-        length, kind = struct.unpack(">I4s", head)
-        if kind == b"IEND":
+        length, chunk_type = struct.unpack(">I4s", head)
+        if chunk_type == b"IEND":
             break
-        if kind in (b"IDAT", b"PLTE", b"tRNS"):
+        if chunk_type in (b"IDAT", b"PLTE", b"tRNS"):
             output.write(head)
             output.write(written.read(length + 4))
         else:
             written.seek(length + 4, io.SEEK_CUR)
-    for kind, data in own[middle:]:
-        _copy(output, kind, data, own_header, header[16:29])
+    for chunk_type, data in own[middle:]:
+        _copy(output, chunk_type, data, own_header, header[16:29])
     output.write(struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND")))
 
 
 def _copy(
-    output: BinaryIO, kind: bytes, data: bytes, old_header: bytes, new_header: bytes
+    output: BinaryIO,
+    chunk_type: bytes,
+    data: bytes,
+    old_header: bytes,
+    new_header: bytes,
 ) -> None:
     """Write a chunk, if it still says what is so."""
-    is_safe = kind in _KNOWN or (kind not in _ANIMATION and kind[3:4].islower())
-    if kind in _PIXELS or not is_safe:
+    is_safe = chunk_type in _KNOWN or (
+        chunk_type not in _ANIMATION and chunk_type[3:4].islower()
+    )
+    if chunk_type in _PIXELS or not is_safe:
         return
-    if kind in _OF_DEPTH:
+    if chunk_type in _OF_DEPTH:
         old_depth, old_color = old_header[8:10]
         new_depth, new_color = new_header[8:10]
         # Alpha (4) counts for sBIT alone.
-        relevant = 0xFF if kind == b"sBIT" else 0xFB
+        relevant = 0xFF if chunk_type == b"sBIT" else 0xFB
         same = old_color & relevant == new_color & relevant
         if old_depth != new_depth or not same:
             return
-    if kind == b"eXIf":
+    if chunk_type == b"eXIf":
         data = exif_block.make_true(data)
-    output.write(struct.pack(">I4s", len(data), kind) + data)
-    output.write(struct.pack(">I", zlib.crc32(kind + data)))
+    output.write(struct.pack(">I4s", len(data), chunk_type) + data)
+    output.write(struct.pack(">I", zlib.crc32(chunk_type + data)))

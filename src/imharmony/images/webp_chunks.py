@@ -30,20 +30,24 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
     written.seek(0)
     chunks = _read(written.read())
     exif = exif_block.get_block(photo)
-    kept = [(kind, data) for kind, data in chunks if kind not in (b"EXIF", b"VP8X")]
+    kept = [
+        (chunk_type, data)
+        for chunk_type, data in chunks
+        if chunk_type not in (b"EXIF", b"VP8X")
+    ]
     if exif is not None:
-        at = next((i for i, (k, _) in enumerate(kept) if k == b"XMP "), len(kept))
+        at = next((i for i, (name, _) in enumerate(kept) if name == b"XMP "), len(kept))
         kept.insert(at, (b"EXIF", exif))
-    kinds = {kind for kind, _ in kept}
-    if kinds & {b"ICCP", b"EXIF", b"XMP ", b"ALPH"}:
-        flags = _ICC * (b"ICCP" in kinds) | _EXIF * (exif is not None)
-        flags |= _XMP * (b"XMP " in kinds) | _ALPHA * photo.hasalpha()
+    chunk_types = {chunk_type for chunk_type, _ in kept}
+    if chunk_types & {b"ICCP", b"EXIF", b"XMP ", b"ALPH"}:
+        flags = _ICC * (b"ICCP" in chunk_types) | _EXIF * (exif is not None)
+        flags |= _XMP * (b"XMP " in chunk_types) | _ALPHA * photo.hasalpha()
         size = (photo.width - 1).to_bytes(3, "little")
         size += (photo.height - 1).to_bytes(3, "little")
         kept.insert(0, (b"VP8X", bytes((flags, 0, 0, 0)) + size))
     body = b"".join(
-        kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
-        for kind, data in kept
+        chunk_type + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
+        for chunk_type, data in kept
     )
     output.write(b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body)
 
@@ -51,7 +55,7 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
 def _read(data: bytes) -> list[tuple[bytes, bytes]]:
     chunks, at = [], 12
     while at + 8 <= len(data):
-        kind, length = struct.unpack_from("<4sI", data, at)
-        chunks.append((kind, data[at + 8 : at + 8 + length]))
+        chunk_type, length = struct.unpack_from("<4sI", data, at)
+        chunks.append((chunk_type, data[at + 8 : at + 8 + length]))
         at += 8 + length + length % 2
     return chunks
