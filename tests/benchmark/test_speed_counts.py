@@ -109,8 +109,8 @@ def nothing_is_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def large() -> tuple[Pixels, Pixels]:
     composite = np.full((SIZE, SIZE, 3), [170, 180, 190], np.uint8)
     mask = np.zeros((SIZE, SIZE), np.uint8)
-    BOX.of(composite)[...] = [60, 30, 20]
-    BOX.of(mask)[...] = 255
+    BOX.view(composite)[...] = [60, 30, 20]
+    BOX.view(mask)[...] = 255
     return composite, mask
 
 
@@ -128,7 +128,7 @@ def test_thumbnails_read_the_photo_once_and_a_narrow_box_once_more(
 ) -> None:
     composite = Counted(large[0])
     mask = np.zeros((SIZE, SIZE), np.uint8)
-    box.of(mask)[...] = 255
+    box.view(mask)[...] = 255
     mask_image = mask_from_array(mask, size=(SIZE, SIZE))
 
     def shrink() -> None:

@@ -90,7 +90,7 @@ def test_tiles_are_parts_of_the_whole(
     recoloring = baseline(there)
     tile = Box(10, 20, 27, 31)
     np.testing.assert_allclose(
-        recoloring(tile), tile.of(whole(there, recoloring)), rtol=0, atol=ROUNDING
+        recoloring(tile), tile.view(whole(there, recoloring)), rtol=0, atol=ROUNDING
     )
 
 

@@ -201,7 +201,7 @@ def test_measuring_around_the_foreground_is_measuring_everything(
     shown = weight * noise(0) + (1 - weight) * there.composite
     everywhere = replace(protocol, region="whole image")
     local, whole = (
-        measure_all(there, rules, {"": lambda tile: tile.of(shown)})[""]
+        measure_all(there, rules, {"": lambda tile: tile.view(shown)})[""]
         for rules in (protocol, everywhere)
     )
     if protocol is FULL:
@@ -216,7 +216,7 @@ def test_only_tiles_near_the_foreground_are_asked_for() -> None:
 
     def recolor(tile: Box) -> FloatArray:
         asked.append(tile)
-        return tile.of(noise(0)).astype(np.float64)
+        return tile.view(noise(0)).astype(np.float64)
 
     measure_all(there, FULL, {"": recolor})
     rows, columns = np.nonzero(there.mask)
@@ -242,7 +242,7 @@ def test_a_picture_of_several_tiles_is_the_sum_of_them() -> None:
 def test_tiles_cover_every_pixel_once() -> None:
     covered = np.zeros((20, 9), int)
     for tile in cut(Box(3, 0, 17, 7), side_px=4):
-        tile.of(covered)[...] += 1
+        tile.view(covered)[...] += 1
         assert all(0 < side <= 4 for side in (tile.height, tile.width))
     assert (covered[3:, :7] == 1).all()
     assert covered.sum() == 17 * 7

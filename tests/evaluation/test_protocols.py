@@ -70,8 +70,8 @@ def by_hand(protocol: Protocol, *, mask: tuple[int, ...]) -> dict[str, Metrics]:
         prepared,
         protocol,
         {
-            "prediction": lambda tile: tile.of(prediction),
-            "composite": lambda tile: tile.of(prepared.composite).astype(np.float64),
+            "prediction": lambda tile: tile.view(prediction),
+            "composite": lambda tile: tile.view(prepared.composite).astype(np.float64),
         },
     )
 

@@ -545,7 +545,7 @@ def test_a_shown_picture_is_what_the_protocol_saw() -> None:
     mask[5:9] = 255
     there = Scene(composite, composite, mask)
     flat: npt.NDArray[np.float64] = np.full((20, 20, 3), 99.6)
-    shown = render_tiles(there, FULL, lambda tile: tile.of(flat))
+    shown = render_tiles(there, FULL, lambda tile: tile.view(flat))
     assert (shown[5:9] == 100).all()
     assert np.array_equal(shown[9:], composite[9:])
 

@@ -191,7 +191,11 @@ def test_restart_markers_and_blocks_stay(
     after = recolored(data, mask())
     assert_law_holds(data, after, mask(), tmp_path)
     assert restart_markers(after) == restart_markers(data) != []
-    assert parse_jpeg(after).of(DRI) == parse_jpeg(data).of(DRI) != []
+    assert (
+        parse_jpeg(after).find_segments(DRI)
+        == parse_jpeg(data).find_segments(DRI)
+        != []
+    )
     assert len(after) < 1.1 * len(data)
 
 
@@ -216,7 +220,7 @@ def test_interval_too_long_for_the_library_is_left_out_with_a_warning() -> None:
     covered[3:40, 5:60] = True
     with pytest.warns(HarmonizeWarning, match="restart markers are not kept"):
         after = recolored(data, covered)
-    assert parse_jpeg(after).of(DRI) == []
+    assert parse_jpeg(after).find_segments(DRI) == []
     Image.open(io.BytesIO(after)).load()
 
 
@@ -359,8 +363,8 @@ def test_every_segment_stays_byte_for_byte(options: dict[str, Any]) -> None:
     data = with_segments(pillow_jpeg(scene(), **options))
     old, new = parse_jpeg(data), parse_jpeg(recolored(data, mask()))
     kinds = (*range(APP0, APP0 + 16), COM)
-    assert len(old.of(*kinds)) >= 4
-    assert new.of(*kinds) == old.of(*kinds)
+    assert len(old.find_segments(*kinds)) >= 4
+    assert new.find_segments(*kinds) == old.find_segments(*kinds)
     assert new.trailer == old.trailer == b""
 
 
@@ -376,7 +380,7 @@ def test_gain_map_stays_where_its_index_says() -> None:
     after = recolored(data, mask())
     assert second_picture(after) == second_picture(data)
     assert Image.open(io.BytesIO(second_picture(after))).size == (24, 16)
-    assert parse_jpeg(after).of(APP2) == parse_jpeg(data).of(APP2)
+    assert parse_jpeg(after).find_segments(APP2) == parse_jpeg(data).find_segments(APP2)
 
 
 def test_index_is_corrected_where_the_picture_has_grown() -> None:
@@ -433,7 +437,7 @@ def test_cmyk_is_refused() -> None:
 def test_adobe_marker_stays() -> None:
     data = pillow_jpeg(scene(), keep_rgb=True)
     after = parse_jpeg(recolored(data, mask()))
-    assert after.of(APP14) == parse_jpeg(data).of(APP14)
+    assert after.find_segments(APP14) == parse_jpeg(data).find_segments(APP14)
 
 
 def test_only_the_preview_of_exif_goes() -> None:
@@ -456,7 +460,7 @@ def test_only_the_preview_of_exif_goes() -> None:
     after = recolored(data, mask())
     assert preview not in after
     assert Image.open(io.BytesIO(after)).getexif()[0x010F] == "Maker"
-    assert len(parse_jpeg(after).of(0xE1)[0].data) == len(block)
+    assert len(parse_jpeg(after).find_segments(0xE1)[0].data) == len(block)
 
 
 ULTRA_HDR = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/">

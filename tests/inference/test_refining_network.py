@@ -96,8 +96,8 @@ def test_parts_get_the_bytes_of_the_whole(
         Box(box.top + 31, box.left + 17, 64, box.width - 17),
     ):
         made = to_array(predicted.transform.map_box(part.crop(image), part))
-        is_inside = part.of(scene[1]) == 255
-        np.testing.assert_array_equal(made[is_inside], part.of(whole)[is_inside])
+        is_inside = part.view(scene[1]) == 255
+        np.testing.assert_array_equal(made[is_inside], part.view(whole)[is_inside])
 
 
 def test_a_photo_from_a_file_gets_the_same_as_an_array(

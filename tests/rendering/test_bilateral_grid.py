@@ -75,7 +75,7 @@ def test_pixels_get_what_a_plain_loop_gives(dtype: str) -> None:
 def test_a_part_gets_the_bytes_that_it_gets_in_the_whole(dtype: str, box: Box) -> None:
     image, grid = pixels(dtype), random_grid()
     part = recolored(grid, image, box)
-    assert part.tobytes() == box.of(recolored(grid, image)).tobytes()
+    assert part.tobytes() == box.view(recolored(grid, image)).tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

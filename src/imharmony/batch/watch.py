@@ -36,13 +36,13 @@ def watch(
         waits until it can, such as a photo without alpha whose mask is missing.
     """
     given: dict[Path, tuple[_Stamp, ...]] = {}
-    seen: dict[Path, tuple[_Stamp, ...]] = {}
+    last_stamps: dict[Path, tuple[_Stamp, ...]] = {}
     while True:
         for job in find():
             path = Path(job.name)
             stamps = _stamps(job)
-            is_settled = seen.get(path) == stamps
-            seen[path] = stamps
+            is_settled = last_stamps.get(path) == stamps
+            last_stamps[path] = stamps
             if is_settled and given.get(path) != stamps and _can_be_tried(job):
                 given[path] = stamps
                 yield job

@@ -91,6 +91,6 @@ def _whole_ms(row: Row) -> float | None:
     return float(row["arrays"]["whole"]["median"])
 
 
-def _median(rows: list[Row], of: Callable[[Row], float | None]) -> float | None:
-    known = sorted(value for row in rows if (value := of(row)) is not None)
+def _median(rows: list[Row], measure: Callable[[Row], float | None]) -> float | None:
+    known = sorted(value for row in rows if (value := measure(row)) is not None)
     return known[len(known) // 2] if known else None

@@ -35,9 +35,9 @@ def to_table(record: dict[str, Any]) -> str:
         lines += _baseline_lines(record)
     lines += ["", "Pictures per second with one harmonizer, by calling threads: "]
     rates = record["pictures_per_second"].items()
-    of = record.get("throughput_of", {})
+    case = record.get("throughput_of", {})
     lines[-1] += ", ".join(f"{count}: {rate:.1f}" for count, rate in rates)
-    lines[-1] += f" ({of.get('size')}, {of.get('depth')} bit)"
+    lines[-1] += f" ({case.get('size')}, {case.get('depth')} bit)"
     if record["variants"]:
         header = ["variant", "parameters", "the paper's", "GMAC at 256"]
         lines += ["", _line(header), _line(["---"] * len(header))]
@@ -80,13 +80,13 @@ def _baseline_lines(record: dict[str, Any]) -> list[str]:
 
 def _find_whole(record: dict[str, Any], size: int) -> float | None:
     """Median of harmonizing at this size: 8 bit, soft, largest box up to 25 %."""
-    kinds = [
+    by_box = [
         (row["box_percent"], row["arrays"]["whole"]["median"])
         for row in record["cases"]
         if (row["size"], row["depth"], row["mask"]) == (size, 8, "soft")
         and row["box_percent"] <= 25
     ]
-    return max(kinds)[1] if kinds else None
+    return max(by_box)[1] if by_box else None
 
 
 def _quartiles(times: dict[str, Any]) -> str:

@@ -223,8 +223,8 @@ def _show_frames() -> Iterator[Callable[[int, int | None], None]]:
         def write_line(done: int, total: int | None) -> None:
             if done % _LINE_EVERY == 0:
                 speed = done / (time.monotonic() - begin)
-                of = "" if total is None else f" of {total}"
-                typer.echo(f"{done}{of} frames, {speed:.1f} a second", err=True)
+                of_total = "" if total is None else f" of {total}"
+                typer.echo(f"{done}{of_total} frames, {speed:.1f} a second", err=True)
 
         yield write_line
         return

@@ -251,27 +251,29 @@ class Curves:
         >>> Curves.identity().table(np.uint8)[0, 250:].tolist()
         [250, 251, 252, 253, 254, 255]
         """
-        kind = np.dtype(dtype)
-        if kind not in (np.uint8, np.uint16):
-            raise UsageError(f"expected dtype uint8 or uint16 for a table, got {kind}")
-        if kind not in self._tables:
-            top = np.iinfo(kind).max
+        pixel_type = np.dtype(dtype)
+        if pixel_type not in (np.uint8, np.uint16):
+            raise UsageError(
+                f"expected dtype uint8 or uint16 for a table, got {pixel_type}"
+            )
+        if pixel_type not in self._tables:
+            top = np.iinfo(pixel_type).max
             values = np.arange(top + 1) / top
-            table = np.empty((3, top + 1), kind)
+            table = np.empty((3, top + 1), pixel_type)
 
             def tabulate(channel: int) -> None:
                 heights = evaluate(values, self.knots_x[channel], self.knots_y[channel])
                 np.clip(np.floor(heights * top + 0.5), 0, top, out=heights)
                 table[channel] = heights
 
-            if kind == np.uint8:
+            if pixel_type == np.uint8:
                 for channel in range(3):
                     tabulate(channel)
             else:  # a millisecond of work
                 share_out(tabulate, range(3))
             table.setflags(write=False)
-            self._tables[kind] = table
-        return self._tables[kind]
+            self._tables[pixel_type] = table
+        return self._tables[pixel_type]
 
     def then(self, other: "Curves") -> "Curves":
         """Compose: these curves first, then `other`, as one.

@@ -131,7 +131,7 @@ def write_scans(
     ]
     return replace(
         file,
-        segments=(*frames, *written.of(DHT)),
+        segments=(*frames, *written.find_segments(DHT)),
         scans=_with_identifiers(written, file),
         process=written.process,
     )
@@ -263,7 +263,7 @@ def _shape(count: int, sampling: tuple[int, int]) -> tuple[int, int] | None:
 
 def _without_markers(file: JpegFile) -> JpegFile:
     """Keep what decoding needs."""
-    needed = tuple(file.of(DQT, DHT, DRI, file.process))
+    needed = tuple(file.find_segments(DQT, DHT, DRI, file.process))
     return replace(file, segments=needed, trailer=b"")
 
 

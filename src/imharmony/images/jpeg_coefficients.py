@@ -246,6 +246,6 @@ def _warn_of_losses(file: JpegFile, written: JpegFile, name: str) -> None:
 
 def _has_standard_tables(file: JpegFile) -> bool:
     """Whether the file was written without Huffman tables of its own."""
-    counts = [segment.data for segment in file.of(DHT)]
+    counts = [segment.data for segment in file.find_segments(DHT)]
     joined = b"".join(counts)
     return _STANDARD_DC_LUMINANCE in joined and _STANDARD_AC_LUMINANCE in joined

@@ -80,7 +80,7 @@ class JpegFile:
     tables: dict[int, npt.NDArray[np.uint16]]
     """Quantization tables by number, 64 entries in rows of frequencies."""
 
-    def of(self, *markers: int) -> list[Segment]:
+    def find_segments(self, *markers: int) -> list[Segment]:
         """List the segments of some markers."""
         return [segment for segment in self.segments if segment.marker in markers]
 
@@ -89,9 +89,9 @@ class JpegFile:
         """Whether the components are red, green and blue, judged as libjpeg does."""
         if len(self.components) != 3:
             return False
-        if any(s.data.startswith(b"JFIF\0") for s in self.of(APP0)):
+        if any(s.data.startswith(b"JFIF\0") for s in self.find_segments(APP0)):
             return False
-        for segment in self.of(APP14):
+        for segment in self.find_segments(APP14):
             if segment.data.startswith(b"Adobe") and len(segment.data) >= 12:
                 return segment.data[11] == 0
         identifiers = bytes(c.identifier for c in self.components)
@@ -113,16 +113,18 @@ class JpegFile:
     @property
     def restart_interval(self) -> int:
         """Units between restart markers; 0 without any; T.81, B.2.4.4."""
-        segments = self.of(DRI)
+        segments = self.find_segments(DRI)
         return int.from_bytes(segments[-1].data[:2], "big") if segments else 0
 
     @property
     def has_resolution(self) -> bool:
         """Whether JFIF (T.871, 10.1) or EXIF says one."""
-        said = [s.data for s in self.of(APP0) if s.data.startswith(b"JFIF\0")]
+        said = [
+            s.data for s in self.find_segments(APP0) if s.data.startswith(b"JFIF\0")
+        ]
         return any(data[7:8] not in (b"", b"\0") for data in said) or any(
             has_resolution(segment.data[len(HEAD) :])
-            for segment in self.of(APP1)
+            for segment in self.find_segments(APP1)
             if segment.data.startswith(HEAD)
         )
 
@@ -136,7 +138,7 @@ class JpegFile:
     @property
     def holds_pictures(self) -> bool:
         """Whether a multi-picture index (CIPA DC-007) points to further pictures."""
-        return any(s.data.startswith(_MPF_HEAD) for s in self.of(APP2))
+        return any(s.data.startswith(_MPF_HEAD) for s in self.find_segments(APP2))
 
     def encode(self, *, fill_to: int | None = None) -> bytes:
         """Put the parts together.

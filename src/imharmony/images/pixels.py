@@ -52,7 +52,7 @@ class Box:
         """Cut the rectangle out of an image."""
         return image.crop(self.left, self.top, self.width, self.height)
 
-    def of(self, pixels: PixelArray) -> PixelArray:
+    def view(self, pixels: PixelArray) -> PixelArray:
         """Look at the rectangle in an array."""
         rows = slice(self.top, self.top + self.height)
         return pixels[rows, self.left : self.left + self.width]
@@ -139,7 +139,7 @@ def get_pixels(image: pyvips.Image, box: Box) -> PixelArray:
     [6, 10]
     """
     if isinstance(image, ArrayImage):
-        return box.of(image.pixels)
+        return box.view(image.pixels)
     # In this thread: libvips would start others.
     region = pyvips.Region.new(image)
     pixels = region.fetch(box.left, box.top, box.width, box.height)

@@ -141,12 +141,12 @@ def render_into(
 
         def recolor(strip: Box) -> None:
             first = strip.top - box.top
-            table.blend_into(strip.of(pixels), weights[first : first + strip.height])
+            table.blend_into(strip.view(pixels), weights[first : first + strip.height])
 
         share_out(recolor, list(box.strips(num_rows)))
         return
     for strip in box.strips(max(1, STRIP_BYTES // (box.width * pixels[0, 0].nbytes))):
-        strip.of(pixels)[...] = to_array(_render_box(photo, mask, transform, strip))
+        strip.view(pixels)[...] = to_array(_render_box(photo, mask, transform, strip))
 
 
 def _fit_channels(change: Curves | Transform, photo: pyvips.Image) -> Transform:

@@ -296,10 +296,10 @@ def copy_packets(
         context: Any = stream.codec_context  # None for what FFmpeg does not know
         name = "unknown" if context is None else context.name
         try:
-            kind = av.Codec(name, "r").canonical_name
+            codec = av.Codec(name, "r").canonical_name
         except (av.FFmpegError, ValueError):
-            kind = name
-        if not {name, kind} & output.supported_codecs:
+            codec = name
+        if not {name, codec} & output.supported_codecs:
             notes.append(f"{stream.type} of kind {name} does not fit; it is left out")
             continue
         target = output.add_stream_from_template(stream)

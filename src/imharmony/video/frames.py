@@ -221,7 +221,7 @@ def _recolor_planes(
     small = av.VideoFrame(box.width, box.height, layout.name)
     _tag_like(small, native)
     steps = _steps(layout)
-    weights = np.ascontiguousarray(box.of(mask))
+    weights = np.ascontiguousarray(box.view(mask))
     is_inside = {False: weights > 0, True: _largest(weights, steps) > 0}
     planes = zip(native.planes, small.planes, strict=True)
     places = []
@@ -234,7 +234,7 @@ def _recolor_planes(
             -(-box.height // down),
             -(-box.width // across),
         )
-        place = part.of(_view(outer, layout, number))
+        place = part.view(_view(outer, layout, number))
         _view(inner, layout, number)[: part.height, : part.width] = place
         places.append((place, is_inside[is_chroma]))
     pixels = to_pixels(small)

@@ -186,14 +186,14 @@ def _add_api(app: FastAPI, settings: Settings, pool: Pool) -> None:
         """Say which networks can be asked for; the first is the default."""
         return schemas.Models.model_validate({"models": pool.models})
 
-    async def work(request: Request, action: str, kind: type[F]) -> Response:
+    async def work(request: Request, action: str, form_type: type[F]) -> Response:
         folder = tempfile.TemporaryDirectory(prefix="imharmony-request-")
         try:
             path = Path(folder.name)
-            several = limit_parts(kind)
-            names = [name for name in kind.model_fields if name not in several]
+            several = limit_parts(form_type)
+            names = [name for name in form_type.model_fields if name not in several]
             fields = await receive(request, path, names, settings, repeated=several)
-            forms = [_validate(kind, one) for one in split_fields(fields)]
+            forms = [_validate(form_type, one) for one in split_fields(fields)]
             job = _job(action, forms, path, pool, settings)
             answer = await _run(request, pool, job)
         except BaseException:
@@ -276,9 +276,9 @@ async def _begin_batch(
     return stream_results(pictures, work, folder, num_ahead=num_ahead)
 
 
-def _validate(kind: type[F], fields: Mapping[str, Any]) -> F:
+def _validate(form_type: type[F], fields: Mapping[str, Any]) -> F:
     try:
-        return kind.model_validate(fields)
+        return form_type.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         message = first["msg"].removeprefix("Value error, ")
@@ -355,10 +355,11 @@ def _errors(*codes: str) -> dict[int | str, dict[str, Any]]:
 
 def _describe(form: type[schemas.Form], media_types: dict[str, str]) -> dict[str, Any]:
     """Say in OpenAPI what a route takes and gives."""
-    kinds = dict.fromkeys(media_types.values())
+    content_types = dict.fromkeys(media_types.values())
     binary = {"schema": {"type": "string", "format": "binary"}}
     content: dict[str, Any] = {
-        kind: {"schema": {}} if kind == "application/json" else binary for kind in kinds
+        content_type: {"schema": {}} if content_type == "application/json" else binary
+        for content_type in content_types
     }
     codes = (code for code in STATUS if code not in ("not_found", "not_allowed"))
     body = {"multipart/form-data": {"schema": describe_parts(form)}}

@@ -72,8 +72,8 @@ def to_api_error(error: errors.HarmonizeError) -> ApiError:
     """
     hint = _HINTS.get(error.hint) if error.hint is not None else None
     message = str(error) if hint is None else f"{error}; {hint}"
-    for kind, code in _CODES:
-        if isinstance(error, kind):
+    for error_type, code in _CODES:
+        if isinstance(error, error_type):
             return ApiError(code, message)
     return ApiError("failed", message)
 

@@ -317,7 +317,7 @@ def _grid(job: Job) -> _Made:
 
 
 def _curves(job: Job) -> _Made:
-    kind = job.options["format"]
+    file_format = job.options["format"]
     known = _Known()
     if "curves" in job.files:
         record = curve_files.read_record(Path(job.files["curves"]), name="curves")
@@ -342,10 +342,10 @@ def _curves(job: Job) -> _Made:
             model=model,
             checkpoint_sha256=contract.checkpoint_sha256,
         )
-    data = curve_files.encode(record, kind, size=job.options["size"])
-    path = Path(job.folder) / f"curves{_CURVE_SUFFIXES[kind]}"
+    data = curve_files.encode(record, file_format, size=job.options["size"])
+    path = Path(job.folder) / f"curves{_CURVE_SUFFIXES[file_format]}"
     path.write_bytes(data)
-    if kind != "json":
+    if file_format != "json":
         curve_files.warn_of_cost(record.curves, data, name=path.name)
     return _Made(path, [known])
 
@@ -354,8 +354,8 @@ def _write(job: Job, image: pyvips.Image, name: str) -> Path:
     suffix = job.options["format"]
     if suffix is None:
         with Path(job.files[name]).open("rb") as file:
-            kind = formats.sniff(file.read(formats.HEAD_BYTES))
-        suffix = _SUFFIXES.get(str(kind), ".avif")
+            file_format = formats.sniff(file.read(formats.HEAD_BYTES))
+        suffix = _SUFFIXES.get(str(file_format), ".avif")
     path = Path(job.folder) / f"harmonized.{suffix.removeprefix('.')}"
     try:
         files.write_photo(image, path, quality=job.options["quality"])

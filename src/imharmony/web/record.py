@@ -153,11 +153,11 @@ class TextFormatter(logging.Formatter):
         clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         if record.name != __name__ or record.msg != "request":
             return f"{clock} {record.levelname.lower()}: {super().format(record)}"
-        of = vars(record)
+        fields = vars(record)
         return (
-            f"{clock} {of['status']} {of['method']} {of['route'] or '-'} "
-            f"{of['milliseconds']:.0f} ms, {of['received_bytes']} bytes in, "
-            f"{of['sent_bytes']} out, {of['request_id']}"
+            f"{clock} {fields['status']} {fields['method']} {fields['route'] or '-'} "
+            f"{fields['milliseconds']:.0f} ms, {fields['received_bytes']} bytes in, "
+            f"{fields['sent_bytes']} out, {fields['request_id']}"
         )
 
 

@@ -159,7 +159,9 @@ def ceiling(scene: Scene) -> Recoloring:
     if not scene.mask.any():
         return scene_composite(scene)
     counts = _level_sums(scene, lambda tile: _weights(scene, tile))
-    sums = _level_sums(scene, lambda tile: _weights(scene, tile) * tile.of(scene.real))
+    sums = _level_sums(
+        scene, lambda tile: _weights(scene, tile) * tile.view(scene.real)
+    )
     table = np.where(counts > 0, sums / np.maximum(counts, 1e-9), np.arange(256))
     return recolor_by_table(scene, table)
 
@@ -185,7 +187,7 @@ def recolor_by(
     """Blend what a function makes of colors (N, 3) over the composite by the mask."""
 
     def recolor(tile: Box) -> FloatArray:
-        mask, composite = tile.of(scene.mask), tile.of(scene.composite)
+        mask, composite = tile.view(scene.mask), tile.view(scene.composite)
         levels = composite.astype(np.float64)
         is_inside = mask > 0
         weight = (mask[is_inside] / 255.0)[:, None]
@@ -201,7 +203,7 @@ def recolor_by_picture(scene: Scene, picture: npt.NDArray[np.uint8]) -> Recolori
 
     def recolor(tile: Box) -> FloatArray:
         weight = _weights(scene, tile)
-        return weight * tile.of(picture) + (1 - weight) * tile.of(scene.composite)
+        return weight * tile.view(picture) + (1 - weight) * tile.view(scene.composite)
 
     return recolor
 
@@ -212,8 +214,8 @@ def _scene_statistics(
     """Mean and deviation of the foreground, then of the background, in l-alpha-beta."""
     moments = np.zeros((2, 3, 3))  # region; weight, first and second moment; channel
     for tile in cut(Box(0, 0, *scene.size)):
-        lab = lab_from_rgb(tile.of(scene.composite).reshape(-1, 3) / 255.0)
-        inside = tile.of(scene.mask).reshape(-1) / 255.0
+        lab = lab_from_rgb(tile.view(scene.composite).reshape(-1, 3) / 255.0)
+        inside = tile.view(scene.mask).reshape(-1) / 255.0
         for region, weight in enumerate((inside, 1 - inside)):
             moments[region, 0] += weight.sum()
             moments[region, 1] += np.einsum("n,nc->c", weight, lab)
@@ -228,7 +230,7 @@ def _level_sums(scene: Scene, weigh: Callable[[Box], FloatArray]) -> FloatArray:
     """Sum weights (h, w, 1) or (h, w, 3) over the composite's levels: (3, 256)."""
     sums = np.zeros((3, 256))
     for tile in cut(Box(0, 0, *scene.size)):
-        composite = tile.of(scene.composite)
+        composite = tile.view(scene.composite)
         weights = np.broadcast_to(weigh(tile), composite.shape)
         for channel in range(3):
             levels = composite[..., channel].ravel()
@@ -238,4 +240,4 @@ def _level_sums(scene: Scene, weigh: Callable[[Box], FloatArray]) -> FloatArray:
 
 
 def _weights(scene: Scene, tile: Box) -> FloatArray:
-    return np.asarray(tile.of(scene.mask) / 255.0)[..., None]
+    return np.asarray(tile.view(scene.mask) / 255.0)[..., None]

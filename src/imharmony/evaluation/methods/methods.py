@@ -194,9 +194,9 @@ def _recolor_by_transform(scene: Scene, transform: Transform) -> Recoloring:
     """Blend what a transform makes of the composite over it by the mask."""
 
     def recolor(tile: photo.Box) -> FloatArray:
-        composite = tile.of(scene.composite)
+        composite = tile.view(scene.composite)
         changed = transform.map_levels(composite, tile)
-        weight = (tile.of(scene.mask) / 255.0)[..., None]
+        weight = (tile.view(scene.mask) / 255.0)[..., None]
         return weight * changed + (1 - weight) * composite
 
     return recolor
@@ -252,6 +252,6 @@ def results_method(folder: Path, pairs: Sequence[PairFiles]) -> Method:
                 f"composite's size, got {picture.shape[0]}x{picture.shape[1]}"
             )
             raise ImageError(msg)
-        return lambda tile: tile.of(picture).astype(np.float64)
+        return lambda tile: tile.view(picture).astype(np.float64)
 
     return recolor

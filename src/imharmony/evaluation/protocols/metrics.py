@@ -102,7 +102,7 @@ def measure(
     (9.0, 38.5884, 36.0)
     """
     (metrics,) = measure_all(
-        scene, protocol, {"": lambda tile: tile.of(picture).astype(np.float64)}
+        scene, protocol, {"": lambda tile: tile.view(picture).astype(np.float64)}
     ).values()
     return metrics
 
@@ -145,7 +145,7 @@ def measure_all(
 
 def scene_composite(scene: Scene) -> Recoloring:
     """Leave the composite as it is."""
-    return lambda tile: tile.of(scene.composite).astype(np.float64)
+    return lambda tile: tile.view(scene.composite).astype(np.float64)
 
 
 def cut(box: Box, *, side_px: int = TILE_PX) -> Iterator[Box]:
@@ -250,20 +250,20 @@ def _add_up(
     for part in cut(box):
         halo = _grow(part, scene.size)
         inner = Box(part.top - halo.top, part.left - halo.left, part.height, part.width)
-        real = halo.of(scene.real).astype(np.float64)
+        real = halo.view(scene.real).astype(np.float64)
         blurred = _Blurred(real)
-        weight = (halo.of(scene.mask) / 255.0)[..., None]
+        weight = (halo.view(scene.mask) / 255.0)[..., None]
         for sums, recolor in zip(totals, recolorings, strict=True):
             levels = protocol.quantize(recolor(halo))
             if protocol.has_blending:
-                levels = np.where(weight > 0, levels, halo.of(scene.composite))
-            squares = inner.of(np.square(levels - real))
-            weighted = squares * inner.of(weight)
+                levels = np.where(weight > 0, levels, halo.view(scene.composite))
+            squares = inner.view(np.square(levels - real))
+            weighted = squares * inner.view(weight)
             sums.squared += float(squares.sum())
             sums.weighted += float(weighted.sum())
-            sums.masked += float((weighted * inner.of(weight)).sum())
-            sums.low = min(sums.low, float(inner.of(levels).min(initial=255.0)))
-            sums.high = max(sums.high, float(inner.of(levels).max(initial=0.0)))
+            sums.masked += float((weighted * inner.view(weight)).sum())
+            sums.low = min(sums.low, float(inner.view(levels).min(initial=255.0)))
+            sums.high = max(sums.high, float(inner.view(levels).max(initial=0.0)))
             if protocol.region == "error times mask":
                 levels = weight * levels + (1 - weight) * real
             similarity = _ssim(_Blurred(levels), blurred)

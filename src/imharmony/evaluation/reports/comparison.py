@@ -106,7 +106,7 @@ def compare_tables(first: Table, second: Table) -> Comparison:
         *_compare_numbers(a, b, common),
     )
     refused = {metric for mismatch in mismatches for metric in mismatch.metrics}
-    usable = [name for name in METRICS if not np.isnan(a.of(name) + b.of(name)).any()]
+    usable = [name for name in METRICS if not np.isnan(a.get(name) + b.get(name)).any()]
     compared = [name for name in usable if name not in refused]
     if not compared:
         reasons = "; ".join(mismatch.reason for mismatch in mismatches)
@@ -116,7 +116,7 @@ def compare_tables(first: Table, second: Table) -> Comparison:
         first,
         second,
         common,
-        tuple(_difference(name, a.of(name), b.of(name)) for name in compared),
+        tuple(_difference(name, a.get(name), b.get(name)) for name in compared),
         mismatches,
     )
 
@@ -127,21 +127,21 @@ class _Columns:
     def __init__(self, table: Table, common: tuple[str, ...]) -> None:
         self._rows = [table.rows[name] for name in common]
 
-    def of(self, field: str) -> FloatArray:
+    def get(self, field: str) -> FloatArray:
         return np.array([getattr(row, field) for row in self._rows])
 
     @property
     def peak(self) -> FloatArray:
         """The peak that turns each MSE into its PSNR; NaN where too coarse to say."""
-        mse = np.where(self.of("mse") >= MIN_MSE, self.of("mse"), np.nan)
-        return np.sqrt(mse) * 10 ** (self.of("psnr") / 20)
+        mse = np.where(self.get("mse") >= MIN_MSE, self.get("mse"), np.nan)
+        return np.sqrt(mse) * 10 ** (self.get("psnr") / 20)
 
     @property
     def inside(self) -> float:
         """Median share of the error that lies in the foreground; NaN if unknown."""
-        mse = np.where(self.of("mse") >= MIN_MSE, self.of("mse"), np.nan)
-        share = self.of("fmse") * self.of("mask_area")
-        share /= mse * self.of("height") * self.of("width")
+        mse = np.where(self.get("mse") >= MIN_MSE, self.get("mse"), np.nan)
+        share = self.get("fmse") * self.get("mask_area")
+        share /= mse * self.get("height") * self.get("width")
         known = share[np.isfinite(share)]
         return float(np.median(known)) if known.size else np.nan
 
@@ -168,23 +168,24 @@ def _compare_numbers(
 ) -> list[Mismatch]:
     """Find what the numbers show to be measured differently."""
     mismatches: list[Mismatch] = []
-    is_other = (a.of("height") != b.of("height")) | (a.of("width") != b.of("width"))
-    is_other &= ~np.isnan(a.of("height") + b.of("height"))
+    is_other = (a.get("height") != b.get("height")) | (a.get("width") != b.get("width"))
+    is_other &= ~np.isnan(a.get("height") + b.get("height"))
     if is_other.any():
         at = int(is_other.argmax())
         sizes = " and ".join(
-            f"{side.of('height')[at]:.0f}x{side.of('width')[at]:.0f}" for side in (a, b)
+            f"{side.get('height')[at]:.0f}x{side.get('width')[at]:.0f}"
+            for side in (a, b)
         )
         reason = (
             f"{is_other.sum()} of {len(common)} images were measured at another size, "
             f"such as {common[at]} at {sizes} (height x width)"
         )
         return [Mismatch(tuple(METRICS), reason)]
-    gap = np.abs(a.of("mask_area") - b.of("mask_area"))
-    is_other = gap > np.maximum(1, AREA_TOLERANCE * b.of("mask_area"))
+    gap = np.abs(a.get("mask_area") - b.get("mask_area"))
+    is_other = gap > np.maximum(1, AREA_TOLERANCE * b.get("mask_area"))
     if is_other.mean() > 0.5:
         at = int(is_other.argmax())
-        areas = " and ".join(f"{side.of('mask_area')[at]:.0f}" for side in (a, b))
+        areas = " and ".join(f"{side.get('mask_area')[at]:.0f}" for side in (a, b))
         reason = (
             f"the masks differ: {is_other.sum()} of {len(common)} foregrounds have "
             f"another area, such as {common[at]} with {areas} pixels"

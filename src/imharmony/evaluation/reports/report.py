@@ -121,10 +121,10 @@ def render_tiles(
     """Compute a method's picture as the protocol sees it, (H, W, 3), 8 bit."""
     picture = scene.composite.copy()
     for tile in cut(Box(0, 0, *scene.size)):
-        shown = tile.of(picture)
+        shown = tile.view(picture)
         levels = np.rint(protocol.quantize(recoloring(tile))).astype(np.uint8)
         if protocol.has_blending:
-            levels = np.where(tile.of(scene.mask)[..., None] > 0, levels, shown)
+            levels = np.where(tile.view(scene.mask)[..., None] > 0, levels, shown)
         shown[...] = levels
     return picture
 
