@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from imharmony import harmonizer as module
 from imharmony.curves import Curves
 from imharmony.errors import (
     HarmonizeWarning,
@@ -22,7 +21,7 @@ from imharmony.errors import (
     UsageError,
     WeightsError,
 )
-from imharmony.harmonizer import Harmonizer, harmonize
+from imharmony.harmonizer import Harmonizer
 from imharmony.images.masks import mask_from_array
 from imharmony.images.photo import from_array, to_array
 from imharmony.inference.curve_network import CurveNetwork, Slopes
@@ -30,7 +29,6 @@ from imharmony.inference.models import MODELS
 from imharmony.inference.thumbnails import Thumbnails
 from imharmony.labels import LABELS
 from imharmony.rendering.render import render
-from imharmony.results import Result
 
 Pixels = npt.NDArray[Any]
 
@@ -383,10 +381,8 @@ def test_warnings_point_at_the_line_of_the_caller(harmonizer: Harmonizer) -> Non
         harmonizer(picture(), mask)
     with pytest.warns(HarmonizeWarning) as predicting:
         harmonizer.predict(*photo)
-    with pytest.warns(HarmonizeWarning) as plainly:
-        harmonize(picture(), mask)
-    announced = [*calling, *predicting, *plainly]
-    assert [warning.filename for warning in announced] == [__file__] * 3
+    announced = [*calling, *predicting]
+    assert [warning.filename for warning in announced] == [__file__] * 2
 
 
 @pytest.mark.parametrize("heights", [np.inf, np.nan])
@@ -506,28 +502,6 @@ def test_weights_file_is_taken_by_path(
 def test_missing_weights_file(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"none\.onnx: cannot read weights"):
         Harmonizer(weights=tmp_path / "none.onnx")
-
-
-def test_plain_calls_share_one_harmonizer(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = []
-
-    def load() -> Harmonizer:
-        loaded.append(Harmonizer())
-        return loaded[-1]
-
-    monkeypatch.setattr(module, "Harmonizer", load)
-    monkeypatch.setattr(module, "_default", [])
-    start = threading.Barrier(4)
-
-    def work(seed: int) -> Result[Pixels]:
-        start.wait()
-        return harmonize(picture(seed=seed), foreground(), label="food", strength=0.5)
-
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(work, range(4)))
-    assert len(loaded) == 1
-    expected = loaded[0](picture(seed=3), foreground(), label="food", strength=0.5)
-    np.testing.assert_array_equal(results[3].image, expected.image)
 
 
 def test_thumbnails_have_the_size_and_views_of_the_contract(

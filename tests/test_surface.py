@@ -117,7 +117,7 @@ def test_public_packages_and_version_resolve() -> None:
 
 
 def test_public_name_is_the_same_object_as_at_home() -> None:
-    home = import_module("imharmony.harmonizer")
+    home = import_module("imharmony.default")
     assert imharmony.harmonize is home.harmonize
 
 

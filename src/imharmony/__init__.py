@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from imharmony import curve_files, errors
     from imharmony.curves import Curves
-    from imharmony.harmonizer import Harmonizer, harmonize
+    from imharmony.default import harmonize
+    from imharmony.harmonizer import Harmonizer
     from imharmony.photo_files import harmonize_file, read_photo, write_photo
     from imharmony.results import Result
 
@@ -34,7 +35,7 @@ _HOMES = {
     "Curves": "curves",
     "Harmonizer": "harmonizer",
     "Result": "results",
-    "harmonize": "harmonizer",
+    "harmonize": "default",
     "harmonize_file": "photo_files",
     "read_photo": "photo_files",
     "write_photo": "photo_files",

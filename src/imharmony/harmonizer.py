@@ -1,18 +1,15 @@
 """Harmonize pictures in memory: load a network once, call it often."""
 
-import threading
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
-import numpy as np
 import numpy.typing as npt
 import pyvips
 
 from imharmony.curves.knots import check_strength
 from imharmony.curves.smoothing import STREAM_WIDTH_S
-from imharmony.errors import HarmonizeWarning, UsageError
+from imharmony.errors import UsageError
 from imharmony.images import adapters
 from imharmony.images.adapters import (
     Depth,
@@ -30,20 +27,23 @@ from imharmony.inference.seam import Seam
 from imharmony.opening import (
     Opened,
     Options,
-    check_out,
     count_axes,
+    open_batch,
     open_objects,
     open_pictures,
     render_opened,
-    split_masks,
 )
 from imharmony.rendering.objects import join_masks
-from imharmony.results import FittedCurves, ObjectsResult, Predicted, Result
+from imharmony.results import (
+    FittedCurves,
+    ObjectsResult,
+    Predicted,
+    Result,
+    announce,
+)
 from imharmony.streams import Stream
 
-__all__ = ["Harmonizer", "harmonize"]
-
-P = TypeVar("P", Predicted, FittedCurves, Result[Any])
+__all__ = ["Harmonizer"]
 
 
 class Harmonizer:
@@ -69,6 +69,7 @@ class Harmonizer:
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> composite = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
     >>> mask = np.zeros((48, 64), dtype=np.uint8)
@@ -223,7 +224,7 @@ class Harmonizer:
         and High-Resolution Image Harmonization", ECCV 2022, arXiv:2109.05750.
         """
         options = Options(label, strength, reference, premultiplied, seam)
-        return _announce(self._harmonize(composite, mask, options, out))
+        return announce(self._harmonize(composite, mask, options, out))
 
     def predict(
         self,
@@ -238,6 +239,8 @@ class Harmonizer:
     ) -> Predicted:
         """Predict the change of one picture; `render` applies it.
 
+        Errors and warnings are those of calling the harmonizer.
+
         Parameters
         ----------
         composite, mask, label, strength, reference, premultiplied
@@ -250,20 +253,11 @@ class Harmonizer:
         Returns
         -------
         Predicted
-            Whose `at_strength` asks the network no more.
-
-        Raises
-        ------
-        ImageError, ShapeError, UsageError
-            As for calling the harmonizer.
-
-        Warns
-        -----
-        HarmonizeWarning
-            As for calling the harmonizer.
+            Its `at_strength` does not ask the network again.
 
         Examples
         --------
+        >>> import numpy as np
         >>> composite = np.full((8, 8, 3), 200, dtype=np.uint8)
         >>> harmonizer = Harmonizer()
         >>> predicted = harmonizer.predict(composite, np.eye(8))
@@ -273,7 +267,7 @@ class Harmonizer:
         """
         options = Options(label, strength, reference, premultiplied, seam)
         opened = open_pictures(composite, mask, options)
-        return _announce(self._predict(opened, options))
+        return announce(self._predict(opened, options))
 
     def render(
         self,
@@ -315,7 +309,8 @@ class Harmonizer:
 
         Each is fitted to what is none of them; `rendering.objects.render_objects`
         applies the changes together. Networks that give a picture take the other
-        objects for background.
+        objects for background. Warnings are those of calling the harmonizer, for each
+        object.
 
         Parameters
         ----------
@@ -335,11 +330,6 @@ class Harmonizer:
         ------
         UsageError
             As `predict`, or if there are no masks or labels of another number.
-
-        Warns
-        -----
-        HarmonizeWarning
-            As for calling the harmonizer, for each object.
         """
         check_strength(strength)
         if not masks:
@@ -349,7 +339,7 @@ class Harmonizer:
             raise UsageError(f"{msg}, got {len(labels)}")
         covered = join_masks(masks) if len(masks) > 1 else None
         return tuple(
-            _announce(
+            announce(
                 self._network.predict(
                     Request(image, mask, label, reference, covered, seam)
                 ).at_strength(strength)
@@ -369,6 +359,9 @@ class Harmonizer:
     ) -> ObjectsResult:
         """Recolor several objects of a composite, each in its own way.
 
+        Errors and warnings are those of calling the harmonizer and of
+        `predict_objects`.
+
         Parameters
         ----------
         composite, strength, reference, seam
@@ -382,13 +375,9 @@ class Harmonizer:
         -------
         ObjectsResult
 
-        Raises
-        ------
-        ImageError, ShapeError, UsageError
-            As for calling the harmonizer, and as `predict_objects`.
-
         Examples
         --------
+        >>> import numpy as np
         >>> composite = np.full((32, 48, 3), 90, dtype=np.uint8)
         >>> left, right = np.zeros((2, 32, 48), dtype=np.uint8)
         >>> left[8:24, 4:20] = right[8:24, 28:44] = 255
@@ -421,14 +410,14 @@ class Harmonizer:
         every: int = 1,
         width_s: float = STREAM_WIDTH_S,
     ) -> Stream:
-        """Begin a stream of frames, as from a camera, that is not to flicker.
+        """Begin a stream of frames, as from a camera, and keep it from flickering.
 
         Parameters
         ----------
         label, strength, reference, seam
             As for calling the harmonizer, for all frames.
         rate : float
-            Frames a second, where the times of the frames are not told.
+            Frames a second, for frames that come without a time.
         every : int
             The network is asked about every so many frames, and at each new scene.
         width_s : float
@@ -448,6 +437,7 @@ class Harmonizer:
         Examples
         --------
         >>> stream = Harmonizer().stream(rate=24)
+        >>> import numpy as np
         >>> frame = np.full((48, 64, 3), 90, dtype=np.uint8)
         >>> mask = np.zeros((48, 64), dtype=np.uint8)
         >>> mask[12:36, 16:40] = 255
@@ -459,7 +449,7 @@ class Harmonizer:
 
         def predict(image: pyvips.Image, mask: pyvips.Image) -> Predicted:
             opened = Opened(image, mask, None, None, None)
-            return _announce(self._predict(opened, options))
+            return announce(self._predict(opened, options))
 
         return Stream(predict, rate=rate, every=every, width_s=width_s)
 
@@ -476,10 +466,7 @@ class Harmonizer:
     ) -> FittedCurves:
         """Find the curves that come nearest to what a network without curves does.
 
-        Parameters
-        ----------
-        composite, mask, label, strength, reference, seam, premultiplied
-            As for `predict`.
+        Parameters, errors and warnings are those of `predict`.
 
         Returns
         -------
@@ -489,16 +476,11 @@ class Harmonizer:
         Raises
         ------
         UsageError
-            If the network predicts curves itself, or as for `predict`.
-
-        Warns
-        -----
-        HarmonizeWarning
-            As for calling the harmonizer.
+            Also if the network predicts curves itself.
         """
         options = Options(label, strength, reference, premultiplied, seam)
         request = open_pictures(composite, mask, options).make_request(options)
-        return _announce(self._network.fit_curves(request).at_strength(strength))
+        return announce(self._network.fit_curves(request).at_strength(strength))
 
     def _harmonize(
         self, composite: Any, mask: Any, options: Options, out: PixelArray | None
@@ -507,115 +489,14 @@ class Harmonizer:
         if count_axes(composite) != 4:
             opened = open_pictures(composite, mask, options, out)
             return render_opened(opened, self._predict(opened, options))
-        batch = adapters.open_picture(composite, name="composite")
-        adapters.check_channels_last(batch.pixels, "composite")
-        masks = split_masks(mask, batch.pixels.shape)
-        if out is None:
-            native = batch.pixels.dtype.newbyteorder("=")
-            out = np.empty(batch.pixels.shape, native)
-        else:
-            check_out(out, batch.pixels, masks)
+        batch = open_batch(composite, mask, out)
         predictions = []
-        for pixels, one_mask, one_out in zip(batch.pixels, masks, out, strict=True):
-            opened = open_pictures(pixels, one_mask, options, one_out)
+        for opened in batch.open(options):
             predicted = self._predict(opened, options)
             render_opened(opened, predicted)
             predictions.append(predicted)
-        return Result(batch.give_back(out), tuple(predictions), is_batch=True)
+        return Result(batch.give_back(), tuple(predictions), is_batch=True)
 
     def _predict(self, opened: Opened, options: Options) -> Predicted:
         request = opened.make_request(options)
         return self._network.predict(request).at_strength(options.strength)
-
-
-@overload
-def harmonize(
-    composite: npt.NDArray[Depth],
-    mask: MaskLike | None = None,
-    *,
-    label: str | None = None,
-    strength: float = 1.0,
-    reference: PictureLike | None = None,
-    seam: SeamUse = "auto",
-    premultiplied: bool = False,
-    out: npt.NDArray[Depth] | None = None,
-) -> Result[npt.NDArray[Depth]]: ...
-
-
-@overload
-def harmonize(
-    composite: ForeignT,
-    mask: MaskLike | None = None,
-    *,
-    label: str | None = None,
-    strength: float = 1.0,
-    reference: PictureLike | None = None,
-    seam: SeamUse = "auto",
-    premultiplied: bool = False,
-) -> Result[ForeignT]: ...
-
-
-@overload
-def harmonize(
-    composite: SupportsArray | Sequence[Any],
-    mask: MaskLike | None = None,
-    *,
-    label: str | None = None,
-    strength: float = 1.0,
-    reference: PictureLike | None = None,
-    seam: SeamUse = "auto",
-    premultiplied: bool = False,
-) -> Result[npt.NDArray[Any]]: ...
-
-
-def harmonize(
-    composite: Any,
-    mask: Any = None,
-    *,
-    label: str | None = None,
-    strength: float = 1.0,
-    reference: Any = None,
-    seam: SeamUse = "auto",
-    premultiplied: bool = False,
-    out: PixelArray | None = None,
-) -> Result[Any]:
-    """Harmonize with the default model, loaded on the first call.
-
-    Parameters
-    ----------
-    composite, mask, label, strength, reference, seam, premultiplied, out
-        As for calling a `Harmonizer`.
-
-    Returns
-    -------
-    Result
-
-    Examples
-    --------
-    >>> composite = np.full((8, 8, 3), 200, dtype=np.uint8)
-    >>> mask = np.eye(8, dtype=bool)
-    >>> result = harmonize(composite, mask, strength=0.5)
-    >>> bool((result.image == composite)[~mask].all())
-    True
-    """
-    options = Options(label, strength, reference, premultiplied, seam)
-    return _announce(default_harmonizer()._harmonize(composite, mask, options, out))
-
-
-_default: list[Harmonizer] = []
-_default_lock = threading.Lock()
-
-
-def default_harmonizer() -> Harmonizer:
-    """Return the one harmonizer that all plain `harmonize` calls share."""
-    with _default_lock:
-        if not _default:
-            _default.append(Harmonizer())
-        return _default[0]
-
-
-def _announce(result: P) -> P:
-    """Warn about each notice, pointing at the line that called the public function."""
-    for notice in result.warnings:
-        warnings.warn(HarmonizeWarning(notice, notice.code), stacklevel=3)
-    return result

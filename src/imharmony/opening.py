@@ -1,6 +1,6 @@
 """Pictures in memory, opened for a network and given back in kind."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,15 +21,15 @@ from imharmony.rendering.transform import Transform
 from imharmony.results import Predicted, Result
 
 __all__ = [
+    "Batch",
     "Opened",
     "OpenedObjects",
     "Options",
-    "check_out",
     "count_axes",
+    "open_batch",
     "open_objects",
     "open_pictures",
     "render_opened",
-    "split_masks",
 ]
 
 
@@ -109,7 +109,7 @@ def open_pictures(
         msg = "composite: no mask given and no alpha channel to use as one"
         raise ImageError(msg)
     if out is not None:
-        check_out(out, picture.pixels, [levels])
+        _check_out(out, picture.pixels, [levels])
     mask_image = mask_from_array(levels, size=(image.height, image.width))
     if mask is None and not may_be_full and mask_image.min() == 255:
         msg = "composite: no mask given, and the alpha channel is opaque everywhere"
@@ -152,6 +152,46 @@ def render_opened(opened: Opened, predicted: Predicted) -> Result[Any]:
         is_inside = photo.to_array(mask)[..., 0] > 0
         out[is_inside] += difference[is_inside]
     return Result(picture.give_back(out), (predicted,))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several pictures of one shape, in one array (N, H, W, C)."""
+
+    picture: adapters.Picture
+    masks: list[PixelArray | None]
+    """One for each picture; None takes its alpha."""
+    out: PixelArray
+
+    def open(self, options: Options) -> Iterator[Opened]:
+        """Open the pictures one after another."""
+        for pixels, mask, out in zip(
+            self.picture.pixels, self.masks, self.out, strict=True
+        ):
+            yield open_pictures(pixels, mask, options, out)
+
+    def give_back(self) -> Any:
+        """Return the results as what the batch was."""
+        return self.picture.give_back(self.out)
+
+
+def open_batch(composite: Any, mask: Any, out: PixelArray | None) -> Batch:
+    """Open pictures (N, H, W, C) with a mask for each or one for all.
+
+    Parameters
+    ----------
+    composite, mask, out
+        As for calling a `Harmonizer`.
+    """
+    picture = adapters.open_picture(composite, name="composite")
+    adapters.check_channels_last(picture.pixels, "composite")
+    masks = _split_masks(mask, picture.pixels.shape)
+    if out is None:
+        native = picture.pixels.dtype.newbyteorder("=")
+        out = np.empty(picture.pixels.shape, native)
+    else:
+        _check_out(out, picture.pixels, masks)
+    return Batch(picture, masks, out)
 
 
 @dataclass(frozen=True)
@@ -198,7 +238,7 @@ def count_axes(picture: Any) -> int:
     return len(getattr(picture, "shape", ()))
 
 
-def split_masks(mask: Any, shape: tuple[int, ...]) -> list[PixelArray | None]:
+def _split_masks(mask: Any, shape: tuple[int, ...]) -> list[PixelArray | None]:
     """Find the mask of each picture of a batch."""
     count, size = shape[0], shape[1:3]
     if mask is None:
@@ -212,7 +252,7 @@ def split_masks(mask: Any, shape: tuple[int, ...]) -> list[PixelArray | None]:
     raise ShapeError(f"{msg} {levels.shape}")
 
 
-def check_out(
+def _check_out(
     out: PixelArray, composite: PixelArray, masks: Sequence[PixelArray | None]
 ) -> None:
     """Refuse an array that cannot hold the result."""

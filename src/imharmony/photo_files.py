@@ -7,8 +7,9 @@ from typing import Any
 
 import pyvips
 
+from imharmony.default import default_harmonizer
 from imharmony.errors import HarmonizeWarning
-from imharmony.harmonizer import Harmonizer, default_harmonizer
+from imharmony.harmonizer import Harmonizer
 from imharmony.images import adapters, files, formats
 from imharmony.images.masks import split_mask
 from imharmony.results import Predicted

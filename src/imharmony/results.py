@@ -1,5 +1,6 @@
 """What harmonizing gives: a change of color, how it came about, and the picture."""
 
+import warnings
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
@@ -10,12 +11,19 @@ import numpy as np
 
 from imharmony.curves import Curves
 from imharmony.curves.knots import check_strength
-from imharmony.errors import UsageError, WarningCode
+from imharmony.errors import HarmonizeWarning, UsageError, WarningCode
 from imharmony.images import adapters, files
 from imharmony.images.photo import Box
 from imharmony.rendering.transform import CurveTransform, Transform
 
-__all__ = ["FittedCurves", "Notice", "ObjectsResult", "Predicted", "Result"]
+__all__ = [
+    "FittedCurves",
+    "Notice",
+    "ObjectsResult",
+    "Predicted",
+    "Result",
+    "announce",
+]
 
 ImageT = TypeVar("ImageT")
 
@@ -288,3 +296,16 @@ class FittedCurves(Predicted):
     picture, in 8-bit steps, at full strength."""
     largest: float
     """Largest difference there, in 8-bit steps."""
+
+
+Announced = TypeVar("Announced", Predicted, FittedCurves, Result[Any])
+
+
+def announce(result: Announced) -> Announced:
+    """Warn about each notice of a result, and return the result.
+
+    A public function calls this; the warnings point at the line that called it.
+    """
+    for notice in result.warnings:
+        warnings.warn(HarmonizeWarning(notice, notice.code), stacklevel=3)
+    return result

@@ -35,9 +35,9 @@ class Stream:
     predict : callable
         Predicts the curves of a frame and its mask.
     rate : float
-        Frames a second, where the times of the frames are not told.
+        Frames a second, for frames that come without a time.
     every : int
-        The network is asked for every so many frames, and at once for a new scene.
+        The network is asked about every so many frames, and at each new scene.
     width_s : float
         Seconds after which two thirds of older curves are forgotten. 0 takes the
         newest alone, which flickers.

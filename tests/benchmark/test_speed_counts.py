@@ -13,8 +13,9 @@ import pyvips
 from imharmony.benchmark.cases import Case, make_inputs
 from imharmony.benchmark.memory import STATUS, peak_mb
 from imharmony.curves import Curves
+from imharmony.default import harmonize
 from imharmony.errors import ImageError, ShapeError, UsageError
-from imharmony.harmonizer import Harmonizer, harmonize
+from imharmony.harmonizer import Harmonizer
 from imharmony.images import masks, photo
 from imharmony.images import pixels as pixels_module
 from imharmony.images.masks import mask_box, mask_from_array
