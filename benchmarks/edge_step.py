@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from imharmony import Harmonizer
 from imharmony.datasets.iharmony4 import find_pairs
-from imharmony.images import files, masks, photo
+from imharmony.images import files, mask_files, masks, photo
 from imharmony.inference.crossings import find_crossings
 
 Pixels = npt.NDArray[Any]
@@ -51,7 +51,8 @@ def main() -> None:
             photo.to_array(files.read_photo(path))
             for path in (pair.composite, pair.real)
         )
-        mask = photo.to_array(files.read_mask(pair.mask, size=real.shape[:2]))[..., 0]
+        opened = mask_files.read_mask(pair.mask, size=real.shape[:2])
+        mask = photo.to_array(opened)[..., 0]
         box = masks.mask_box(photo.from_array(mask))
         if box is None:
             continue

@@ -26,7 +26,7 @@ from imharmony.curves.smoothing import (
     smooth_looks,
     to_heights,
 )
-from imharmony.images import files, photo
+from imharmony.images import files, mask_files, photo
 from imharmony.scenes import SceneWatch, shrink
 
 Pixels = npt.NDArray[Any]
@@ -49,7 +49,7 @@ def read_scenes(folder: Path) -> Iterator[tuple[Pixels, Pixels]]:
         if not found.exists():
             continue
         image = files.read_photo(found)
-        mask = files.read_mask(path, size=(image.height, image.width))
+        mask = mask_files.read_mask(path, size=(image.height, image.width))
         yield photo.to_array(photo.to_rgb(image))[..., :3], photo.to_array(mask)[..., 0]
 
 

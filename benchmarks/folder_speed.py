@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imharmony.images import files, photo
+from imharmony.images import files, mask_files, photo
 
 CLI = (sys.executable, "-m", "imharmony.cli", "harmonize")
 
@@ -40,7 +40,7 @@ def fill(folder: Path, composite: Path, mask: Path, count: int) -> list[Path]:
     folder.mkdir()
     image = photo.stretch(files.read_photo(composite), (427, 640))
     size = image.height, image.width
-    weights = files.read_mask(mask, size=size, resize=True)
+    weights = mask_files.read_mask(mask, size=size, resize=True)
     pixels = photo.to_array(image)[..., :3]
     paths = []
     for number in range(count):

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imharmony import Harmonizer
-from imharmony.images import files, photo
+from imharmony.images import files, mask_files, photo
 
 Pixels = npt.NDArray[Any]
 
@@ -35,7 +35,7 @@ def read(path: Path) -> Pixels:
 
 def read_mask(path: Path, size: tuple[int, int]) -> Pixels:
     """Read a mask as an array (H, W)."""
-    return np.asarray(photo.to_array(files.read_mask(path, size=size))[..., 0])
+    return np.asarray(photo.to_array(mask_files.read_mask(path, size=size))[..., 0])
 
 
 def blend(changed: Pixels, picture: Pixels, mask: Pixels) -> Pixels:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from imharmony import Harmonizer
-from imharmony.images import files, photo
+from imharmony.images import files, mask_files, photo
 from imharmony.inference.models import MODELS, WEIGHTS
 
 Pixels = npt.NDArray[Any]
@@ -26,7 +26,7 @@ def harmonizer() -> Harmonizer:
 def example() -> tuple[Pixels, Pixels]:
     composite = photo.to_array(files.read_photo(ROOT / "examples" / "composite.png"))
     size = (composite.shape[0], composite.shape[1])
-    mask = files.read_mask(ROOT / "examples" / "mask.png", size=size)
+    mask = mask_files.read_mask(ROOT / "examples" / "mask.png", size=size)
     return composite, photo.to_array(mask)[..., 0]
 
 

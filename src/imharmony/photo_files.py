@@ -10,7 +10,7 @@ import pyvips
 from imharmony.default import default_harmonizer
 from imharmony.errors import HarmonizeWarning
 from imharmony.harmonizer import Harmonizer
-from imharmony.images import adapters, files, formats
+from imharmony.images import adapters, files, formats, mask_files
 from imharmony.images.masks import split_mask
 from imharmony.results import Predicted
 from imharmony.writing import check_target
@@ -84,7 +84,7 @@ def harmonize_file(
             image, name=str(composite), may_be_full=reference is not None
         )
     else:
-        image, mask_image = files.read_pair(
+        image, mask_image = mask_files.read_pair(
             Path(composite), Path(mask), resize=resize_mask, max_pixels=max_pixels
         )
     other = None

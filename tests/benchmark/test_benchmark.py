@@ -19,7 +19,8 @@ from imharmony.benchmark.table import to_table
 from imharmony.curves import Curves
 from imharmony.errors import ImageError, UsageError
 from imharmony.harmonizer import Harmonizer
-from imharmony.images.files import read_mask, read_photo
+from imharmony.images.files import read_photo
+from imharmony.images.mask_files import read_mask
 from imharmony.inference.models import MODELS
 
 QUARTILES = {"low": 1.0, "median": 2.0, "high": 3.5, "runs": 5}

@@ -16,8 +16,9 @@ import tifftools
 from imharmony.curves import Curves
 from imharmony.errors import DecodeError, HarmonizeWarning, ImageError, UsageError
 from imharmony.images import files
-from imharmony.images.files import encode_photo, read_mask, read_photo, write_photo
+from imharmony.images.files import encode_photo, read_photo, write_photo
 from imharmony.images.formats import jpeg_quality, sniff
+from imharmony.images.mask_files import read_mask
 from imharmony.images.masks import mask_from_array
 from imharmony.images.photo import from_array, to_array
 from imharmony.inference.thumbnails import make_thumbnails

@@ -15,7 +15,7 @@ import tifffile
 from PIL import Image
 
 from imharmony.errors import HarmonizeWarning, ImageError
-from imharmony.images import files
+from imharmony.images import files, mask_files
 from imharmony.images.masks import mask_from_array, split_mask
 from imharmony.images.photo import from_array, to_array
 
@@ -101,7 +101,7 @@ def square(value: int, dtype: str = "u1") -> Any:
 )
 def test_faint_mask_file_is_warned_of(data: bytes, message: str) -> None:
     with pytest.warns(HarmonizeWarning, match=message):
-        files.read_mask(data, size=(9, 9))
+        mask_files.read_mask(data, size=(9, 9))
 
 
 @pytest.mark.parametrize(
@@ -121,14 +121,14 @@ def test_faint_mask_array_is_warned_of(mask: Any, message: str) -> None:
 def test_usual_mask_is_not_warned_of(value: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        files.read_mask(png(square(value)), size=(9, 9))
+        mask_files.read_mask(png(square(value)), size=(9, 9))
         mask_from_array(square(value), size=(9, 9))
 
 
 FORKING = """
 import multiprocessing, sys
 from pathlib import Path
-from imharmony.images import files
+from imharmony.images import files, mask_files
 
 def read(path):
     try:
@@ -175,4 +175,4 @@ def test_reason_is_that_of_the_file_at_fault(tmp_path: Path) -> None:
             paths.append(path)
         at_fault = paths[damaged.index(True)].name
         with pytest.raises(ImageError, match=rf"{at_fault}: .*\(.{{8,}}\)"):
-            files.read_pair(*paths)
+            mask_files.read_pair(*paths)

@@ -11,7 +11,7 @@ import tifffile
 import tifftools
 
 from imharmony.errors import DecodeError, HarmonizeError
-from imharmony.images import decoding, files, tiff_codecs
+from imharmony.images import decoding, files, mask_files, tiff_codecs
 from imharmony.images.photo import to_array
 
 HEIGHT, WIDTH = 70, 90
@@ -152,8 +152,9 @@ def test_tile_without_data_is_an_error() -> None:
 def test_damaged_tile_of_a_mask_is_an_error(how: str) -> None:
     mask = np.full((HEIGHT, WIDTH, 1), 255, np.uint8)
     data = encoded(mask, compression="deflate", tile=(32, 48))
+    size = (HEIGHT, WIDTH)
     with pytest.raises(DecodeError, match=r"mask\.tif: "):
-        files.read_mask(broken(data, 2, how), size=(HEIGHT, WIDTH), name="mask.tif")
+        mask_files.read_mask(broken(data, 2, how), size=size, name="mask.tif")
 
 
 def test_damaged_tile_of_a_large_file_is_an_error(

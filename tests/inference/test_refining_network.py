@@ -8,7 +8,7 @@ import pyvips
 
 from imharmony import Harmonizer
 from imharmony.errors import HarmonizeWarning, UsageError, WeightsError
-from imharmony.images import files
+from imharmony.images import files, mask_files
 from imharmony.images.masks import mask_box, mask_from_array
 from imharmony.images.photo import Box, from_array, to_array
 from imharmony.images.pixels import PixelArray
@@ -31,7 +31,7 @@ def scene() -> tuple[PixelArray, PixelArray]:
     """A photograph whose object is lit from one side, and its mask."""
     composite = to_array(files.read_photo(EXAMPLES / "composite.png"))
     height, width = composite.shape[:2]
-    mask = to_array(files.read_mask(EXAMPLES / "mask.png", size=(height, width)))
+    mask = to_array(mask_files.read_mask(EXAMPLES / "mask.png", size=(height, width)))
     gain = np.linspace(0.6, 1.4, width)[None, :, None]
     lit = (composite * np.where(mask > 0, gain, 1)).clip(0, 255)
     return lit.astype(np.uint8), mask[..., 0]

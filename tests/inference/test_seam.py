@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 import pyvips
 
-from imharmony.images import files
+from imharmony.images import files, mask_files
 from imharmony.images import pixels as pixels_module
 from imharmony.images.masks import mask_box, mask_from_array
 from imharmony.images.photo import PREMULTIPLIED, from_array
@@ -122,10 +122,11 @@ def test_streamed_pictures_give_the_same_pairs(
         image = from_array(pixels)
         image.tiffsave(str(target), tile=True, tile_width=64, tile_height=64)
     monkeypatch.setattr(files, "STREAM_BYTES", 0)
+    monkeypatch.setattr(mask_files, "STREAM_BYTES", 0)
     monkeypatch.setattr(pixels_module, "STREAM_BYTES", 0)
     monkeypatch.setattr(pixels_module, "STRIP_BYTES", 16 * W)
     image = files.read_photo(path)
-    mask = files.read_mask(mask_path, size=(H, W))
+    mask = mask_files.read_mask(mask_path, size=(H, W))
     box = mask_box(mask)
     assert box is not None
     seam = sample_seam(image, mask, box)

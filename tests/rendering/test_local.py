@@ -16,7 +16,8 @@ from imharmony.colors import BT709_LUMA
 from imharmony.errors import HarmonizeWarning, UsageError
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import photo, profiles
-from imharmony.images.files import read_mask, read_photo, write_photo
+from imharmony.images.files import read_photo, write_photo
+from imharmony.images.mask_files import read_mask
 from imharmony.images.masks import mask_from_array
 from imharmony.inference.picture_network import PictureNetwork
 from imharmony.rendering import render as render_module

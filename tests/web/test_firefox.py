@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from imharmony.harmonizer import Harmonizer
-from imharmony.images import files, photo
+from imharmony.images import files, mask_files, photo
 from imharmony.rendering.render import render
 from tests.web import firefox
 from tests.web.browser import COMPOSITE, MASK
@@ -28,7 +28,7 @@ SHOWN = """(() => {
 
 def test_main_path_in_firefox(site: str, tmp_path: Path) -> None:
     image = files.read_photo(COMPOSITE)
-    mask = files.read_mask(MASK, size=(image.height, image.width))
+    mask = mask_files.read_mask(MASK, size=(image.height, image.width))
     curves = Harmonizer().predict(image, mask).curves
     with firefox.running(tmp_path) as page:
         page.ask("WebDriver:Navigate", url=site)

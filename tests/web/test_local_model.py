@@ -10,7 +10,7 @@ import pytest
 from imharmony import Curves
 from imharmony.curve_files import Record, encode
 from imharmony.harmonizer import Harmonizer
-from imharmony.images import files
+from imharmony.images import files, mask_files
 from imharmony.images.files import encode_photo
 from imharmony.images.photo import from_array, to_array
 from tests.web.servers import EXAMPLES, Server
@@ -41,7 +41,7 @@ def test_it_gives_the_pixels_of_the_python_api(
     answer = server.post("harmonize", PAIR, LOCAL | {"strength": "0.7"})
     composite = files.read_photo(EXAMPLES / "composite.png")
     size = (composite.height, composite.width)
-    mask = files.read_mask(EXAMPLES / "mask.png", size=size)
+    mask = mask_files.read_mask(EXAMPLES / "mask.png", size=size)
     expected = harmonizer(to_array(composite), to_array(mask)[..., 0], strength=0.7)
     made = to_array(files.read_photo(answer.content, name="answer"))
     np.testing.assert_array_equal(made, expected.image)

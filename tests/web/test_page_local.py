@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Request, Route, expect
 
 from imharmony import Curves
 from imharmony.harmonizer import Harmonizer
-from imharmony.images import compositing, files, photo
+from imharmony.images import compositing, files, mask_files, photo
 from imharmony.rendering.bilateral_grid import NUM_KNOTS, BilateralGrid
 from imharmony.rendering.render import render
 from imharmony.rendering.transform import Chain, CurveTransform
@@ -120,7 +120,8 @@ def test_composite_is_changed_by_place(page: Page, harmonizer: Harmonizer) -> No
     before = canvas(page, "before")[..., :3].astype(int)
     assert difference(by_place, alike) > 1
     np.testing.assert_array_equal(by_place[outside], before[outside])
-    composite, region = files.read_photo(COMPOSITE), files.read_mask(MASK, size=(H, W))
+    composite = files.read_photo(COMPOSITE)
+    region = mask_files.read_mask(MASK, size=(H, W))
     predicted = harmonizer.predict(composite, region)
     for strength in (1.0, 0.35, 1.7):
         set_range(page, "#strength", 100 * strength)
@@ -172,7 +173,7 @@ def test_16_bit_photo_keeps_its_depth(
     drop(page, path, MASK)
     settle(page)
     choose_by_place(page)
-    image, region = files.read_photo(path), files.read_mask(MASK, size=(H, W))
+    image, region = files.read_photo(path), mask_files.read_mask(MASK, size=(H, W))
     expected = render(image, region, harmonizer.predict(image, region).transform)
     assert download(page) == files.encode_photo(expected, ".tif")
 
@@ -283,7 +284,7 @@ def test_what_is_moved_and_not_fitted_again_takes_its_change_along(page: Page) -
 def test_objects_lie_on_each_other_each_with_its_change(
     page: Page, harmonizer: Harmonizer
 ) -> None:
-    region = photo.to_array(files.read_mask(MASK, size=(H, W)))[..., 0]
+    region = photo.to_array(mask_files.read_mask(MASK, size=(H, W)))[..., 0]
     middle = int(np.median(np.nonzero(region)[1]))
     drop(page, COMPOSITE)
     settle(page)

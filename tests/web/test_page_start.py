@@ -8,7 +8,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from imharmony.harmonizer import Harmonizer
-from imharmony.images import files, photo
+from imharmony.images import files, mask_files, photo
 from tests.web.browser import (
     BACKGROUND,
     COMPOSITE,
@@ -145,7 +145,7 @@ def test_mask_of_another_size_is_offered_to_be_fitted(
     page.get_by_role("button", name="Fit it to the photo").click()
     settle(page)
     composite = files.read_photo(COMPOSITE)
-    mask = files.read_mask(small, size=(427, 640), resize=True)
+    mask = mask_files.read_mask(small, size=(427, 640), resize=True)
     expected = Harmonizer().predict(composite, mask).curves
     shown = page.evaluate("imharmony.doc().objects[0].look.map((c) => c.y)")
     assert [list(y) for y in expected.knots_y] == shown
@@ -153,7 +153,7 @@ def test_mask_of_another_size_is_offered_to_be_fitted(
 
 def test_transparent_composite_brings_its_mask(page: Page, tmp_path: Path) -> None:
     pixels = photo.to_array(files.read_photo(COMPOSITE))
-    mask = photo.to_array(files.read_mask(MASK, size=pixels.shape[:2]))
+    mask = photo.to_array(mask_files.read_mask(MASK, size=pixels.shape[:2]))
     path = tmp_path / "with-alpha.png"
     files.write_photo(photo.from_array(np.concatenate([pixels, mask], axis=2)), path)
     drop(page, path)

@@ -10,7 +10,7 @@ import pyvips
 from playwright.sync_api import Page, expect
 
 from imharmony import curve_files
-from imharmony.images import files, photo
+from imharmony.images import files, mask_files, photo
 from imharmony.rendering.render import render
 from tests.web.browser import (
     COMPOSITE,
@@ -209,7 +209,7 @@ def test_curves_by_hand_survive_a_new_fit_and_are_downloaded(page: Page) -> None
     shown = canvas(page, "after")[..., :3]
     page.click("#curves-download summary")
     record = curve_files.read_record(download(page, "#download-curves"), name="c.json")
-    image, mask = files.read_photo(COMPOSITE), files.read_mask(MASK, size=(H, W))
+    image, mask = files.read_photo(COMPOSITE), mask_files.read_mask(MASK, size=(H, W))
     expected = photo.to_array(render(image, mask, record.curves))
     np.testing.assert_array_equal(shown, expected)
     result = photo.to_array(files.read_photo(download(page)))

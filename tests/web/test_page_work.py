@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Request, Route, expect
 
 from imharmony import Curves, curve_files
 from imharmony.harmonizer import Harmonizer
-from imharmony.images import compositing, files, photo
+from imharmony.images import compositing, files, mask_files, photo
 from imharmony.rendering.render import render
 from tests.web.browser import (
     BACKGROUND,
@@ -43,7 +43,7 @@ def harmonizer() -> Harmonizer:
 
 
 def load_pair() -> tuple[object, object]:
-    return files.read_photo(COMPOSITE), files.read_mask(MASK, size=(H, W))
+    return files.read_photo(COMPOSITE), mask_files.read_mask(MASK, size=(H, W))
 
 
 def paste_cutout(left: int, top: int, percent: str) -> compositing.Pasted:

@@ -10,7 +10,7 @@ import pyvips
 from playwright.sync_api import Browser, Page, expect
 
 from imharmony.harmonizer import Harmonizer
-from imharmony.images import compositing, files, photo
+from imharmony.images import compositing, files, mask_files, photo
 from imharmony.rendering.render import render
 from tests.web.browser import (
     BACKGROUND,
@@ -97,7 +97,7 @@ def test_ten_photographs_are_as_python_has_them(page: Page, tmp_path: Path) -> N
         choose(page, "mask", mask)
         settle(page)
         image = files.read_photo(composite)
-        weights = files.read_mask(mask, size=(image.height, image.width))
+        weights = mask_files.read_mask(mask, size=(image.height, image.width))
         curves = harmonizer.predict(image, weights).curves
         for (x, y), at, heights in zip(
             look(page), curves.knots_x, curves.knots_y, strict=True

@@ -14,7 +14,7 @@ from imharmony.batch.sheet import make_tile
 from imharmony.curves import Curves
 from imharmony.errors import HarmonizeError, ImageError, UsageError
 from imharmony.harmonizer import Harmonizer
-from imharmony.images import files, photo
+from imharmony.images import files, mask_files, photo
 from imharmony.images.formats import SUFFIXES
 from imharmony.images.masks import mask_from_array, split_labels, split_mask
 from imharmony.inference.models import DEFAULT_MODEL
@@ -199,7 +199,7 @@ def _open_mask(
     if not isinstance(mask, Path):
         return mask_from_array(mask, size=size)
     limit, resize = _limit(settings), settings.resize_mask
-    return files.read_mask(mask, size=size, resize=resize, max_pixels=limit)
+    return mask_files.read_mask(mask, size=size, resize=resize, max_pixels=limit)
 
 
 def _read(picture: Picture, name: str, settings: Settings) -> pyvips.Image:

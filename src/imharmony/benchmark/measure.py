@@ -16,7 +16,7 @@ import pyvips
 from imharmony.benchmark.cases import Case, make_inputs, write_inputs
 from imharmony.curves import Curves
 from imharmony.harmonizer import Harmonizer
-from imharmony.images import files, formats, photo
+from imharmony.images import files, formats, mask_files, photo
 from imharmony.images.masks import mask_box, mask_from_array
 from imharmony.inference import thumbnails
 from imharmony.rendering.render import render, render_into
@@ -144,7 +144,7 @@ def time_files(
         source, mask_path, target = write_inputs(case, Path(folder))
 
         def decode() -> tuple[pyvips.Image, pyvips.Image]:
-            return files.read_pair(source, mask_path)
+            return mask_files.read_pair(source, mask_path)
 
         def whole() -> None:
             opened = decode()

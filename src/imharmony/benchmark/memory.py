@@ -90,13 +90,13 @@ def _main(job: dict[str, Any]) -> None:
 
 def _harmonize(case: Case, job: dict[str, Any]) -> None:
     from imharmony.harmonizer import Harmonizer
-    from imharmony.images import files
+    from imharmony.images import files, mask_files
     from imharmony.rendering.render import render
 
     harmonizer = Harmonizer(weights=job["weights"], num_threads=job["threads"])
     if job["work"] == "files":
         composite, mask, target = map(Path, job["paths"])
-        image, mask_image = files.read_pair(composite, mask)
+        image, mask_image = mask_files.read_pair(composite, mask)
         predicted = harmonizer.predict(image, mask_image)
         rendered = render(image, mask_image, predicted.curves, box=predicted.box)
         files.write_photo(rendered, target, overwrite=True)

@@ -227,12 +227,12 @@ def read_composite(
     max_pixels: int | None = None,
 ) -> tuple["pyvips.Image", "pyvips.Image"]:
     """Open a composite and its mask; without one, split off the composite's alpha."""
-    from imharmony.images import files
+    from imharmony.images import files, mask_files
     from imharmony.images.masks import split_mask
 
     if mask is not None:
         with show_progress("reading", 100) as advance:
-            return files.read_pair(
+            return mask_files.read_pair(
                 take_source(composite),
                 take_source(mask),
                 names=(name_input(composite), name_input(mask)),
@@ -252,10 +252,10 @@ def read_mask(
     max_pixels: int | None = None,
 ) -> "pyvips.Image":
     """Open the mask of a photo."""
-    from imharmony.images import files
+    from imharmony.images import files, mask_files
 
     with show_progress("reading the mask", None):
-        return files.read_mask(
+        return mask_files.read_mask(
             take_source(mask),
             size=(image.height, image.width),
             resize=resize_mask,

@@ -22,7 +22,7 @@ class Request:
     image: pyvips.Image
     """As `files.read_photo` gives it."""
     mask: pyvips.Image
-    """As `files.read_mask` gives it, of the same size."""
+    """As `mask_files.read_mask` gives it, of the same size."""
     label: str | None = None
     """What the foreground is; None lets the network guess."""
     reference: pyvips.Image | None = None

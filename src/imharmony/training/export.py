@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from imharmony.errors import Hint, UsageError, WeightsError
-from imharmony.images import files, photo
+from imharmony.images import files, mask_files, photo
 from imharmony.images.masks import mask_box, mask_from_array
 from imharmony.inference import runtime
 from imharmony.inference.choices import AUTO
@@ -257,7 +257,7 @@ def example_inputs(contract: Contract, *, seed: int) -> dict[str, Tensor]:
     """
     image = photo.to_array(files.read_photo(COMPARISON / "composite.png"))
     height, width = image.shape[:2]
-    stored = files.read_mask(COMPARISON / "mask.png", size=(height, width))
+    stored = mask_files.read_mask(COMPARISON / "mask.png", size=(height, width))
     mask = photo.to_array(stored)
     rng = np.random.default_rng(seed)
     if seed & 2:

@@ -12,7 +12,7 @@ import numpy as np
 import pyvips
 
 from imharmony.errors import DecodeError, Hint, ImageError, ShapeError, UsageError
-from imharmony.images import files, photo
+from imharmony.images import files, mask_files, photo
 from imharmony.images.formats import SUFFIXES
 from imharmony.images.masks import alpha_mask
 from imharmony.video.frames import (
@@ -331,7 +331,7 @@ def read_mask(
         If the mask has another size and `resize` is false.
     """
     if isinstance(frame, StillFrame):
-        return files.as_mask(frame.image, size, resize=resize, name=name)
+        return mask_files.as_mask(frame.image, size, resize=resize, name=name)
     green = to_pixels(frame.native)[..., 1]
     if green.dtype != np.uint8:
         green = (green >> 8).astype(np.uint8)

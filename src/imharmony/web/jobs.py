@@ -18,7 +18,7 @@ from imharmony.errors import (
     WeightsError,
 )
 from imharmony.harmonizer import Harmonizer
-from imharmony.images import compositing, files, formats, photo
+from imharmony.images import compositing, files, formats, mask_files, photo
 from imharmony.images.masks import mask_from_array, split_mask
 from imharmony.inference.models import MODELS
 from imharmony.rendering.objects import render_objects
@@ -195,7 +195,7 @@ def _open(job: Job, *, is_mask_needed: bool) -> tuple[pyvips.Image, pyvips.Image
     image = _read(job, "composite")
     size = (image.height, image.width)
     if "mask" in job.files:
-        mask = files.read_mask(
+        mask = mask_files.read_mask(
             Path(job.files["mask"]),
             size=size,
             resize=options["resize_mask"],

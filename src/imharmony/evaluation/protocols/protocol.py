@@ -18,7 +18,7 @@ import numpy.typing as npt
 from imharmony.datasets.iharmony4 import PairFiles
 from imharmony.errors import ImageError, UsageError
 from imharmony.evaluation.protocols.resampling import Resampling, one_bit, resample
-from imharmony.images import files, photo
+from imharmony.images import files, mask_files, photo
 
 __all__ = [
     "DCCF_FULL",
@@ -391,7 +391,7 @@ def load_scene(pair: PairFiles) -> Scene:
         )
         raise ImageError(msg)
     size = (composite.shape[0], composite.shape[1])
-    mask = photo.to_array(files.read_mask(pair.mask, size=size))[..., 0]
+    mask = photo.to_array(mask_files.read_mask(pair.mask, size=size))[..., 0]
     return Scene(composite, real, mask)
 
 

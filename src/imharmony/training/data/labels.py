@@ -24,7 +24,7 @@ import numpy.typing as npt
 from imharmony.datasets.iharmony4 import PairFiles
 from imharmony.errors import UsageError, WeightsError
 from imharmony.evaluation.protocols.protocol import load_picture
-from imharmony.images import files, photo
+from imharmony.images import mask_files, photo
 from imharmony.labels import LABELS
 from imharmony.writing import write_whole
 
@@ -303,7 +303,7 @@ def _parse(pair: PairFiles, parser: Parser, by_group: bool) -> Category:
     from imharmony.training.data.pairs import resize
 
     rgb = load_picture(pair.composite)
-    mask = photo.to_array(files.read_mask(pair.mask, size=rgb.shape[:2]))[..., 0]
+    mask = photo.to_array(mask_files.read_mask(pair.mask, size=rgb.shape[:2]))[..., 0]
     classes = parser(rgb)
     return vote(classes, resize(mask, classes.shape)[0], by_group=by_group)
 

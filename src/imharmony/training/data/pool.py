@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imharmony.errors import UsageError
-from imharmony.images import files, photo
+from imharmony.images import files, mask_files, photo
 from imharmony.labels import LABELS
 
 __all__ = ["Example", "Pool", "read_pool"]
@@ -73,7 +73,7 @@ class Pool(Sequence[Example]):
         if example.mask is None:
             return rgb, np.empty((0, 0), np.uint8)
         if example.mask not in self._masks:
-            mask = files.read_mask(example.mask, size=rgb.shape[:2])
+            mask = mask_files.read_mask(example.mask, size=rgb.shape[:2])
             self._masks[example.mask] = photo.to_array(mask)[..., 0]
         return rgb, self._masks[example.mask]
 
