@@ -20,7 +20,7 @@ import torch
 
 from imharmony import Harmonizer
 from imharmony.datasets.iharmony4 import find_pairs
-from imharmony.evaluation.protocols.protocol import load_scene
+from imharmony.evaluation.protocols.scene import load_scene
 from imharmony.images import photo
 from imharmony.training.checkpoints import load_checkpoint
 

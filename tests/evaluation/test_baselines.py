@@ -21,7 +21,8 @@ from imharmony.evaluation.methods.baselines import (
 )
 from imharmony.evaluation.methods.cloning import clone_seamlessly
 from imharmony.evaluation.protocols.metrics import Recoloring, measure_all
-from imharmony.evaluation.protocols.protocol import FULL, PCT_FULL, Scene
+from imharmony.evaluation.protocols.protocol import FULL, PCT_FULL
+from imharmony.evaluation.protocols.scene import Scene
 from imharmony.images.pixels import Box
 
 UInt8Array = npt.NDArray[np.uint8]

@@ -28,9 +28,8 @@ from imharmony.evaluation.protocols.protocol import (
     OURS_256,
     PCT_FULL,
     Protocol,
-    Scene,
-    load_scene,
 )
+from imharmony.evaluation.protocols.scene import Scene, load_scene
 from imharmony.evaluation.reports.scoring import Score, score_pairs
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import files, photo

@@ -18,13 +18,8 @@ from imharmony.evaluation.protocols.metrics import (
     measure_all,
     ssim_map,
 )
-from imharmony.evaluation.protocols.protocol import (
-    FULL,
-    HDNET_256,
-    PCT_FULL,
-    Protocol,
-    Scene,
-)
+from imharmony.evaluation.protocols.protocol import FULL, HDNET_256, PCT_FULL, Protocol
+from imharmony.evaluation.protocols.scene import Scene
 from imharmony.images.pixels import Box
 
 UInt8Array = npt.NDArray[np.uint8]

@@ -22,10 +22,10 @@ from imharmony.evaluation.protocols.protocol import (
     PROTOCOLS,
     S2CRNET_256,
     Protocol,
-    Scene,
     choose_protocols,
 )
 from imharmony.evaluation.protocols.resampling import one_bit, resample
+from imharmony.evaluation.protocols.scene import Scene
 
 UInt8Array = npt.NDArray[np.uint8]
 

@@ -16,7 +16,8 @@ import pytest
 from imharmony.datasets.iharmony4 import PairFiles, find_pairs
 from imharmony.errors import ImageError, UsageError
 from imharmony.evaluation.methods.methods import BASELINES, collect_methods
-from imharmony.evaluation.protocols.protocol import FULL, PROTOCOLS, Scene
+from imharmony.evaluation.protocols.protocol import FULL, PROTOCOLS
+from imharmony.evaluation.protocols.scene import Scene
 from imharmony.evaluation.reports.interchange import COLUMNS, read_table, write_table
 from imharmony.evaluation.reports.output import write_folder
 from imharmony.evaluation.reports.report import rank_images, render_tiles, report

@@ -17,7 +17,7 @@ from imharmony.evaluation.protocols.metrics import (
     cut,
     scene_composite,
 )
-from imharmony.evaluation.protocols.protocol import Scene
+from imharmony.evaluation.protocols.scene import Scene
 from imharmony.images.pixels import Box
 
 __all__ = [

@@ -15,8 +15,8 @@ from imharmony.evaluation.methods.baselines import (
     recolor_by_picture,
 )
 from imharmony.evaluation.protocols.metrics import Recoloring, scene_composite
-from imharmony.evaluation.protocols.protocol import Scene
 from imharmony.evaluation.protocols.resampling import not_installed
+from imharmony.evaluation.protocols.scene import Scene
 
 __all__ = ["clone_seamlessly"]
 

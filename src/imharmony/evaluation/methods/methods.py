@@ -21,7 +21,8 @@ from imharmony.evaluation.protocols.metrics import (
     Recoloring,
     scene_composite,
 )
-from imharmony.evaluation.protocols.protocol import Protocol, Scene, load_picture
+from imharmony.evaluation.protocols.protocol import Protocol
+from imharmony.evaluation.protocols.scene import Scene, load_picture
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import photo
 from imharmony.images.masks import mask_box, mask_from_array

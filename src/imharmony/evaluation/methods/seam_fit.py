@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from imharmony.evaluation.methods.baselines import has_regions, recolor_by_table
 from imharmony.evaluation.protocols.metrics import Recoloring, scene_composite
-from imharmony.evaluation.protocols.protocol import Scene
+from imharmony.evaluation.protocols.scene import Scene
 from imharmony.images import photo
 from imharmony.images.masks import mask_box, mask_from_array
 from imharmony.inference.seam import sample_seam

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imharmony.evaluation.protocols.protocol import Protocol, Scene
+from imharmony.evaluation.protocols.protocol import Protocol
+from imharmony.evaluation.protocols.scene import Scene
 from imharmony.images.masks import mask_box
 from imharmony.images.photo import from_array
 from imharmony.images.pixels import Box

@@ -10,12 +10,8 @@ import numpy.typing as npt
 from imharmony.datasets.iharmony4 import PairFiles
 from imharmony.evaluation.methods.methods import BASELINES, COMPOSITE, Method
 from imharmony.evaluation.protocols.metrics import Recoloring, cut
-from imharmony.evaluation.protocols.protocol import (
-    PROTOCOLS,
-    Protocol,
-    Scene,
-    load_scene,
-)
+from imharmony.evaluation.protocols.protocol import PROTOCOLS, Protocol
+from imharmony.evaluation.protocols.scene import Scene, load_scene
 from imharmony.evaluation.reports.scoring import Score
 from imharmony.evaluation.reports.tables import Grid
 from imharmony.images import files, photo

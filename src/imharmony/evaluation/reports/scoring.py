@@ -9,7 +9,8 @@ from imharmony.datasets.iharmony4 import PairFiles
 from imharmony.errors import ImageError
 from imharmony.evaluation.methods.methods import Method
 from imharmony.evaluation.protocols.metrics import measure_all
-from imharmony.evaluation.protocols.protocol import Protocol, load_scene
+from imharmony.evaluation.protocols.protocol import Protocol
+from imharmony.evaluation.protocols.scene import load_scene
 
 __all__ = ["Score", "score_pairs"]
 

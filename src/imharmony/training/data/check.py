@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from imharmony.datasets.iharmony4 import PairFiles, read_split
 from imharmony.errors import HarmonizeError, UsageError
-from imharmony.evaluation.protocols.protocol import load_scene
+from imharmony.evaluation.protocols.scene import load_scene
 
 __all__ = [
     "PUBLISHED",

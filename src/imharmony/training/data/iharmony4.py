@@ -7,7 +7,7 @@ import numpy as np
 
 from imharmony.datasets.iharmony4 import find_pairs
 from imharmony.errors import UsageError
-from imharmony.evaluation.protocols.protocol import load_scene
+from imharmony.evaluation.protocols.scene import load_scene
 from imharmony.training.data.labels import LABELS_FILE, read_labels
 from imharmony.training.data.pairs import (
     Pair,

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from imharmony.datasets.iharmony4 import PairFiles
 from imharmony.errors import UsageError, WeightsError
-from imharmony.evaluation.protocols.protocol import load_picture
+from imharmony.evaluation.protocols.scene import load_picture
 from imharmony.images import mask_files, photo
 from imharmony.labels import LABELS
 from imharmony.writing import write_whole
