@@ -21,22 +21,10 @@ import numpy as np
 
 from imharmony.errors import UsageError
 from imharmony.inference.crossings import Crossings, find_crossings
-from imharmony.training.data.judging import Choice, judge, some_foreground, some_pixels
-from imharmony.training.data.look_settings import (
-    LOCAL,
-    SELECTIVE,
-    WHOLE,
-    LookSettings,
-)
-from imharmony.training.data.looks import (
-    UNTOUCHED,
-    FloatArray,
-    Look,
-    UInt8Array,
-    after,
-    base_table,
-    retouch_look,
-)
+from imharmony.training.data.judging import Choice
+from imharmony.training.data.look_drawing import LookDrawer
+from imharmony.training.data.look_settings import LookSettings
+from imharmony.training.data.looks import Look, UInt8Array, base_table
 from imharmony.training.data.pairs import (
     Box,
     Edge,
@@ -69,7 +57,6 @@ from imharmony.training.data.swatches import (
     gather,
     swatch_numbers,
 )
-from imharmony.training.data.transfers import TRANSFERS
 
 __all__ = ["Synthesis"]
 
@@ -110,10 +97,8 @@ class Synthesis:
         self._crossings: dict[int, Crossings] = {}
         self._materials: dict[int, Material] = {}
         self._swatches: dict[int, Swatch] = {}
-        self._kept: dict[int, tuple[UInt8Array, UInt8Array]] = {}
         self._boxes: dict[int, Box] = {}
         self._halved: dict[tuple[int, tuple[int, int]], list[UInt8Array]] = {}
-        labels = np.array([example.semantic_label for example in pool])
         has_mask = np.array([example.mask is not None for example in pool])
         self._masked = np.flatnonzero(has_mask)
         self._maskless = np.flatnonzero(~has_mask)
@@ -122,16 +107,8 @@ class Synthesis:
                 "no photograph has a mask; pairs need some objects' masks, or shapes "
                 "that give object no share"
             )
-        known = self._masked if len(self._masked) else np.arange(len(pool))
         self._shapes = Choice(settings.shapes)
-        self._changed = Choice(settings.changed)
-        self._families = Choice(settings.families)
-        # The rest stays where no family suits it: then nothing is drawn from this.
-        self._whole = Choice(settings.whole or {"untouched": 1.0})
-        strengths = {name: share for name, (share, *_) in settings.strengths.items()}
-        self._strengths = Choice(strengths)
-        same = {int(n): np.flatnonzero(has_mask & (labels == n)) for n in set(labels)}
-        self._peers = {n: peers if len(peers) else known for n, peers in same.items()}
+        self._looks = LookDrawer(pool, settings)
 
     def _rng(self, index: int, stream: int) -> np.random.Generator:
         """Randomness of one pair, kept apart by what it is for.
@@ -179,8 +156,7 @@ class Synthesis:
     def draw_looks(self, index: int, example: int) -> tuple[Look, Look]:
         """Draw the looks of the truth and of the composite's foreground.
 
-        Judged on some 2,000 pixels: looks that break a bound of the settings are
-        drawn again, up to ten times, weaker if they were too strong.
+        They are judged on some 2,000 pixels; see `LookDrawer.draw`.
         """
         pixels = self.draw_pixels(index, example)
         return self._draw_looks(
@@ -191,28 +167,10 @@ class Synthesis:
         self, index: int, example: int, whole: UInt8Array, own: UInt8Array
     ) -> tuple[Look, Look]:
         """Draw looks for an example of which some pixels, (3, N) each, are given."""
-        rng = self._rng(index, 2)
-        base = self._draw_base(index)
-        scale = 1.0
-        for redraws in range(11):
-            looks = self._draw_once(rng, example, own, scale)
-            is_natural = all(look is UNTOUCHED for look in looks)
-            if base is not None:
-                looks = (after(base, looks[0]), after(base, looks[1]))
-            if is_natural and not redraws:  # later, it has too small a difference
-                break
-            verdict = judge(looks, whole, own, self.settings)
-            if verdict == "good":
-                break
-            if verdict == "too strong":
-                scale *= 0.7
-        return looks
-
-    def _draw_base(self, index: int) -> FloatArray | None:
-        """Draw the curves, (3, 256), that the whole photograph takes on; or none."""
-        if not self.settings.base:
-            return None
-        return base_table(self._rng(index, 4), self.settings.base)
+        base = None
+        if self.settings.base:
+            base = base_table(self._rng(index, 4), self.settings.base)
+        return self._looks.draw(self._rng(index, 2), example, whole, own, base)
 
     def _samples_of(
         self, index: int, example: int, photo: UInt8Array, mask: UInt8Array
@@ -220,73 +178,7 @@ class Synthesis:
         """Take pixels to judge looks by; of a paste, of the object's own photo."""
         if self._is_paste(index, example):
             photo, mask = self.pool.pixels(example)
-        return self._samples(example, photo, mask)
-
-    def _samples(
-        self, example: int, photo: UInt8Array, mask: UInt8Array
-    ) -> tuple[UInt8Array, UInt8Array]:
-        """Take pixels of a photo and its foreground, (3, N); kept for its own mask."""
-        if example not in self._kept:
-            samples = some_pixels(photo), some_foreground(photo, mask)
-            if self.pool[example].mask is None:  # the next pair's mask is another
-                return samples
-            self._kept[example] = samples
-        return self._kept[example]
-
-    def _draw_once(
-        self, rng: np.random.Generator, example: int, own: UInt8Array, scale: float
-    ) -> tuple[Look, Look]:
-        """Draw a look for the rest of the photograph and one for the foreground."""
-        _, low, high = self.settings.strengths[self._strengths.draw(rng)]
-        changed = self._draw_changed(rng)
-        looks = []
-        for part in ("rest", "foreground"):
-            if changed not in (part, "both"):
-                looks.append(UNTOUCHED)
-                continue
-            strength = scale * rng.uniform(low, high)
-            family = self._families.draw(rng)
-            if part == "rest" and family not in WHOLE:
-                families = self.settings.whole
-                family = next(iter(families))
-                if len(families) > 1:
-                    family = self._whole.draw(rng)
-            look = self._draw_look(rng, family, strength, example, own)
-            looks.append(look._replace(family=family))
-        return looks[0], looks[1]
-
-    def _draw_changed(self, rng: np.random.Generator) -> str:
-        """Draw what differs from the untouched photograph, of `CHANGED`."""
-        whole = self.settings.whole
-        if not whole and not self.settings.changed.get("nothing"):
-            return "foreground"
-        changed = self._changed.draw(rng)
-        return changed if whole or changed == "nothing" else "foreground"
-
-    def _draw_look(
-        self,
-        rng: np.random.Generator,
-        family: str,
-        strength: float,
-        example: int,
-        own: UInt8Array,
-    ) -> Look:
-        """Draw a look of a family; a transfer takes the colors of another object."""
-        if family in WHOLE:
-            return WHOLE[family](rng, strength)
-        if family in LOCAL or family in SELECTIVE:
-            if family in LOCAL:
-                look = LOCAL[family](rng, strength)
-            else:
-                look = SELECTIVE[family](rng, strength, own)
-            if self.settings.retouched and rng.random() < self.settings.retouched:
-                whole = retouch_look(rng, 0.6 * strength)
-                look = whole._replace(light=look.light, local=look.local)
-            return look
-        peer = int(rng.choice(self._peers[self.pool[example].semantic_label]))
-        _, other = self._samples(peer, *self.pool.pixels(peer))
-        amount = min(1.0, strength * rng.uniform(0.5, 1.0))
-        return TRANSFERS[family](own, other, amount)
+        return self._looks.samples(example, photo, mask)
 
     def batch(self, indices: Sequence[int], size: tuple[int, int]) -> Pair:
         """Make the pairs of the given indices as thumbnails of a size (height, width).
