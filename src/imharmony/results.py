@@ -269,11 +269,11 @@ class Result(Generic[ImageT]):
 
     def __repr__(self) -> str:
         pixels = adapters.open_picture(self.image, name="image").pixels
-        shown = f"{pixels.dtype} {pixels.shape}"
+        pixel_type = f"{pixels.dtype} {pixels.shape}"
         if self.is_batch:
-            return f"Result({shown}, {len(self)} pictures)"
+            return f"Result({pixel_type}, {len(self)} pictures)"
         change = self.transform.curves or "a change by place"
-        return f"Result({shown}, label {self.label!r}, {change})"
+        return f"Result({pixel_type}, label {self.label!r}, {change})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,16 +39,16 @@ class Report:
         self, path: Path, *, overwrite: bool = False, resume: bool = False
     ) -> None:
         self._path = path
-        kept: list[Mapping[str, Any]] = []
+        rows: list[Mapping[str, Any]] = []
         if path.exists():
             if resume:
-                kept = [row for row in read_report(path) if row["status"] != "failed"]
+                rows = [row for row in read_report(path) if row["status"] != "failed"]
             elif not overwrite:
                 raise UsageError(f"{path}: exists already", hint=Hint.RESUME)
-        self.sizes = {str(row["output"]): row.get("bytes") for row in kept}
+        self.sizes = {str(row["output"]): row.get("bytes") for row in rows}
         """Bytes of each output that an earlier run has reported."""
         with replace_whole(path, overwrite=True) as file:
-            file.writelines(map(_encode, kept))
+            file.writelines(map(_encode, rows))
         self._file: BinaryIO = path.open("ab", buffering=0)
 
     def add(self, outcome: Outcome) -> None:

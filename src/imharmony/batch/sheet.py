@@ -115,11 +115,11 @@ def _with_caption(tile: Pixels, name: str) -> pyvips.Image:
 
 def _draw_text(text: str) -> pyvips.Image | None:
     """Draw a name as a mask; None where the system has no fonts."""
-    shown = text if len(text) <= 44 else f"{text[:20]}…{text[-20:]}"
-    escaped = shown.replace("&", "&amp;").replace("<", "&lt;")
+    short_text = text if len(text) <= 44 else f"{text[:20]}…{text[-20:]}"
+    escaped = short_text.replace("&", "&amp;").replace("<", "&lt;")
     try:
-        drawn = pyvips.Image.text(escaped, font="sans 9", dpi=72)
+        ink = pyvips.Image.text(escaped, font="sans 9", dpi=72)
     except pyvips.Error:
         return None
-    width = min(drawn.width, 2 * SIDE - 4)
-    return drawn.crop(0, 0, width, min(drawn.height, _CAPTION - 2)).copy_memory()
+    width = min(ink.width, 2 * SIDE - 4)
+    return ink.crop(0, 0, width, min(ink.height, _CAPTION - 2)).copy_memory()

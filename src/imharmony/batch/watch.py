@@ -35,7 +35,7 @@ def watch(
         None asks `harmonize_many` for the outcomes so far. A job that cannot be tried
         waits until it can, such as a photo without alpha whose mask is missing.
     """
-    given: dict[Path, tuple[_Stamp, ...]] = {}
+    yielded_stamps: dict[Path, tuple[_Stamp, ...]] = {}
     last_stamps: dict[Path, tuple[_Stamp, ...]] = {}
     while True:
         for job in find():
@@ -43,8 +43,8 @@ def watch(
             stamps = _stamps(job)
             is_settled = last_stamps.get(path) == stamps
             last_stamps[path] = stamps
-            if is_settled and given.get(path) != stamps and _can_be_tried(job):
-                given[path] = stamps
+            if is_settled and yielded_stamps.get(path) != stamps and _can_be_tried(job):
+                yielded_stamps[path] = stamps
                 yield job
         yield None
         time.sleep(interval_s)

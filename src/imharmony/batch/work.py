@@ -150,8 +150,8 @@ def _harmonize(harmonizer: Harmonizer, job: Job, settings: Settings) -> Outcome:
 def _describe_predictions(
     job: Job, image: pyvips.Image, objects: Sequence[Predicted]
 ) -> Outcome:
-    said = [notice for predicted in objects for notice in predicted.warnings]
-    warnings: tuple[str, ...] = tuple(dict.fromkeys(said))
+    notices = [notice for predicted in objects for notice in predicted.warnings]
+    warnings: tuple[str, ...] = tuple(dict.fromkeys(notices))
     num_pages = image.get_n_pages()
     if num_pages > 1:
         warnings = (f"{num_pages} pages; only the first is used", *warnings)

@@ -63,16 +63,16 @@ def peak_mb(
     job["weights"] = str(weights)
     if folder is not None:
         job["paths"] = [str(path) for path in write_inputs(case, folder)]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "imharmony.benchmark.memory", json.dumps(job)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
     )
-    if done.returncode:
-        msg = f"a process for {case} failed: {done.stderr.strip()[-500:]}"
+    if process.returncode:
+        msg = f"a process for {case} failed: {process.stderr.strip()[-500:]}"
         raise ImageError(msg)
-    return float(done.stdout) / 1024
+    return float(process.stdout) / 1024
 
 
 def _main(job: dict[str, Any]) -> None:

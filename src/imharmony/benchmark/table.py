@@ -8,8 +8,8 @@ __all__ = ["to_table"]
 
 def to_table(record: dict[str, Any]) -> str:
     """Lay a record out as Markdown, medians with quartiles in milliseconds."""
-    about = ("date", "cpu", "cores", "threads", "load")
-    lines = [", ".join(f"{key} {record[key]}" for key in about)]
+    shown_keys = ("date", "cpu", "cores", "threads", "load")
+    lines = [", ".join(f"{key} {record[key]}" for key in shown_keys)]
     lines += [", ".join(f"{key} {value}" for key, value in record["versions"].items())]
     if record["idle_mb"] is not None:
         lines += [

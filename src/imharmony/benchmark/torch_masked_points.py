@@ -43,7 +43,7 @@ def time_masked_points(case: Case, *, num_threads: int, runs: int) -> Times:
     Pillow, and soft masks blend.
     """
     job = {"case": asdict(case), "threads": num_threads, "runs": runs}
-    done = subprocess.run(
+    process = subprocess.run(
         [
             sys.executable,
             "-m",
@@ -56,10 +56,10 @@ def time_masked_points(case: Case, *, num_threads: int, runs: int) -> Times:
         capture_output=True,
         text=True,
     )
-    if done.returncode:
-        msg = f"a process for {case} failed: {done.stderr.strip()[-500:]}"
+    if process.returncode:
+        msg = f"a process for {case} failed: {process.stderr.strip()[-500:]}"
         raise ImageError(msg)
-    times: Times = json.loads(done.stdout)
+    times: Times = json.loads(process.stdout)
     return times
 
 

@@ -289,14 +289,14 @@ def check_outputs(
     from imharmony.images import formats
 
     # realpath: two names of one file, through a link or another folder.
-    taken = {os.path.realpath(path) for path in inputs if path not in (None, PIPE)}
+    used_paths = {os.path.realpath(path) for path in inputs if path not in (None, PIPE)}
     for option, target in outputs.items():
         if target is None or (target == PIPE and option == "output" and not suffixes):
             continue
-        if os.path.realpath(target) in taken:
+        if os.path.realpath(target) in used_paths:
             msg = f"{target}: --{option} is also used for another file of this command"
             raise UsageError(msg)
-        taken.add(os.path.realpath(target))
+        used_paths.add(os.path.realpath(target))
         known = suffixes or tuple(formats.SUFFIXES)
         writing.check_target(target, known, overwrite=overwrite)
 
@@ -383,7 +383,7 @@ def show_progress(what: str, total: int | None) -> Iterator[Callable[[int], None
     start.daemon = True
     start.start()
     try:
-        yield lambda done: progress.update(bar, completed=done)
+        yield lambda count: progress.update(bar, completed=count)
     finally:
         start.cancel()
         start.join()

@@ -353,5 +353,5 @@ def batch(
 
 def _say_counts(counts: Counter[str]) -> None:
     names = ("done", "skipped", "failed")
-    said = ", ".join(f"{counts[name]} {name}" for name in names if counts[name])
-    typer.echo(said or "nothing to do", err=True)
+    summary = ", ".join(f"{counts[name]} {name}" for name in names if counts[name])
+    typer.echo(summary or "nothing to do", err=True)

@@ -109,7 +109,7 @@ def synthesize(
     if families is not None:
         settings = replace(settings, families=_shares("families", families))
     with show_progress("pairs", num_pairs) as advance:
-        done = written.write_pairs(
+        counts = written.write_pairs(
             data,
             output,
             split=split,
@@ -120,7 +120,7 @@ def synthesize(
             jpeg=jpeg,
             workers=workers or os.cpu_count() or 1,
         )
-        for count in done:
+        for count in counts:
             advance(count)
 
 
@@ -155,10 +155,10 @@ def check(
     report = checks.check_files(root)
     chosen = checks.sample_pairs(report, sample)
     with show_progress("pairs", len(chosen)) as advance:
-        done = checks.check_pixels(
+        counts = checks.check_pixels(
             report, chosen, tolerance=tolerance, workers=workers or os.cpu_count() or 1
         )
-        for count in done:
+        for count in counts:
             advance(count)
     typer.echo(report.table())
     for problem in report.problems:

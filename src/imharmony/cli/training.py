@@ -273,8 +273,8 @@ def _show_steps(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a bar, but in the first of several processes only."""
     from imharmony.training.task import is_first_process
 
-    shown = show_progress(what, total) if is_first_process() else nullcontext(_ignore)
-    with shown as advance:
+    bar = show_progress(what, total) if is_first_process() else nullcontext(_ignore)
+    with bar as advance:
         yield advance
 
 
@@ -285,5 +285,5 @@ def _ignore(_: int) -> None:
 def _print_scores(progress: "Progress", row: str = "") -> None:
     """Print a validation's scores; results, so to standard output."""
     if "psnr" in progress.values:
-        shown = "  ".join(f"{k} {v:.4f}" for k, v in progress.values.items())
-        typer.echo(f"{row} step {progress.step}  {shown}".lstrip())
+        scores = "  ".join(f"{k} {v:.4f}" for k, v in progress.values.items())
+        typer.echo(f"{row} step {progress.step}  {scores}".lstrip())

@@ -171,8 +171,8 @@ def video(
     if report.label is not None and label is None:
         typer.echo(f"label: {report.label} (guessed; --label changes it)", err=True)
     speed = report.num_frames / report.seconds
-    said = f"{report.num_frames} frames in {report.num_scenes} scenes"
-    typer.echo(f"{said}, {speed:.1f} a second", err=True)
+    summary = f"{report.num_frames} frames in {report.num_scenes} scenes"
+    typer.echo(f"{summary}, {speed:.1f} a second", err=True)
     typer.echo(output)
 
 
@@ -220,11 +220,11 @@ def _show_frames() -> Iterator[Callable[[int, int | None], None]]:
     begin = time.monotonic()
     if not console.is_terminal:
 
-        def write_line(done: int, total: int | None) -> None:
-            if done % _LINE_EVERY == 0:
-                speed = done / (time.monotonic() - begin)
+        def write_line(count: int, total: int | None) -> None:
+            if count % _LINE_EVERY == 0:
+                speed = count / (time.monotonic() - begin)
                 of_total = "" if total is None else f" of {total}"
-                typer.echo(f"{done}{of_total} frames, {speed:.1f} a second", err=True)
+                typer.echo(f"{count}{of_total} frames, {speed:.1f} a second", err=True)
 
         yield write_line
         return
@@ -238,9 +238,9 @@ def _show_frames() -> Iterator[Callable[[int, int | None], None]]:
     )
     bar = progress.add_task("", total=None, speed=0.0)
 
-    def move(done: int, total: int | None) -> None:
-        speed = done / (time.monotonic() - begin)
-        progress.update(bar, completed=done, total=total, speed=speed)
+    def move(count: int, total: int | None) -> None:
+        speed = count / (time.monotonic() - begin)
+        progress.update(bar, completed=count, total=total, speed=speed)
 
     with progress:
         yield move

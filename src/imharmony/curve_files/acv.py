@@ -192,9 +192,9 @@ def _choose_points(heights: FloatArray) -> IntArray:
 
 def _with_worst(points: IntArray, heights: FloatArray) -> IntArray:
     """Add a point where the spline is farthest off."""
-    apart = np.abs(LEVELS[:, np.newaxis] - points[:, 0]).min(axis=1)
+    distances = np.abs(LEVELS[:, np.newaxis] - points[:, 0]).min(axis=1)
     errors = _errors(points[np.newaxis], heights)[0]
-    worst = int(np.where(apart >= MIN_GAP, errors, -1).argmax())
+    worst = int(np.where(distances >= MIN_GAP, errors, -1).argmax())
     where = np.searchsorted(points[:, 0], worst)
     return np.insert(points, where, [worst, round(heights[worst])], axis=0)
 
@@ -226,9 +226,9 @@ def _badness(candidates: IntArray, heights: FloatArray) -> FloatArray:
 
 def _are_allowed(candidates: IntArray) -> npt.NDArray[np.bool_]:
     x, y = candidates[..., 0], candidates[..., 1]
-    apart = np.diff(x).min(axis=1) >= MIN_GAP
-    inside = (y.min(axis=1) >= 0) & (y.max(axis=1) <= TOP)
-    allowed: npt.NDArray[np.bool_] = apart & inside
+    is_apart = np.diff(x).min(axis=1) >= MIN_GAP
+    is_inside = (y.min(axis=1) >= 0) & (y.max(axis=1) <= TOP)
+    allowed: npt.NDArray[np.bool_] = is_apart & is_inside
     return allowed
 
 

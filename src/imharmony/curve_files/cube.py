@@ -114,32 +114,32 @@ def _read_rows(text: str, name: str) -> tuple[str, int, list[tuple[float, ...]]]
 
     for number, line in _lines(text):  # noqa: B007  (errors name the last one too)
         row = _ROW.fullmatch(line)
-        shown = repr(line if len(line) < 60 else line[:60] + "...")
+        quoted_line = repr(line if len(line) < 60 else line[:60] + "...")
         if row and not dimensions:
-            raise error("LUT_1D_SIZE or LUT_3D_SIZE first", shown)
+            raise error("LUT_1D_SIZE or LUT_3D_SIZE first", quoted_line)
         if row and len(rows) == num_rows:
             raise error(f"{num_rows} rows", "more")
         if row:
             values = tuple(map(float, row.groups()))
             if max(map(abs, values)) > MAX_HEIGHT:
-                raise error(f"numbers up to {MAX_HEIGHT:g}", shown)
+                raise error(f"numbers up to {MAX_HEIGHT:g}", quoted_line)
             rows.append(values)
             continue
         keyword, *values_given = line.split()
         if keyword in ("LUT_1D_SIZE", "LUT_3D_SIZE"):
             if dimensions:
-                raise error("one table", f"a second one, {shown}")
+                raise error("one table", f"a second one, {quoted_line}")
             dimensions = keyword[4:6]
             largest = MAX_ROWS if dimensions == "1D" else MAX_SIZE
             size = _whole_number(values_given)
             if not 2 <= size <= largest:
-                raise error(f"a {keyword} of 2 to {largest}", shown)
+                raise error(f"a {keyword} of 2 to {largest}", quoted_line)
             num_rows = size if dimensions == "1D" else size**3
         elif keyword in _DOMAIN:
             if not _are_equal(values_given, _DOMAIN[keyword].split()):
-                raise error(f"{keyword} {_DOMAIN[keyword]}", shown)
+                raise error(f"{keyword} {_DOMAIN[keyword]}", quoted_line)
         elif keyword != "TITLE":
-            raise error("three numbers or a keyword", shown)
+            raise error("three numbers or a keyword", quoted_line)
     if not dimensions:
         raise error("LUT_1D_SIZE or LUT_3D_SIZE", "neither")
     if len(rows) < num_rows:

@@ -329,9 +329,9 @@ def warn_of_cost(curves: Curves, data: bytes, *, name: str) -> None:
     >>> curves = Curves.identity()
     >>> warn_of_cost(curves, encode(Record(curves), "acv"), name="look.acv")
     """
-    kept = read_record(data, name=name).curves
+    stored = read_record(data, name=name).curves
     levels = np.stack([np.arange(256) / 255] * 3, axis=-1)
-    steps = 255 * np.abs(np.clip(curves(levels), 0, 1) - np.clip(kept(levels), 0, 1))
+    steps = 255 * np.abs(np.clip(curves(levels), 0, 1) - np.clip(stored(levels), 0, 1))
     if steps.max() > MAX_COST:
         points = f"the format has {acv.MAX_POINTS} points per channel"
         hint = points if _recognize(data, name) == "acv" else "a larger size is closer"

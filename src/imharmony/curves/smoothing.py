@@ -125,8 +125,8 @@ def smooth_looks(
 
 def _average(look: Look, known: Iterable[Look], width_s: float) -> Curves:
     """Weigh the curves of a frame's scene by their distance in time."""
-    there = [other for other in known if other.scene == look.scene]
-    pairs = [(other.time_s - look.time_s, other.heights) for other in there]
+    same_scene = [other for other in known if other.scene == look.scene]
+    pairs = [(other.time_s - look.time_s, other.heights) for other in same_scene]
     usable = [(time_s, heights) for time_s, heights in pairs if heights is not None]
     if not usable:
         return Curves.identity()

@@ -82,8 +82,8 @@ class ColorTags:
     @property
     def is_srgb(self) -> bool:
         """Whether that is what we take without any word."""
-        near = np.allclose(self.primaries, _BT709, atol=0.002)
-        return near and self.transfer == _SRGB
+        has_srgb_primaries = np.allclose(self.primaries, _BT709, atol=0.002)
+        return has_srgb_primaries and self.transfer == _SRGB
 
 
 ADOBE_RGB = ColorTags(

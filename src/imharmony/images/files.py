@@ -210,8 +210,8 @@ def write_photo(
     def save(photo: pyvips.Image, file: BinaryIO, more: dict[str, int]) -> None:
         stored = pyvips.Target.new_to_descriptor(file.fileno())
 
-        def work(it: pyvips.Image) -> None:
-            getattr(it, name)(stored, **options, **more)
+        def work(copy: pyvips.Image) -> None:
+            getattr(copy, name)(stored, **options, **more)
 
         run_stoppable(photo, work, progress)
 
@@ -263,7 +263,7 @@ def encode_photo(
     stored = pyvips.Target.new_to_memory()
     try:
         run_stoppable(
-            photo, lambda it: getattr(it, operation)(stored, **options, **more)
+            photo, lambda copy: getattr(copy, operation)(stored, **options, **more)
         )
     except pyvips.Error as error:
         raise ImageError(f"output: cannot be encoded ({join_detail(error)})") from error

@@ -119,10 +119,10 @@ class JpegFile:
     @property
     def has_resolution(self) -> bool:
         """Whether JFIF (T.871, 10.1) or EXIF says one."""
-        said = [
+        jfif_heads = [
             s.data for s in self.find_segments(APP0) if s.data.startswith(b"JFIF\0")
         ]
-        return any(data[7:8] not in (b"", b"\0") for data in said) or any(
+        return any(data[7:8] not in (b"", b"\0") for data in jfif_heads) or any(
             has_resolution(segment.data[len(HEAD) :])
             for segment in self.find_segments(APP1)
             if segment.data.startswith(HEAD)

@@ -169,11 +169,11 @@ def mask_box(mask: pyvips.Image) -> Box | None:
     whole = Box(0, 0, mask.height, mask.width)
     for strip in whole.strips(max(_TILE_ROWS, STRIP_BYTES // mask.width)):
         values = get_pixels(mask, strip)[..., 0]
-        of_rows = rows[strip.top : strip.top + strip.height]
-        values.max(axis=1, out=of_rows)
-        used = of_rows.nonzero()[0]
-        if len(used):
-            values = values[used[0] : used[-1] + 1]
+        rows_of_strip = rows[strip.top : strip.top + strip.height]
+        values.max(axis=1, out=rows_of_strip)
+        foreground_rows = rows_of_strip.nonzero()[0]
+        if len(foreground_rows):
+            values = values[foreground_rows[0] : foreground_rows[-1] + 1]
             np.maximum(columns, values.max(axis=0), out=columns)
     down, across = rows.nonzero()[0], columns.nonzero()[0]
     if not len(down):

@@ -167,8 +167,8 @@ def read_tags(source: Path | bytes, name: str) -> Tags | None:
         if any("data" not in tag for tag in tags.values()):
             raise ValueError("a tag's data lie past the end of the file")
         exif = _small_tiff(tags, info, _CARRIED)
-        kept = (tags.keys() - _LAYOUT) | {_SAMPLE_FORMAT}
-        others = _small_tiff(tags, info, kept) or b"\0"
+        kept_tags = (tags.keys() - _LAYOUT) | {_SAMPLE_FORMAT}
+        others = _small_tiff(tags, info, kept_tags) or b"\0"
         extra = tags.get(_EXTRA_SAMPLES, {"data": [0]})
         compression = tags.get(_COMPRESSION, {"data": [1]})["data"][0]
         iptc = _raw_bytes(tags[_IPTC], info) if _IPTC in tags else None

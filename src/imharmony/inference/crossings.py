@@ -83,10 +83,10 @@ class Crossings:
             return self
         return self.keep(_evenly(len(self), count))
 
-    def keep(self, kept: IntArray | BoolArray) -> "Crossings":
+    def keep(self, chosen: IntArray | BoolArray) -> "Crossings":
         """Keep some, by their numbers or by whether each is kept."""
-        inner, outer = self.inner[:, kept], self.outer[:, kept]
-        return Crossings(inner, outer, self.is_valid[:, kept])
+        inner, outer = self.inner[:, chosen], self.outer[:, chosen]
+        return Crossings(inner, outer, self.is_valid[:, chosen])
 
 
 @dataclass(frozen=True)

@@ -74,10 +74,10 @@ class Seam:
         What the seam of a paste is like: it says nothing. For evaluation.
         """
         half = max(1, self.num_pairs // 2)
-        used = slice(0, self.num_pairs)
+        pairs = slice(0, self.num_pairs)
         colors, weight = self.colors.copy(), self.weight.copy()
-        colors[:, used, 3:] = np.roll(self.colors[:, used, 3:], half, axis=1)
-        weight[:, used] *= np.roll(self.weight[:, used], half, axis=1)
+        colors[:, pairs, 3:] = np.roll(self.colors[:, pairs, 3:], half, axis=1)
+        weight[:, pairs] *= np.roll(self.weight[:, pairs], half, axis=1)
         colors[weight == 0] = 0
         return Seam(colors, weight, self.place)
 
@@ -135,9 +135,9 @@ def sample_seam(
     M = len(crossings)
     if M < MIN_PAIRS:
         return seam
-    used = np.stack([crossings.inner, crossings.outer], axis=2)  # (G, M, 2, 2)
-    used = used[crossings.is_valid]  # (P, 2, 2): both sides' row and column
-    colors = _read(image, used.reshape(-1, 2)).reshape(len(used), 6)
+    pixels = np.stack([crossings.inner, crossings.outer], axis=2)  # (G, M, 2, 2)
+    pixels = pixels[crossings.is_valid]  # (P, 2, 2): both sides' row and column
+    colors = _read(image, pixels.reshape(-1, 2)).reshape(len(pixels), 6)
     seam.colors[:, :M][crossings.is_valid] = colors
     seam.weight[:, :M] = crossings.is_valid
     seam.place[:M] = (crossings.inner[0] + 0.5) / (image.height, image.width)

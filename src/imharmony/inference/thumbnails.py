@@ -137,11 +137,11 @@ def make_thumbnails(
         jobs += inner.fill_colors() + inner.fill_mask(mask, box)
     share_out(lambda job: job(), jobs)
     views = np.empty((len(frames), len(outer.means), *size), np.float32)
-    cut = np.empty((len(inner.means), *size), np.float32)
+    crop = np.empty((len(inner.means), *size), np.float32)
     jobs = [partial(outer.stretch, *each) for each in zip(frames, views, strict=True)]
-    jobs.append(partial(inner.stretch, box, cut))
+    jobs.append(partial(inner.stretch, box, crop))
     share_out(lambda job: job(), jobs)
-    return Thumbnails(_rgb(views[:, :-1]), views[:, -1:], _rgb(cut[:-1]), cut[-1:])
+    return Thumbnails(_rgb(views[:, :-1]), views[:, -1:], _rgb(crop[:-1]), crop[-1:])
 
 
 def _draw_in(whole: Box, box: Box, share: float) -> Box:

@@ -104,8 +104,8 @@ class Weights:
         WeightsError
             If they differ.
         """
-        fed, given = self.session.get_inputs(), self.session.get_outputs()
-        for nodes, known in ((fed, inputs), (given, outputs)):
+        fed, results = self.session.get_inputs(), self.session.get_outputs()
+        for nodes, known in ((fed, inputs), (results, outputs)):
             for node in nodes:
                 if known.get(node.name) != node.shape[1:]:
                     msg = (
@@ -113,7 +113,7 @@ class Weights:
                         f"metadata say {known.get(node.name, 'there is none')}"
                     )
                     raise WeightsError(msg)
-        missing = outputs.keys() - {node.name for node in given}
+        missing = outputs.keys() - {node.name for node in results}
         if missing:
             msg = f"the network has no output {' or '.join(sorted(missing))}"
             raise WeightsError(f"{self.source}: {msg}")
@@ -122,6 +122,6 @@ class Weights:
         self, outputs: Sequence[str], feeds: Mapping[str, FloatArray]
     ) -> list[FloatArray]:
         """Run the network on what it takes of some inputs."""
-        taken = {name: feeds[name] for name in self._input_names}
-        results: list[FloatArray] = self.session.run(list(outputs), taken)
+        used_feeds = {name: feeds[name] for name in self._input_names}
+        results: list[FloatArray] = self.session.run(list(outputs), used_feeds)
         return results

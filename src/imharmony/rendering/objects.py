@@ -83,13 +83,13 @@ def _share_out(masks: Sequence[pyvips.Image]) -> list[pyvips.Image]:
         return list(masks)
     total = reduce(lambda one, other: one + other, masks)
     scale = (total > 255).ifthenelse(255 / (total > 0).ifthenelse(total, 1), 1)
-    left = total * 0 + 255
+    light_left = total * 0 + 255
     opacities = []
     for mask in reversed(masks):
         weight = mask * scale
-        shown = (left > 0.5).ifthenelse(
-            weight * 255 / (left > 0.5).ifthenelse(left, 1), 0
+        opacity = (light_left > 0.5).ifthenelse(
+            weight * 255 / (light_left > 0.5).ifthenelse(light_left, 1), 0
         )
-        opacities.append(shown.rint().cast("uchar").copy_memory())
-        left = left - weight
+        opacities.append(opacity.rint().cast("uchar").copy_memory())
+        light_left = light_left - weight
     return opacities[::-1]

@@ -137,8 +137,8 @@ class Chain:
             return self.then.map_box(self.first.map_box(color, box), box)
         wide = (color * 257).cast("ushort")
         deep = "rgb16" if color.bands == 3 else "grey16"
-        made = self.map_box(wide.copy(interpretation=deep), box)
-        narrow = (made / 257).rint().cast("uchar")
+        changed = self.map_box(wide.copy(interpretation=deep), box)
+        narrow = (changed / 257).rint().cast("uchar")
         return narrow.copy(interpretation=color.interpretation)
 
     def map_levels(self, levels: npt.NDArray[np.uint8], box: Box) -> FloatArray:

@@ -298,12 +298,12 @@ def _load_strictly(
     problems = []
     expected = module.state_dict()
     for key, value in expected.items():
-        shown = names[key] if names else prefix + key
+        file_key = names[key] if names else prefix + key
         if key not in tensors:
-            problems.append(f"{shown} is missing")
+            problems.append(f"{file_key} is missing")
         elif tensors[key].shape != value.shape:
             got, want = list(tensors[key].shape), list(value.shape)
-            problems.append(f"{shown} has shape {got}, expected {want}")
+            problems.append(f"{file_key} has shape {got}, expected {want}")
     if problems:
         msg = f"{name}: weights for another network: {'; '.join(problems)}"
         raise WeightsError(msg)

@@ -235,14 +235,14 @@ def _store_halves(model: bytes) -> bytes:
 
 def _shorten_names(graph: onnx.GraphProto) -> None:
     """Give nodes no names and what flows between them short ones: 60 KB less."""
-    kept = {node.name for node in graph.output}
+    kept_names = {node.name for node in graph.output}
     short: dict[str, str] = {}
     for node in graph.node:
         node.ClearField("name")
         for k, name in enumerate(node.input):
             node.input[k] = short.get(name, name)
         for k, name in enumerate(node.output):
-            if name and name not in kept:
+            if name and name not in kept_names:
                 node.output[k] = short.setdefault(name, f"t{len(short)}")
 
 
@@ -291,8 +291,8 @@ def example_inputs(contract: Contract, *, seed: int) -> dict[str, Tensor]:
     )
     views = (torch.tensor(array) for array in (small.composite, small.mask))
     tensors = (*views, *(torch.tensor(array)[None] for array in fronts))
-    asked = torch.tensor([SCENES[seed % len(SCENES)]])
-    return dict(zip(INPUTS, (*tensors, asked), strict=True))
+    scene = torch.tensor([SCENES[seed % len(SCENES)]])
+    return dict(zip(INPUTS, (*tensors, scene), strict=True))
 
 
 def largest_difference(network: AnyNetwork, data: bytes, contract: Contract) -> float:
@@ -308,7 +308,7 @@ def largest_difference(network: AnyNetwork, data: bytes, contract: Contract) -> 
         if isinstance(expected, Tensor):
             expected = (expected,)
         feeds = {name: tensors[name].numpy() for name in names}
-        given = session.run(graph.outputs, feeds)
-        for ours, theirs in zip(given, expected, strict=True):
+        results = session.run(graph.outputs, feeds)
+        for ours, theirs in zip(results, expected, strict=True):
             largest = max(largest, float(np.abs(ours - theirs.numpy()).max()))
     return largest

@@ -219,8 +219,8 @@ def crop_and_flip(
         top, left = rng.integers(H - h + 1), rng.integers(W - w + 1)
         is_mirrored = flip and rng.random() < 0.5
         for picture, part in zip(pictures, parts, strict=True):
-            cut = picture[i, :, top : top + h, left : left + w]
-            part[i] = cut.flip(-1) if is_mirrored else cut
+            window = picture[i, :, top : top + h, left : left + w]
+            part[i] = window.flip(-1) if is_mirrored else window
     return Pair._make([*parts, *pair[6:]])
 
 

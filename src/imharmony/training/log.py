@@ -48,18 +48,18 @@ class RunLog:
     def __init__(self, output: Path, first: int) -> None:
         self._path = output / "log.csv"
         rows = [row for row in _rows(self._path) if int(row["step"]) <= first]
-        kept = io.StringIO(newline="")
-        writer = csv.DictWriter(kept, COLUMNS)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-        write_whole(self._path, kept.getvalue(), overwrite=True)
+        write_whole(self._path, text.getvalue(), overwrite=True)
         self._board = SummaryWriter(str(output / "tensorboard"), purge_step=first + 1)
 
     def add(self, step: int, values: dict[str, float]) -> None:
         """Append one row; `values` are named like columns."""
-        shown = {key: f"{value:.5f}" for key, value in values.items()}
+        rounded = {key: f"{value:.5f}" for key, value in values.items()}
         with self._path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, COLUMNS).writerow({"step": step} | shown)
+            csv.DictWriter(file, COLUMNS).writerow({"step": step} | rounded)
         for key, value in values.items():
             self._board.add_scalar(key, value, step)
 

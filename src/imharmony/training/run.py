@@ -77,13 +77,13 @@ class Run:
             self._adversary.load_state_dict(state["adversary"])
         precision = self._fabric.strategy.precision
         precision.load_state_dict(state.get("precision", {}))
-        made: int = state["step"]
+        num_done: int = state["step"]
         restore_random_state(
             self._fabric,
             state.get("random"),
-            otherwise_seed=self._settings.seed + made,
+            otherwise_seed=self._settings.seed + num_done,
         )
-        return made
+        return num_done
 
     def _load(self, before: Path) -> dict[str, Any]:
         state = load_state(before, self._fabric)
@@ -137,10 +137,10 @@ class Run:
         _update_average(self.average, self._network, settings.average_decay, number)
         return values
 
-    def save(self, made: int) -> None:
+    def save(self, num_done: int) -> None:
         """Write a checkpoint after so many steps; the first device writes."""
         state = {
-            "step": made,
+            "step": num_done,
             "network": self._network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self._optimizer.state_dict(),

@@ -182,19 +182,21 @@ def fit(
                 name: float(fabric.all_reduce(value))  # type: ignore[arg-type]
                 for name, value in losses.items()
             }
-            made = step + 1
+            num_done = step + 1
             if log:
-                values |= _report(log, made, values, run.average, val_pairs, settings)
+                values |= _report(
+                    log, num_done, values, run.average, val_pairs, settings
+                )
             every = settings.checkpoint_every
-            if _is_validation(made, settings) or (every and made % every == 0):
-                run.save(made)
+            if _is_validation(num_done, settings) or (every and num_done % every == 0):
+                run.save(num_done)
             if is_first:
-                yield Progress(made, settings.num_steps, values)
+                yield Progress(num_done, settings.num_steps, values)
 
 
 def _report(
     log: RunLog,
-    made: int,
+    num_done: int,
     losses: dict[str, float],
     average: AnyNetwork,
     val_pairs: PairSource,
@@ -202,17 +204,17 @@ def _report(
 ) -> dict[str, float]:
     """Write down the losses after a step, and validate where it is time; the scores."""
     scores = {}
-    if _is_validation(made, settings):
+    if _is_validation(num_done, settings):
         scores = validate(average, val_pairs, settings)
         for name, picture in samples(average, val_pairs, settings).items():
-            log.add_picture(made, name, picture)
-    if scores or made % settings.log_every == 0:
-        log.add(made, losses | scores)
+            log.add_picture(num_done, name, picture)
+    if scores or num_done % settings.log_every == 0:
+        log.add(num_done, losses | scores)
     return scores
 
 
-def _is_validation(made: int, settings: TrainSettings) -> bool:
-    return made % settings.validate_every == 0 or made == settings.num_steps
+def _is_validation(num_done: int, settings: TrainSettings) -> bool:
+    return num_done % settings.validate_every == 0 or num_done == settings.num_steps
 
 
 def is_first_process() -> bool:

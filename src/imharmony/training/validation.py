@@ -39,12 +39,12 @@ def validate(
     before: list[Tensor] = []
     after: dict[str, list[Tensor]] = {name: [] for name in recipe.surroundings}
     for start in range(0, len(indices), settings.batch_size):
-        some = indices[start : start + settings.batch_size]
-        pair = _make(network, pairs, some, settings)
+        batch_indices = indices[start : start + settings.batch_size]
+        pair = _make(network, pairs, batch_indices, settings)
         before.append(((pair.composite - pair.real) ** 2).mean(dim=(1, 2, 3)))
         for name, errors in after.items():
-            made = recipe.harmonize(network, pair, surroundings=name)
-            errors.append(((made.picture - pair.real) ** 2).mean(dim=(1, 2, 3)))
+            answer = recipe.harmonize(network, pair, surroundings=name)
+            errors.append(((answer.picture - pair.real) ** 2).mean(dim=(1, 2, 3)))
     mse_before = torch.cat(before)
     first, *others = (torch.cat(errors) for errors in after.values())
     scores = {
@@ -81,12 +81,12 @@ def samples(
     pair = _make(network, pairs, chosen, settings)
     harmonized, heights = recipe_for(settings.variant).harmonize(network, pair)
     columns = side_by_side(pair.composite, harmonized, pair.real)
-    shown = {"composite, harmonized, real": columns.cpu()}
+    pictures = {"composite, harmonized, real": columns.cpu()}
     if heights is None:
-        return shown
+        return pictures
     curves = F.interpolate(heights, PLOT_SIZE + 1, mode="linear", align_corners=True)
     plots = plot_curves(curves)  # (B, 3, N, N)
-    return shown | {"curves": side_by_side(*plots[:, None]).cpu()}
+    return pictures | {"curves": side_by_side(*plots[:, None]).cpu()}
 
 
 def _chosen(pairs: PairSource, count: int) -> Sequence[int]:
@@ -105,5 +105,5 @@ def _make(
 ) -> Pair:
     """Make pairs, on the network's device."""
     device = next(network.parameters()).device
-    made = pairs.batch(indices, settings.thumbnail_size)
-    return Pair(*(tensor.to(device) for tensor in made))
+    pair = pairs.batch(indices, settings.thumbnail_size)
+    return Pair(*(tensor.to(device) for tensor in pair))

@@ -84,11 +84,11 @@ def write(image: pyvips.Image, path: Path, *, overwrite: bool) -> None:
             same = _encode(old) == pixels
     light = _decode(pixels)
     for number, name in enumerate("RGBA"[: pixels.shape[2]]):
-        made = light[..., number]
+        channel = light[..., number]
         if name in channels:
             before = channels[name]
-            made = np.where(same[..., number], before, made.astype(before.dtype))
-        channels[name] = np.ascontiguousarray(made)
+            channel = np.where(same[..., number], before, channel.astype(before.dtype))
+        channels[name] = np.ascontiguousarray(channel)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "frame.exr"
         try:

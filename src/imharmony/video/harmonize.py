@@ -238,12 +238,12 @@ def _check_sources(
     height, width = source.size
     if masks is not None and behind is not None:
         raise UsageError("masks and over: expected one of them, got both")
-    for other, what in ((masks, "masks"), (behind, "frames")):
+    for other, noun in ((masks, "masks"), (behind, "frames")):
         if other is None:
             continue
         if other.size != source.size and not (resize_mask and other is masks):
             raise ShapeError(
-                f"{other.name}: expected {what} of the clip's size, {height}x{width} "
+                f"{other.name}: expected {noun} of the clip's size, {height}x{width} "
                 f"(height x width), got {other.size[0]}x{other.size[1]}",
                 hint=Hint.RESIZE_MASK if other is masks else None,
             )
@@ -269,8 +269,8 @@ def _pair(
             continue
         other = next(waiting, None)
         if other is None:
-            what = "masks" if others is masks else "frames"
-            msg = f"{others.name}: expected {what} for all of {source.name}"
+            noun = "masks" if others is masks else "frames"
+            msg = f"{others.name}: expected {noun} for all of {source.name}"
             raise ImageError(f"{msg}, got {count - 1} of them")
         if others is masks:
             mask = read_mask(other, source.size, others.name, resize=resize_mask)

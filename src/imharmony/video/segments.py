@@ -156,10 +156,10 @@ def _join(
             for path in paths:
                 packets = _read_packets(path)
                 times = sorted(packet.pts for packet in packets)
-                for packet, shown in zip(packets, times, strict=True):
+                for packet, shown_at in zip(packets, times, strict=True):
                     offset = int(_OFFSET_S / packet.time_base)
                     packet.pts -= offset
-                    packet.dts = shown - offset - delay
+                    packet.dts = shown_at - offset - delay
                     packet.stream = stream
                     yield packet
 
@@ -200,4 +200,4 @@ def _find_delay(packets: list[Packet]) -> int:
     """
     times = sorted(packet.pts for packet in packets)
     pairs = zip(times, packets, strict=True)
-    return max(int(shown - packet.pts) for shown, packet in pairs)
+    return max(int(shown_at - packet.pts) for shown_at, packet in pairs)

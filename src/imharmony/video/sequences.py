@@ -34,9 +34,9 @@ def check_sequence(
     folder = name_target(output, source, 0).parent
     inputs = set(source.paths) if isinstance(source, Sequence) else set()
     if any(path.resolve().parent == folder.resolve() for path in inputs):
-        taken = {path.resolve() for path in inputs}
+        input_paths = {path.resolve() for path in inputs}
         targets = (name_target(output, source, i) for i in range(len(inputs)))
-        if any(target.resolve() in taken for target in targets):
+        if any(target.resolve() in input_paths for target in targets):
             raise UsageError(f"{output}: the frames would overwrite the input's")
     if overwrite or resume or not folder.is_dir():
         return

@@ -163,8 +163,8 @@ def _pair_names(uploads: Sequence[Upload]) -> list[Picture]:
         stem = path.stem[:-5] if path.stem.lower().endswith("_mask") else path.stem
         named = masks if is_mask else composites
         if stem in named:
-            shown = ascii(stem)
-            raise ApiError("bad_option", f"archive: several files are called {shown}")
+            quoted = ascii(stem)
+            raise ApiError("bad_option", f"archive: several files are called {quoted}")
         named[stem] = upload
     if lonely := sorted(masks.keys() - composites.keys()):
         raise ApiError("bad_option", f"archive: no composite for mask {lonely[0]!a}")

@@ -100,8 +100,8 @@ class Guard:
         token = self._settings.token
         if token is None or not is_closed or path in _OPEN:
             return
-        given = headers.get("authorization", "")
-        if not secrets.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        header = headers.get("authorization", "")
+        if not secrets.compare_digest(header.encode(), f"Bearer {token}".encode()):
             raise ApiError("no_token", "expected the server's token")
 
     def _is_ours(self, host: str) -> bool:

@@ -271,14 +271,14 @@ def _harmonize_together(objects: Sequence[Job]) -> _Made:
     first = objects[0]
     harmonizer = load(first.options["model"], first.weights)
     labels = [one.options["label"] for one in objects]
-    asked = {
+    by_seam = {
         seam: harmonizer.predict_objects(
             image, masks, labels=labels, reference=_read_reference(first), seam=seam
         )
         for seam in dict.fromkeys(one.options["seam"] for one in objects)
     }
     predicted = [
-        asked[one.options["seam"]][k].at_strength(one.options["strength"])
+        by_seam[one.options["seam"]][k].at_strength(one.options["strength"])
         for k, one in enumerate(objects)
     ]
     changes = [one.transform for one in predicted]

@@ -72,9 +72,9 @@ def describe_parts(form: type[schemas.Form]) -> dict[str, Any]:
     schema = form.model_json_schema()
     for name, limit in limit_parts(form).items():
         part = schema["properties"][name]
-        about = {key: part.pop(key) for key in ("title", "description") if key in part}
+        notes = {key: part.pop(key) for key in ("title", "description") if key in part}
         schema["properties"][name] = {
-            **about,
+            **notes,
             "type": "array",
             "items": part,
             "maxItems": limit,

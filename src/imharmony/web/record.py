@@ -68,9 +68,9 @@ class Record:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID, "")
+        request_id = Headers(scope=scope).get(REQUEST_ID, "")
         entry = Entry(
-            given if _WELL_FORMED.fullmatch(given) else secrets.token_hex(8),
+            request_id if _WELL_FORMED.fullmatch(request_id) else secrets.token_hex(8),
             scope["method"] if scope["method"] in _METHODS else "other",
         )
         scope = self._prepare(scope, entry)

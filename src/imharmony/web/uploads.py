@@ -259,7 +259,7 @@ def _describe_unknown(name: str, known: Collection[str]) -> str:
     >>> _describe_unknown("hue", ["label", "model"])
     "unknown part 'hue'; expected label, model"
     """
-    shown = ascii(name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}…")
+    quoted = ascii(name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}…")
     near = difflib.get_close_matches(name.lower(), known, n=1)
     advice = f"perhaps {near[0]} was meant" if near else f"expected {', '.join(known)}"
-    return f"unknown part {shown}; {advice}"
+    return f"unknown part {quoted}; {advice}"

@@ -132,12 +132,18 @@ def measure_all(
     else:
         # What all have in common, the composite around the foreground, only once.
         foreground = mask_box(from_array((scene.mask > 0).astype(np.uint8)))
-        near = _grow(foreground or Box(0, 0, 0, 0), scene.size)
-        (everywhere,) = _add_up(scene, protocol, [scene_composite(scene)], whole)
-        (here, *others) = _add_up(
-            scene, protocol, [scene_composite(scene), *recolorings.values()], near
+        foreground_box = _grow(foreground or Box(0, 0, 0, 0), scene.size)
+        (composite_sums,) = _add_up(scene, protocol, [scene_composite(scene)], whole)
+        (composite_in_box, *methods_in_box) = _add_up(
+            scene,
+            protocol,
+            [scene_composite(scene), *recolorings.values()],
+            foreground_box,
         )
-        totals = [_exchange(everywhere, here, there) for there in others]
+        totals = [
+            _exchange(composite_sums, composite_in_box, method_in_box)
+            for method_in_box in methods_in_box
+        ]
     return {
         method: _finish(sums, scene, protocol)
         for method, sums in zip(recolorings, totals, strict=True)
@@ -272,12 +278,14 @@ def _add_up(
     return totals
 
 
-def _exchange(everywhere: _Sums, here: _Sums, there: _Sums) -> _Sums:
+def _exchange(
+    composite_sums: _Sums, composite_in_box: _Sums, method_in_box: _Sums
+) -> _Sums:
     """Take the composite's sums, but for a box another method's."""
     return _Sums(
         *(
-            max(0.0, getattr(everywhere, name) - getattr(here, name))
-            + getattr(there, name)
+            max(0.0, getattr(composite_sums, name) - getattr(composite_in_box, name))
+            + getattr(method_in_box, name)
             for name in ("squared", "weighted", "masked", "ssim")
         )
     )

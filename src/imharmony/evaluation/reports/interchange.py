@@ -94,7 +94,7 @@ def write_table(
             [getattr(score, name) for name in COLUMNS.values()] for score in scores
         )
     protocol = PROTOCOLS[scores[0].protocol]
-    about = {
+    record = {
         "format": FORMAT,
         "protocol": protocol.name,
         "rules": protocol.describe(),
@@ -111,7 +111,7 @@ def write_table(
         },
     }
     with target.with_suffix(".json").open("x", encoding="utf-8") as file:
-        file.write(json.dumps(about, indent=2) + "\n")
+        file.write(json.dumps(record, indent=2) + "\n")
 
 
 def read_table(path: Path) -> Table:
@@ -155,16 +155,16 @@ def read_table(path: Path) -> Table:
 def _read_protocol(path: Path) -> Protocol | None:
     """Read the protocol from our file beside a table; another's file says nothing."""
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
         return None
-    if about.get("protocol") not in PROTOCOLS:
+    if record.get("protocol") not in PROTOCOLS:
         known = ", ".join(PROTOCOLS)
-        msg = f"{path}: protocol is one of {known}, got {about.get('protocol')!r}"
+        msg = f"{path}: protocol is one of {known}, got {record.get('protocol')!r}"
         raise UsageError(msg)
-    return PROTOCOLS[about["protocol"]]
+    return PROTOCOLS[record["protocol"]]
 
 
 def _stem(name: str) -> str:

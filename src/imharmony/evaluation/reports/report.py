@@ -117,11 +117,11 @@ def render_tiles(
     """Compute a method's picture as the protocol sees it, (H, W, 3), 8 bit."""
     picture = scene.composite.copy()
     for tile in cut(Box(0, 0, *scene.size)):
-        shown = tile.view(picture)
+        tile_pixels = tile.view(picture)
         levels = np.rint(protocol.quantize(recoloring(tile))).astype(np.uint8)
         if protocol.has_blending:
-            levels = np.where(tile.view(scene.mask)[..., None] > 0, levels, shown)
-        shown[...] = levels
+            levels = np.where(tile.view(scene.mask)[..., None] > 0, levels, tile_pixels)
+        tile_pixels[...] = levels
     return picture
 
 

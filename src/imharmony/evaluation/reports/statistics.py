@@ -57,8 +57,8 @@ def bootstrap_means(
     rng = np.random.default_rng(seed)
     means = np.empty((num_resamples, values.shape[1]))
     for resample in range(num_resamples):
-        drawn = rng.integers(num_images, size=num_images)
-        counts = np.bincount(drawn, minlength=num_images)
+        chosen = rng.integers(num_images, size=num_images)
+        counts = np.bincount(chosen, minlength=num_images)
         means[resample] = counts @ values / num_images
     return means
 

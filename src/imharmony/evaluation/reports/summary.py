@@ -130,10 +130,10 @@ def _summarize_group(table: Mapping[str, FloatArray]) -> dict[str, Summary]:
     means = bootstrap_means(np.concatenate(list(table.values()), axis=1))
     summaries = {}
     for number, (method, rows) in enumerate(table.items()):
-        drawn = means[:, columns * number : columns * (number + 1)]
+        method_means = means[:, columns * number : columns * (number + 1)]
         mse, psnr, fmse, ssim, harm = (
             take_interval(float(mean), resampled)
-            for mean, resampled in zip(rows.mean(axis=0), drawn.T, strict=True)
+            for mean, resampled in zip(rows.mean(axis=0), method_means.T, strict=True)
         )
         median = np.median(rows, axis=0)
         summaries[method] = Summary(

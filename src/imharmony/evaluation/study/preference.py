@@ -108,10 +108,10 @@ def preferences(choices: Sequence[Choice], *, seed: int = 0) -> list[Preference]
         wins[images.index(choice.image), row, column] += 1
     total = wins.sum(axis=0)
     rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(
+    counts = rng.multinomial(
         len(images), np.full(len(images), 1 / len(images)), size=NUM_RESAMPLES
     )
-    resampled = fit_strengths(np.tensordot(drawn, wins, axes=1))  # (resamples, M)
+    resampled = fit_strengths(np.tensordot(counts, wins, axes=1))  # (resamples, M)
     strengths = fit_strengths(total)
     ranked = [
         Preference(

@@ -188,9 +188,9 @@ class Study:
                 f"({', '.join(KINDS)}), found none of the same name in two folders"
             )
             raise UsageError(msg)
-        kept = Votes(votes or folder / VOTES_FILE)
-        kept.open()
-        return cls(paired, kept, seed)
+        votes_file = Votes(votes or folder / VOTES_FILE)
+        votes_file.open()
+        return cls(paired, votes_file, seed)
 
     def next_trial(self, voter: str) -> Trial | None:
         """Return what a voter is to compare now; None when they have seen all.
@@ -236,8 +236,8 @@ class Study:
                 winner = trial.methods[("left", "right").index(choice)]
                 self.votes.record(voter, trial, winner)
             state.trial = None
-            for shown in trial.picture_tokens:
-                del self._shown[shown]
+            for picture_token in trial.picture_tokens:
+                del self._shown[picture_token]
             return True
 
     def picture(self, token: str) -> Path | None:
@@ -246,7 +246,7 @@ class Study:
 
     def _admit(self, voter: str) -> _Voter:
         """Shuffle what a voter has not compared yet."""
-        done = {
+        compared = {
             (choice.image, frozenset((choice.winner, choice.loser)))
             for choice in self.votes.read()
             if choice.voter == voter
@@ -255,7 +255,7 @@ class Study:
         waiting = []
         for image, folders in self.pictures.items():
             for pair in itertools.combinations(folders, 2):
-                if (image, frozenset(pair)) not in done:
+                if (image, frozenset(pair)) not in compared:
                     left, right = rng.sample(pair, 2)
                     waiting.append((image, left, right))
         rng.shuffle(waiting)

@@ -263,8 +263,10 @@ def sample_pairs(report: Report, count: int) -> list[tuple[Row, PairFiles]]:
     chosen = []
     for row in report.rows:
         total = len(row.complete)
-        taken = min(count, total) or total
-        chosen += [(row, row.complete[i * total // taken]) for i in range(taken)]
+        num_chosen = min(count, total) or total
+        chosen += [
+            (row, row.complete[i * total // num_chosen]) for i in range(num_chosen)
+        ]
     return chosen
 
 

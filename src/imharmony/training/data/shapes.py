@@ -109,8 +109,8 @@ def part_of_object(rng: np.random.Generator, inner: Box, mask: UInt8Array) -> Bo
     sides = []
     for part in inner:
         length = part.stop - part.start
-        kept = max(1, round(length * rng.uniform(0.6, 1.0)))
-        start = part.start + int(rng.integers(length - kept + 1))
-        sides.append(slice(start, start + kept))
+        new_length = max(1, round(length * rng.uniform(0.6, 1.0)))
+        start = part.start + int(rng.integers(length - new_length + 1))
+        sides.append(slice(start, start + new_length))
     share = (mask[sides[0], sides[1]] > 127).mean()
     return (sides[0], sides[1]) if share > 0.1 else inner

@@ -164,8 +164,8 @@ class LocalDynamics(nn.Module):
             own, candidates = positions * is_front, positions * (1 - is_front)
             neighbors = self.neighbors(own, candidates, is_front)  # (B, P, C)
         both = torch.cat([neighbors, own], dim=2)  # (B, P, 2C)
-        made = self.linear(both.transpose(1, 2)).reshape(x.shape)  # (B, C, h, w)
-        return torch.where(mask > 0.5, made, x)
+        changed = self.linear(both.transpose(1, 2)).reshape(x.shape)  # (B, C, h, w)
+        return torch.where(mask > 0.5, changed, x)
 
     def neighbors(self, own: Tensor, candidates: Tensor, is_front: Tensor) -> Tensor:
         """Look up what resembles each foreground position.

@@ -193,7 +193,10 @@ def _statistics(
 
 
 def hold_back(
-    made: Refinement, composite: Tensor, mask: Tensor, dimensions: RefinerDimensions
+    refinement: Refinement,
+    composite: Tensor,
+    mask: Tensor,
+    dimensions: RefinerDimensions,
 ) -> tuple[Tensor, Tensor]:
     """Make a change by the share that it is worth, and less where it is small.
 
@@ -207,12 +210,12 @@ def hold_back(
     Of a change of size c the share is sigmoid(logit - caution) * c² / (c² + l²), with
     l the least change: nowhere does it jump.
     """
-    change = made.picture - composite
+    change = refinement.picture - composite
     weight = (mask > 0.5).float()
     area = 3 * weight.sum(dim=(1, 2, 3)) + 1e-6
     size = (change.abs() * weight).sum(dim=(1, 2, 3)) / area
     is_large = size**2 / (size**2 + dimensions.least_change**2 + 1e-12)
-    share = torch.sigmoid(made.logit - dimensions.caution) * is_large
+    share = torch.sigmoid(refinement.logit - dimensions.caution) * is_large
     refined = composite + share[:, None, None, None] * change
     return refined.clamp(0, 1), share
 
@@ -235,8 +238,8 @@ class RefinerInUse(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Refine one picture, parameters as of the network, and hold back."""
         inputs = (composite, mask, seam, seam_weight, seam_place, same_scene)
-        made = refine(self.network, *inputs)
-        return hold_back(made, composite, mask, self.network.dimensions)
+        refinement = refine(self.network, *inputs)
+        return hold_back(refinement, composite, mask, self.network.dimensions)
 
 
 def build_refiner(variant: str, **changes: object) -> Refiner:

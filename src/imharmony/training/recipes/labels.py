@@ -25,7 +25,7 @@ def show_labels(pair: Pair, step: int, feed: Feed, num_labels: int) -> Tensor:
     """One-hot labels, (B, num_labels), some of them hidden."""
     B = len(pair.semantic_label)
     generator = torch.Generator().manual_seed(step)
-    drawn = torch.rand(B * feed.world_size, generator=generator)
-    drawn = drawn[feed.rank * B : (feed.rank + 1) * B].to(pair.semantic_label.device)
-    is_hidden = drawn < feed.settings.label_dropout
+    draws = torch.rand(B * feed.world_size, generator=generator)
+    draws = draws[feed.rank * B : (feed.rank + 1) * B].to(pair.semantic_label.device)
+    is_hidden = draws < feed.settings.label_dropout
     return one_hot(pair.semantic_label.masked_fill(is_hidden, -1), num_labels)

@@ -45,10 +45,10 @@ class RefinerRecipe(Recipe[Refiner]):
     ) -> Losses:
         """Measure the blended foreground, with all of the change and with its share."""
         settings = feed.settings
-        made = refine(model, *_inputs(pair))
+        refinement = refine(model, *_inputs(pair))
         mask = (pair.mask > 0.5).float()
         errors = pixel_errors(
-            made.picture,
+            refinement.picture,
             pair.real,
             mask,
             pixel_loss=settings.pixel_loss,
@@ -56,16 +56,16 @@ class RefinerRecipe(Recipe[Refiner]):
         )
         loss = mean_error(errors, settings.log_offset)
         # How much of the change to make is learned from the change as it is.
-        change = (made.picture - pair.composite).detach()
-        share = torch.sigmoid(made.logit)[:, None, None, None]
-        used = pixel_errors(
+        change = (refinement.picture - pair.composite).detach()
+        share = torch.sigmoid(refinement.logit)[:, None, None, None]
+        held_errors = pixel_errors(
             pair.composite + share * change,
             pair.real,
             mask,
             pixel_loss=settings.pixel_loss,
             min_area=settings.min_area,
         )
-        held_loss = mean_error(used, settings.log_offset)
+        held_loss = mean_error(held_errors, settings.log_offset)
         total = settings.pixel_weight * loss + _HELD_WEIGHT * held_loss
         before = pixel_errors(
             pair.composite,
@@ -78,15 +78,17 @@ class RefinerRecipe(Recipe[Refiner]):
             "before_loss": mean_error(before, settings.log_offset),
             "held_loss": held_loss,
         }
-        return Losses(total, loss, pair.real, made.picture, parts)
+        return Losses(total, loss, pair.real, refinement.picture, parts)
 
     def harmonize(
         self, network: Refiner, pair: Pair, *, surroundings: str = "same scene"
     ) -> Harmonized:
         """Refine a batch as in use, held back; there are no curves."""
         with torch.inference_mode():
-            made = refine(network, *_inputs(pair))
-            picture, _ = hold_back(made, pair.composite, pair.mask, network.dimensions)
+            refinement = refine(network, *_inputs(pair))
+            picture, _ = hold_back(
+                refinement, pair.composite, pair.mask, network.dimensions
+            )
         return Harmonized(picture, None)
 
     def graph(self, network: Refiner) -> Graph:

@@ -57,14 +57,14 @@ class S2CRNetRecipe(Recipe[S2CRNet]):
         prediction = model(*network_inputs(pair), labels)
         curve_params = prediction.curve_params.float()
         if settings.loss_region == "crop":
-            shown = pair.foreground, pair.foreground_real, pair.foreground_mask
+            scene = pair.foreground, pair.foreground_real, pair.foreground_mask
         else:
-            shown = pair.composite, pair.real, pair.mask
-        rendered = render_stages(shown[0], curve_params)
+            scene = pair.composite, pair.real, pair.mask
+        rendered = render_stages(scene[0], curve_params)
         loss = stage_losses(
             rendered,
-            shown[1],
-            shown[2],
+            scene[1],
+            scene[2],
             pixel_loss=settings.pixel_loss,
             log_offset=settings.log_offset,
             min_area=settings.min_area,
@@ -79,7 +79,7 @@ class S2CRNetRecipe(Recipe[S2CRNet]):
             total = total + settings.label_weight * guess
         elif feed.world_size > 1:  # every device's step needs all gradients
             total = total + 0 * prediction.label_logits.float().sum()
-        return Losses(total, loss, shown[1], rendered[-1])
+        return Losses(total, loss, scene[1], rendered[-1])
 
     def harmonize(
         self, network: S2CRNet, pair: Pair, *, surroundings: str = "same scene"

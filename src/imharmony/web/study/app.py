@@ -107,11 +107,11 @@ def create_study_app(
     async def vote(request: Request) -> Response:
         fields = await receive_text(request, settings)
         _, voter = _identify(request, raters)
-        given = fields.get("trial", ""), fields.get("choice", "")
+        answer = fields.get("trial", ""), fields.get("choice", "")
         if voter is not None:
             try:
                 # A form that was sent twice is no vote, and no error either.
-                await asyncio.to_thread(partial(study.answer, voter, *given))
+                await asyncio.to_thread(partial(study.answer, voter, *answer))
             except UsageError as error:
                 _log.error("%s", error)
                 raise ApiError("failed", "the answer could not be kept") from error
