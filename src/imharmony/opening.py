@@ -1,4 +1,4 @@
-"""Pictures in memory, opened for a network and given back in kind."""
+"""Pictures in memory: opened for a network, and given back as what they were."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked besides the picture."""
+    """The options of a call, besides the pictures."""
 
     label: str | None
     strength: float
@@ -46,18 +46,18 @@ class Options:
 
 @dataclass(frozen=True)
 class Opened:
-    """A picture of the caller's, opened."""
+    """A caller's picture, ready for a network."""
 
     image: pyvips.Image
     mask: pyvips.Image
     picture: adapters.Picture | None
-    """None for a pyvips image, which is rendered when its pixels are asked for."""
+    """What the caller gave; None for a pyvips image, which is rendered lazily."""
     pixels: PixelArray | None
-    """What `image` was made of: the picture's pixels, or float32 of float64."""
+    """The array behind `image`: the picture's pixels, or float32 of float64."""
     out: PixelArray | None
 
     def make_request(self, options: Options) -> Request:
-        """Ask a network about it."""
+        """Make the request to a network."""
         check_strength(options.strength)
         reference = options.reference
         if reference is not None:
@@ -83,7 +83,7 @@ def open_pictures(
         As for calling a `Harmonizer`; no batch.
     options : Options
     may_be_full : bool or None
-        Whether that alpha may be opaque everywhere; None says with a reference.
+        Whether that alpha may be opaque everywhere. None allows it with a reference.
     """
     if may_be_full is None:
         may_be_full = options.reference is not None
@@ -118,7 +118,7 @@ def open_pictures(
 
 
 def _open_beside(image: pyvips.Image, mask: Any, *, may_be_full: bool) -> pyvips.Image:
-    """Open the mask of a pyvips image; one that is opened already stays as it is."""
+    """Open the mask of a pyvips image. A mask that is ready stays as it is."""
     if mask is None:
         return split_mask(image, name="composite", may_be_full=may_be_full)[1]
     size = image.height, image.width
@@ -171,7 +171,7 @@ class Batch:
             yield open_pictures(pixels, mask, options, out)
 
     def give_back(self) -> Any:
-        """Return the results as what the batch was."""
+        """Return the results in the type that the batch had."""
         return self.picture.give_back(self.out)
 
 
@@ -201,10 +201,10 @@ class OpenedObjects:
     image: pyvips.Image
     masks: list[pyvips.Image]
     picture: adapters.Picture | None
-    """What the composite was; None for a pyvips image."""
+    """What the caller gave as composite; None for a pyvips image."""
 
     def render(self, changes: Sequence[Transform]) -> Any:
-        """Apply each object's change, and give back what the composite was."""
+        """Apply each object's change; return the type that the composite had."""
         objects = list(zip(self.masks, changes, strict=True))
         rendered = render_objects(self.image, objects)
         if self.picture is None:
@@ -232,7 +232,7 @@ def open_objects(composite: Any, masks: Sequence[Any]) -> OpenedObjects:
 
 
 def count_axes(picture: Any) -> int:
-    """Count the axes of anything with a shape, or of nested lists."""
+    """Count the axes of an array, or of nested lists."""
     if isinstance(picture, list | tuple):
         return 1 + (count_axes(picture[0]) if picture else 0)
     return len(getattr(picture, "shape", ()))
@@ -273,7 +273,7 @@ def _check_out(
 
 
 def _is_same(out: PixelArray, composite: PixelArray) -> bool:
-    """Whether two arrays of one shape and dtype are the same pixels in memory."""
+    """Whether two arrays of one shape and dtype lie at the same place in memory."""
     keys = ("data", "strides")
     one, other = out.__array_interface__, composite.__array_interface__
     return all(one[key] == other[key] for key in keys)

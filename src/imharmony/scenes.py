@@ -1,8 +1,9 @@
-"""What the scene of a clip does: whether a frame goes on from the one before it.
+"""Whether a frame of a clip continues the scene of the frame before it.
 
-A cut, or a light that is switched on, is a jump of the colors; a pan or a moving
-object changes them little by little. So the distributions of colors are compared, of
-the background and of the foreground, and the shapes only where the colors agree.
+At a cut, or when a light is switched on, the colors jump. In a pan, or when an object
+moves, they change little by little. So the distributions of colors of two frames are
+compared, for background and foreground apart. Where the colors agree, the shapes are
+compared.
 """
 
 from dataclasses import dataclass
@@ -24,12 +25,12 @@ FloatArray = npt.NDArray[np.floating[Any]]
 _NUM_BINS = 64
 _BIN = 256 / _NUM_BINS
 _JUMP = {"background": 4.0, "foreground": 8.0}
-"""Mean distance of colors, in 8-bit steps, that is a jump where all was still."""
-_USUAL_TIMES = 3.0  # a jump is that many times what was usual
-_FORGET = 0.9  # of what is usual, kept from frame to frame
-_FEW = 8.0  # small pixels that say nothing about a region
-_ALIKE = 0.3  # correlation of shapes below which frames are of different scenes
-_FLAT = 4.0  # 8-bit steps of contrast, below which there are no shapes
+"""Mean distance of colors, in 8-bit steps, that is a jump after a still scene."""
+_USUAL_TIMES = 3.0  # after moving frames, this many usual distances are added
+_FORGET = 0.9  # share of the usual distance that is kept from frame to frame
+_FEW = 8.0  # a region of fewer small pixels says nothing
+_ALIKE = 0.3  # frames whose shapes correlate less are of different scenes
+_FLAT = 4.0  # 8-bit steps; a frame of less contrast has no shapes
 
 
 def shrink(pixels: Pixels, size: tuple[int, int] = SMALL) -> FloatArray:
@@ -70,13 +71,13 @@ def _spread(length: int, count: int) -> npt.NDArray[np.intp]:
 
 @dataclass
 class _Region:
-    """The distribution of a region's colors, and how much it usually changes."""
+    """The distribution of a region's colors, and how far it usually moves."""
 
     distribution: FloatArray | None = None
     usual: float = 0.0
 
     def measure_jump(self, distribution: FloatArray | None, jump: float) -> bool:
-        """Take up the next frame; whether its colors are far from the last one's."""
+        """Take the next frame; say whether its colors jump from the last one's."""
         before, self.distribution = self.distribution, distribution
         if before is None or distribution is None:
             return False
@@ -90,7 +91,7 @@ class _Region:
 
 
 class SceneWatch:
-    """Looks at small copies of frames, one after another.
+    """Finds new scenes in small copies of frames, given one after another.
 
     Examples
     --------
@@ -107,7 +108,7 @@ class SceneWatch:
         self._gray: FloatArray | None = None
 
     def is_new(self, small: FloatArray, mask: FloatArray) -> bool:
-        """Whether a frame does not go on from the one before; the first does not.
+        """Whether a frame begins a new scene; the first frame does.
 
         Parameters
         ----------
@@ -129,7 +130,7 @@ class SceneWatch:
 
 
 def _distribute(small: FloatArray, weights: FloatArray) -> FloatArray | None:
-    """Accumulate the histogram of each channel, (3, bins); None of too few pixels."""
+    """Accumulate the histogram of each channel, (3, bins); None for too few pixels."""
     total = weights.sum()
     if total < _FEW:
         return None
@@ -144,7 +145,7 @@ def _distribute(small: FloatArray, weights: FloatArray) -> FloatArray | None:
 
 
 def _is_alike(before: FloatArray, after: FloatArray) -> bool:
-    """Whether two frames show the same shapes, or hardly any."""
+    """Whether two frames show the same shapes, or one shows hardly any."""
     one, other = before - before.mean(), after - after.mean()
     contrasts = float(one.std()), float(other.std())
     if min(contrasts) < _FLAT:

@@ -1,4 +1,4 @@
-"""Frames one after another, as from a camera: harmonized without flicker, at once."""
+"""Frames one after another, as from a camera: each harmonized at once, no flicker."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -197,7 +197,7 @@ def run_on_cluster(
     UsageError, WeightsError
         If manifest, settings or address cannot be used.
     """
-    # Ray reports usage to its maker unless it is told not to, before its import.
+    # Ray reports usage to its maker unless this is set before its import.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
     import ray.data

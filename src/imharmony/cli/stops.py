@@ -58,9 +58,9 @@ def end_by_signal() -> Iterator[None]:
 
 
 def _stop_again(hook: Callable[..., object]) -> Callable[..., object]:
-    """Wrap what is told of exceptions that nobody can take, such as in a C callback.
+    """Wrap the hook for exceptions that nobody can catch, such as in a C callback.
 
-    A stop that came while libvips called us is lost there: it is sent anew.
+    A stop that arrives while libvips calls us is lost there, so it is sent again.
     """
 
     def report(unraisable: "sys.UnraisableHookArgs") -> None:

@@ -1,7 +1,7 @@
 """Curves over time: smoothed so that a clip does not flicker.
 
-Curves are averaged as heights at 256 values, the values of 8-bit pixels. A mean of
-curves that rise rises, and keeps black and white where all of them do.
+Curves are averaged by their heights at 256 values, the values of 8-bit pixels. If all
+of them rise, the mean rises; if all of them keep black and white, the mean does.
 """
 
 import math
@@ -27,11 +27,11 @@ __all__ = [
 _VALUES = np.linspace(0, 1, 256)
 
 WIDTH_S = 0.5
-"""Standard deviation of the bell curve that weighs moments around a frame, in
-seconds."""
+"""How far curves are averaged around a frame: the standard deviation of the weights, a
+bell curve, in seconds."""
 STREAM_WIDTH_S = 1.0
-"""Seconds after which a running mean has forgotten two thirds. Longer, since it knows
-only what was before."""
+"""Seconds after which a running mean has forgotten two thirds. It is longer than
+`WIDTH_S`, since a running mean knows only the past."""
 _NO_WIDTH_S = 1e-6
 _REACH = 3.0  # standard deviations at which the bell curve is cut off
 
@@ -49,7 +49,7 @@ def to_heights(curves: Curves) -> FloatArray:
 
 
 def from_heights(heights: FloatArray) -> Curves:
-    """Make curves of what `to_heights` gives.
+    """Make curves from heights, the inverse of `to_heights`.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def from_heights(heights: FloatArray) -> Curves:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What is known of one frame before smoothing."""
+    """What smoothing needs to know of one frame."""
 
     time_s: float
     """When the frame is shown, in seconds."""
@@ -78,17 +78,17 @@ def smooth_looks(
 ) -> Iterator[Curves]:
     """Average curves over the moments before and after each frame.
 
-    As much is taken from before as from after, so a change is neither late nor early
-    (zero phase). Frames without curves of their own get the mean of those around
-    them. Only a few seconds of looks are held at a time.
+    Moments before and after count alike, so a change comes neither late nor early
+    (zero phase). A frame without curves of its own gets the mean of the curves around
+    it. Only a few seconds of looks are in memory at a time.
 
     Parameters
     ----------
     looks : iterable of Look
         One for each frame, in order of time.
     width_s : float
-        Standard deviation of the weights, in seconds; 0 takes each frame's own curves,
-        or the last ones.
+        Standard deviation of the weights, in seconds. With 0, a frame keeps its own
+        curves or, if it has none, gets those of the last frame that has.
 
     Yields
     ------
@@ -124,7 +124,7 @@ def smooth_looks(
 
 
 def _average(look: Look, known: Iterable[Look], width_s: float) -> Curves:
-    """Weigh the curves of a frame's scene by their distance in time."""
+    """Average the curves of a frame's scene, weighted by their distance in time."""
     same_scene = [other for other in known if other.scene == look.scene]
     pairs = [(other.time_s - look.time_s, other.heights) for other in same_scene]
     usable = [(time_s, heights) for time_s, heights in pairs if heights is not None]
@@ -138,7 +138,7 @@ def _average(look: Look, known: Iterable[Look], width_s: float) -> Curves:
     # Relative to the nearest: far from all curves, the nearest ones still count.
     weights = np.exp(-(distances**2 - nearest**2) / (2 * width_s**2))
     stack = np.stack([heights for _, heights in usable])
-    # As distances from one of them: where all are equal, the mean is exactly that.
+    # Averaged as differences from one of them: the mean of equal curves is exact.
     base = stack[int(distances.argmin())]
     mean = base + np.tensordot(weights / weights.sum(), stack - base, axes=1)
     if (np.diff(stack) >= 0).all():  # a rounding must not make the mean turn back
@@ -149,8 +149,8 @@ def _average(look: Look, known: Iterable[Look], width_s: float) -> Curves:
 class RunningMean:
     """A mean of the curves so far that forgets slowly, for streams.
 
-    A plain mean at first, so that one odd frame counts less and less; after
-    `width_s` seconds, an exponential one.
+    At first it is a plain mean, so that one odd frame counts less and less. After
+    about `width_s` seconds it is an exponential mean.
 
     Parameters
     ----------
@@ -171,13 +171,13 @@ class RunningMean:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew, as for another scene."""
+        """Forget all curves, as at a new scene."""
         self._heights: FloatArray | None = None
         self._count = 0
         self._time_s = 0.0
 
     def add(self, heights: FloatArray, *, time_s: float) -> FloatArray:
-        """Take up the curves of one frame; gives the mean."""
+        """Add the curves of one frame, and return the mean."""
         self._count += 1
         if self._heights is None or self._width_s == 0:
             self._heights = heights

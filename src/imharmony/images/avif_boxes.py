@@ -1,7 +1,8 @@
-"""What an AVIF file says beside its pixels: how colors and alpha are meant, and EXIF.
+"""What an AVIF file says beside its pixels: the meaning of color and alpha, and EXIF.
 
-ISO/IEC 14496-12 (boxes) and 23008-12 (items). Libvips reads the pixels and writes the
-file; here the words that it does not pass on are read, and put into what it wrote.
+The standards are ISO/IEC 14496-12 (boxes) and 23008-12 (items). Libvips reads the
+pixels and writes the file, but drops some metadata. This module reads that metadata,
+and adds it to the file that libvips wrote.
 """
 
 import struct
@@ -26,7 +27,7 @@ _NOTHING_SAID = (2, 2)  # H.273: unspecified
 _MAX_META = 2**24
 _MAX_DEPTH = 8
 _COVER = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"iref": 4}
-"""Boxes that hold boxes, and how many bytes stand before those."""
+"""Boxes that hold boxes, and how many bytes stand before the inner ones."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,15 @@ class AvifWords:
     is_premultiplied: bool
     is_animated: bool
     longest_side: int
-    """Of the pictures in the file, thumbnails among them, in pixels."""
+    """The longest side of any picture in the file, thumbnails included, in pixels."""
 
     def color(self, name: str) -> ColorTags | None:
-        """Say what the colors are; None for sRGB, and where a profile says it.
+        """Find what the file says of the colors; None for sRGB or if a profile says it.
 
         Raises
         ------
         ImageError
-            If they are something that we cannot honour.
+            If we cannot handle the colors that the file names.
         """
         if self.cicp is None:
             return None
@@ -59,13 +60,13 @@ class AvifWords:
 class _Box:
     type: bytes
     start: int
-    """Of the box, with its head."""
+    """Where the box begins, its head included."""
     body: int
     end: int
 
 
 def read_words(source: Path | bytes) -> AvifWords | None:
-    """Read them; None if the boxes are not understood."""
+    """Read what a file says; None if its boxes are not understood."""
     try:
         data = source if isinstance(source, bytes) else _front(source)
         boxes = list(_walk(data, 0, len(data)))
@@ -94,7 +95,7 @@ def read_words(source: Path | bytes) -> AvifWords | None:
     )
 
 
-def remember(photo: pyvips.Image, words: AvifWords, *, is_told: bool) -> None:
+def remember(photo: pyvips.Image, words: AvifWords, *, says_colors: bool) -> None:
     """Note on a photo what its file says of color, to be written back.
 
     Parameters
@@ -102,12 +103,12 @@ def remember(photo: pyvips.Image, words: AvifWords, *, is_told: bool) -> None:
     photo : pyvips.Image
         As read.
     words : AvifWords
-    is_told : bool
-        Whether the words say what the colors are; otherwise they are of note only
-        beside a profile of the file's own.
+    says_colors : bool
+        Whether the words say what the colors are. If they do not, they are noted only
+        where the file has a profile beside them.
     """
     is_beside = words.has_profile and words.cicp != _NOTHING_SAID
-    if words.cicp is None or not (is_told or is_beside):
+    if words.cicp is None or not (says_colors or is_beside):
         return
     stored = list(words.cicp)
     photo.set_type(pyvips.GValue.array_int_type, _CICP_FIELD, stored)
@@ -143,7 +144,7 @@ def _front(path: Path) -> bytes:
 
 
 def _walk(data: bytes, start: int, end: int, depth: int = 0) -> "list[_Box]":
-    """List boxes, and those inside, in order."""
+    """List boxes in order, each followed by the boxes inside it."""
     boxes = []
     at = start
     while at + 8 <= end:
@@ -178,7 +179,7 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
     Raises
     ------
     ImageError
-        If libvips wrote it in another way than is known.
+        If libvips wrote a structure that we do not know.
     """
     written.seek(0)
     data = bytearray(written.read())
@@ -189,7 +190,7 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
             for box in _boxes(data, b"colr")
             if data[box.body : box.body + 4] == b"nclx"
         ]
-        if not places:  # of lossy ones: YCbCr by BT.601 in full range, libheif's own
+        if not places:  # libheif's default for lossy files: YCbCr by BT.601, full range
             _insert_property(data, struct.pack(">I4s4sHHHB", 19, *_NCLX, *cicp, 6, 128))
         for place in places:
             struct.pack_into(">HH", data, place, *cicp)
@@ -220,17 +221,17 @@ def _one(data: bytearray, box_type: bytes) -> _Box:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the place of an item stands; 14496-12, 8.11.3, as libheif writes it."""
+    """Where the file says where an item lies; 14496-12, 8.11.3, as of libheif."""
 
     base: slice
-    """Bytes of the base that is added to all offsets; none or 4."""
+    """Where the base stands that is added to all offsets: 4 bytes or none."""
     first: int
-    """Where offset and length of the first extent stand, of 4 bytes each."""
+    """Where the first extent's offset and length stand, 4 bytes each."""
     num_extents: int
 
 
 def _places(data: bytearray) -> dict[int, _Place]:
-    """Find where the places of items in the file, not in the meta box, stand."""
+    """Find the places of all items that lie in the file, not in the meta box."""
     box = _one(data, b"iloc")
     version = data[box.body]
     at = box.body + 4
@@ -257,7 +258,7 @@ def _places(data: bytearray) -> dict[int, _Place]:
 
 
 def _replace_exif(data: bytearray, exif: bytes) -> None:
-    """Put EXIF behind all else, and let its item point there."""
+    """Append EXIF to the file, and let its item point there."""
     items = _boxes(data, b"iinf")
     if not items:
         return
@@ -312,7 +313,7 @@ def _insert_property(data: bytearray, added: bytes) -> None:
         (owner,) = struct.unpack_from(">H", data, at)
         end = at + 3 + data[at + 2]
         if owner == item:
-            # Links stand behind the container: they are lengthened first.
+            # Links stand behind the container, so lengthening them first moves nothing.
             data[at + 2] += 1
             _insert(data, end, bytes((number,)), (links, all_properties, meta))
             meta, all_properties = _one(data, b"meta"), _one(data, b"iprp")
@@ -323,7 +324,7 @@ def _insert_property(data: bytearray, added: bytes) -> None:
 
 
 def _insert(data: bytearray, at: int, added: bytes, inside: tuple[_Box, ...]) -> None:
-    """Insert bytes into boxes, the last of them meta; move places in the file along."""
+    """Insert bytes into boxes, the last of them meta; correct the places of items."""
     meta = inside[-1]
     for place in _places(data).values():
         base = int.from_bytes(data[place.base], "big")

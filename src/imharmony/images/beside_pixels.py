@@ -1,6 +1,6 @@
-"""What a file says beside its pixels, noted on the photo that is read of it.
+"""What a file says beside its pixels, noted on the photo that is read from it.
 
-So that its color counts, and all is written back as it was.
+Notes let the file's colors count, and let all of it be written back as it was.
 """
 
 import warnings
@@ -36,23 +36,23 @@ def note(
     exif: bytes,
     orientation: int,
 ) -> pyvips.Image:
-    """Note on a photo what its file says of color, alpha, quality, and in words.
+    """Note on a photo what its file says of color, alpha, quality and metadata.
 
     Parameters
     ----------
     image : pyvips.Image
         Turned as its orientation says.
     source, file_format
-        As `decoding.open_source` gives them; a JPEG that is to keep its coefficients
-        as bytes.
+        As `decoding.open_source` gives them. A JPEG given as bytes keeps its
+        coefficients.
     name : str
         What error messages call the file.
     tags : Tags or None
-        Of a TIFF.
+        The tags of a TIFF; None for another format.
     exif : bytes
-        Without head; empty if there is none.
+        EXIF without its head; empty if there is none.
     orientation : int
-        As EXIF counts them; 1 is upright.
+        By EXIF's numbers; 1 is upright.
 
     Returns
     -------
@@ -61,12 +61,12 @@ def note(
     Raises
     ------
     ImageError
-        If the colors are something that we cannot honor.
+        If we cannot handle the colors that the file names.
 
     Warns
     -----
     HarmonizeWarning
-        Of an animation, whose first frame this is.
+        If the file is an animation: the photo is its first frame.
     """
     if tags is not None:
         image = tags.remember(image)
@@ -77,7 +77,7 @@ def note(
         return image
     if exif:
         exif_block.remember(image, exif)
-        if file_format in ("jpeg", "webp"):  # the others say it in better ways
+        if file_format in ("jpeg", "webp"):  # other formats have better ways to say it
             _heed_exif(image, exif, file_format)
     if isinstance(source, bytes) and file_format == "jpeg":
         image = jpeg_coefficients.remember(image, source, orientation)
@@ -96,7 +96,7 @@ def _remember_png(
     """Note what a PNG says beside its pixels; let its color count."""
     chunks = png_chunks.read_chunks(source)
     if not any(chunk_type == b"pHYs" for chunk_type, _ in chunks):
-        image = image.copy(xres=1, yres=1)  # libvips takes 72 per inch instead
+        image = image.copy(xres=1, yres=1)  # libvips would say 72 per inch
     if png_chunks.is_animated(chunks):
         _warn_of_frames(name)
     color = png_chunks.find_color(chunks, name)
@@ -104,7 +104,7 @@ def _remember_png(
         color_tags.remember(image, color, "png")
     elif any(
         chunk_type == b"cICP" for chunk_type, _ in chunks
-    ):  # goes before a profile
+    ):  # cICP overrules a profile
         image.remove("icc-profile-data")
     if is_turned:
         chunks = png_chunks.make_upright(chunks)
@@ -123,13 +123,13 @@ def _remember_avif(image: pyvips.Image, source: Path | bytes, name: str) -> None
     color = words.color(name)
     if color is not None:
         color_tags.remember(image, color, "heif")
-    avif_boxes.remember(image, words, is_told=color is not None)
+    avif_boxes.remember(image, words, says_colors=color is not None)
     if words.is_premultiplied and image.hasalpha():
         image.set_type(pyvips.GValue.gint_type, PREMULTIPLIED, 1)
 
 
 def _heed_exif(image: pyvips.Image, block: bytes, file_format: str) -> None:
-    """Let Adobe RGB count where EXIF alone says it, as cameras do."""
+    """Take the colors for Adobe RGB where only EXIF says so, as cameras do."""
     if not image.get_typeof("icc-profile-data") and exif_block.says_adobe_rgb(block):
         color_tags.remember(image, color_tags.ADOBE_RGB, file_format)
 

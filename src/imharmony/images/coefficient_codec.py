@@ -37,9 +37,9 @@ Coefficients = list[npt.NDArray[np.int16]]
 """For each component, quantized: (rows, columns, 64), rows of frequencies."""
 
 _VERSION = "turbo210"
-"""The quickest of the libraries that jpeglib brings."""
+"""The quickest of the JPEG libraries that jpeglib contains."""
 _PROGRESSIVE_VERSION = "mozjpeg403"
-"""The one that writes progressive files unless told otherwise."""
+"""The library that writes progressive files by default."""
 _BASELINE, _EXTENDED = 0xC0, 0xC1
 _GRAYSCALE, _YCBCR = 1, 3  # J_COLOR_SPACE of libjpeg's jpeglib.h
 _OPTIMIZE = 1 << 6  # OPTIMIZE_CODING among the flags of jpeglib

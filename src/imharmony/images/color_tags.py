@@ -1,10 +1,8 @@
-"""Color told other than by an ICC profile.
+"""Color spaces that a file names in another way than by an ICC profile.
 
-By gAMA, cHRM and cICP of a PNG, nclx of an AVIF, tags of a TIFF, and EXIF.
-
-What they say is turned into an ICC profile, so that all that understands profiles
-understands them: the network sees what a viewer shows. The file's own words are kept
-beside it and written back.
+Such ways are gAMA, cHRM and cICP of a PNG, nclx of an AVIF, tags of a TIFF, and EXIF.
+They are turned into an ICC profile, so that the network sees what a viewer shows. What
+the file itself said is kept beside the profile and written back.
 """
 
 import struct
@@ -22,8 +20,8 @@ __all__ = [
     "from_cicp",
     "from_gamma",
     "from_table",
-    "is_told_by",
     "make_profile",
+    "needs_no_profile",
     "remember",
 ]
 
@@ -62,7 +60,8 @@ _TOO_BRIGHT = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
 _UNSPECIFIED = 2
 _SRGB_GAMMA = 1 / 2.2
 _GAMMA_TOLERANCE = 0.05  # as libpng's: nearer ones are meant to be sRGB
-_TOLD_BY = "imharmony-color-told-by"
+_SAID_BY = "imharmony-color-told-by"
+"""Field of a photo: the format of a file that named its color space without ICC."""
 _MAX_ENTRIES = 4096
 _D50 = np.array([0.9642, 1.0, 0.8249])  # ICC.1, 7.2.16
 _BRADFORD = np.array(
@@ -243,12 +242,12 @@ def remember(photo: pyvips.Image, tags: ColorTags, file_format: str) -> None:
     except ValueError:
         return
     photo.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    photo.set_type(pyvips.GValue.gstr_type, _TOLD_BY, file_format)
+    photo.set_type(pyvips.GValue.gstr_type, _SAID_BY, file_format)
 
 
-def is_told_by(photo: pyvips.Image, file_format: str) -> bool:
+def needs_no_profile(photo: pyvips.Image, file_format: str) -> bool:
     """Whether a file in this format says the photo's colors in its own words."""
-    return bool(photo.get_typeof(_TOLD_BY)) and photo.get(_TOLD_BY) == file_format
+    return bool(photo.get_typeof(_SAID_BY)) and photo.get(_SAID_BY) == file_format
 
 
 def _xyz(point: tuple[float, float]) -> Floats:

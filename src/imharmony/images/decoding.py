@@ -1,4 +1,4 @@
-"""From a file to pixels: every sample decoded, or an error that says why not."""
+"""From a file to pixels: all of it is decoded, or an error says why not."""
 
 import os
 from collections.abc import Callable
@@ -30,13 +30,13 @@ __all__ = [
 ]
 
 MAX_SIDE = 10_000_000
-"""Of a picture in libvips, in pixels."""
+"""Longest side of a picture that libvips can hold, in pixels."""
 Progress = Callable[[int], None]
-"""Told the percent done."""
+"""Called with the percent that is done."""
 
 
 def open_source(source: Path | bytes, name: str) -> tuple[Path | bytes, str]:
-    """Take a file or its bytes, and tell from its head which format it has.
+    """Open a file or its bytes, and tell its format from its first bytes.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def open_source(source: Path | bytes, name: str) -> tuple[Path | bytes, str]:
             with source.open("rb") as file:
                 head = file.read(HEAD_BYTES)
         else:
-            # A path that is no file may be a pipe, which can be read only once.
+            # A path that is no file may be a pipe; a pipe can be read only once.
             source = source if isinstance(source, bytes) else source.read_bytes()
             head = source[:HEAD_BYTES]
     except FileNotFoundError as error:
@@ -72,13 +72,13 @@ def open_source(source: Path | bytes, name: str) -> tuple[Path | bytes, str]:
 
 
 class _Process:
-    """What libvips has done in this process, or in the one it was forked from."""
+    """Whether libvips has threads in this process, or had in its parent."""
 
     has_threads = False
     is_forked = False
 
     def note_fork(self) -> None:
-        """Remember in a child that the threads of libvips have stayed behind."""
+        """Remember, in a child, that the threads of libvips stayed in the parent."""
         self.is_forked = self.has_threads
 
 
@@ -88,12 +88,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def check_process() -> None:
-    """Refuse to wait for threads of libvips that a fork has left behind.
+    """Refuse to work in a fork, where libvips would wait for its parent's threads.
 
     Raises
     ------
     UsageError
-        If this process was forked after libvips had been at work.
+        If this process was forked after libvips had worked in its parent.
     """
     if _process.is_forked:
         raise UsageError(
@@ -107,12 +107,12 @@ def check_process() -> None:
 def load_header(
     source: Path | bytes, file_format: str, name: str, max_pixels: int
 ) -> pyvips.Image:
-    """Open a file without decoding it; refuse what we cannot use.
+    """Open a file without decoding it; refuse a picture that we cannot use.
 
     Raises
     ------
     ImageError
-        If the picture is not gray or RGB, of another depth, or too large.
+        If the picture is not gray or RGB, has another depth, or is too large.
     pyvips.Error
         If the header cannot be read.
     """
@@ -150,8 +150,8 @@ def decode(
     Returns
     -------
     pyvips.Image
-        In memory up to `STREAM_BYTES`. A larger one is read piece by piece later,
-        and has been decoded once to find damage.
+        Up to `STREAM_BYTES`, in memory. A larger one was decoded once to find damage,
+        and is read again, piece by piece, when its pixels are asked for.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def decode(
 
 
 def damage_error(name: str, file_format: str, error: pyvips.Error) -> DecodeError:
-    """Say of a file that libvips cannot decode it."""
+    """Make the error for a file that libvips cannot decode."""
     msg = f"{name}: the {file_format.upper()} data is damaged, truncated or of an"
     return DecodeError(f"{msg} unsupported kind ({join_detail(error)})")
 
@@ -200,7 +200,7 @@ def damage_error(name: str, file_format: str, error: pyvips.Error) -> DecodeErro
 def with_header(
     pixels: PixelArray, header: pyvips.Image, name: str = "image"
 ) -> pyvips.Image:
-    """Give pixels the fields and the kind of channels of a file's header.
+    """Give pixels the metadata of a file's header, and what its channels mean.
 
     Raises
     ------
@@ -238,14 +238,14 @@ def _open_stored(source: Path | bytes) -> pyvips.Source:
 
 
 def count_bytes(image: pyvips.Image) -> int:
-    """Count the bytes that a picture takes in memory."""
+    """Compute how many bytes a picture takes in memory."""
     sample_bytes = {"uchar": 1, "ushort": 2, "float": 4}[image.format]
     size: int = image.width * image.height * image.bands * sample_bytes
     return size
 
 
 def _check_sides(source: Path | bytes, name: str) -> None:
-    """Refuse an AVIF with a side that libvips would complain about on its own."""
+    """Refuse an AVIF with a side so long that libvips would print a complaint."""
     words = avif_boxes.read_words(source)
     if words is not None and words.longest_side > MAX_SIDE:
         raise ImageError(
@@ -283,13 +283,13 @@ def run_stoppable(
 ) -> Any:
     """Let libvips read or write all of an image so that Ctrl-C stops it at once.
 
-    Were it the main thread that waits for libvips, Python would hear of Ctrl-C only
-    in the callback by which libvips logs that it has finished, and lose it there.
+    Another thread waits for libvips. If the main thread waited, Python would see Ctrl-C
+    only in the callback by which libvips logs that it has finished, and lose it there.
     """
     check_process()
     _process.has_threads = True
-    # A copy, since whatever is made of an image later on tells its progress, too, even
-    # after Python has forgotten whom to tell.
+    # A copy: everything made of an image later reports progress, too, even when the
+    # Python function that it reports to is gone.
     image = image.copy()
     if progress is not None:
         image.set_progress(True)
@@ -307,6 +307,6 @@ def run_stoppable(
 
 
 def join_detail(error: pyvips.Error) -> str:
-    """Put the lines of a libvips message on one; each once."""
+    """Join the lines of a libvips message; equal lines appear once."""
     lines = (line.strip() for line in (error.detail or error.message).split("\n"))
     return "; ".join(dict.fromkeys(filter(None, lines))).strip("; ")

@@ -1,4 +1,4 @@
-"""From pixels to a file that says what the photo's own file said, and no more."""
+"""From pixels to a file with the metadata of the photo's own file, and no other."""
 
 import io
 import struct
@@ -27,22 +27,22 @@ from imharmony.images.xmp import without_gain_map
 __all__ = ["Finish", "keep_blocks", "prepare", "without_selection"]
 
 Finish = Callable[[pyvips.Image, BinaryIO, BinaryIO], None]
-"""Copies a file that libvips wrote of a photo, and puts in what libvips left out."""
+"""Copies a file that libvips wrote, and adds what libvips left out."""
 
 
 _PROFILE = "icc-profile-data"
-# VipsForeignKeep: XMP, IPTC, ICC and others; libvips adds tags of its own to EXIF, and
-# makes some where there is none.
+# VipsForeignKeep: XMP, IPTC, ICC and others, but not EXIF. libvips adds tags of its own
+# to EXIF, even where there is none.
 _NO_EXIF = {"keep": 2 | 4 | 8 | 16}
 
 
 def without_selection(image: pyvips.Image, suffix: str, name: str) -> pyvips.Image:
-    """Drop a channel of a TIFF that is not alpha, where another format has but alpha.
+    """Drop a TIFF's extra channel that is not alpha, unless a TIFF is written.
 
     Warns
     -----
     HarmonizeWarning
-        If there was one.
+        If there was such a channel.
     """
     file_format = SUFFIXES.get(suffix.lower())
     if file_format in (None, "tiff") or not image.get_typeof(UNSPECIFIED):
@@ -74,14 +74,14 @@ def prepare(
     options : dict
         For the saver, beside those that `formats.saver` gives.
     finish : callable or None
-        What is to be done with the file that libvips writes; None if nothing.
+        Finishes the file that libvips writes; None if nothing is to be done.
     """
     file_format = SUFFIXES[suffix.lower()]
     image = _without_promises(image)
     if file_format not in ("tiff", "heif"):
         image = straighten(image)
     image = image.copy()
-    if color_tags.is_told_by(image, file_format):
+    if color_tags.needs_no_profile(image, file_format):
         image.remove(_PROFILE)
     if file_format == "tiff":
         from imharmony.images import tiff_tags  # and tifftools: only for a TIFF
@@ -92,10 +92,10 @@ def prepare(
         return image, _NO_EXIF, png_chunks.finish
     if file_format == "heif":
         if avif_boxes.get_cicp(image) is not None:
-            image.remove(_PROFILE)  # a box says it, in its own words, or it is put back
+            image.remove(_PROFILE)  # a box says it, or finish adds it
         has_exif = exif_block.get_block(image) is not None
         is_plain = not has_exif and exif_block.is_remembered(image)
-        # Where there is EXIF, libvips makes a place for it.
+        # If there is EXIF, libvips is to make a place for it.
         return image, _NO_EXIF if is_plain else {}, avif_boxes.finish
     if not exif_block.is_remembered(image):
         return image, {}, None
@@ -104,7 +104,7 @@ def prepare(
 
 
 def _without_promises(image: pyvips.Image) -> pyvips.Image:
-    """Take out of XMP what it says of pictures that the new file does not hold.
+    """Remove from XMP what it says of pictures that the new file does not hold.
 
     Warns
     -----
@@ -127,12 +127,12 @@ def _without_promises(image: pyvips.Image) -> pyvips.Image:
 
 
 def _has_resolution(image: pyvips.Image) -> bool:
-    """Whether it is known; libvips takes one pixel per millimeter for unknown."""
+    """Whether the resolution is known; libvips calls an unknown one 1 per mm."""
     return (image.xres, image.yres) != (1.0, 1.0)
 
 
 def _density(photo: pyvips.Image) -> bytes:
-    """Say the resolution as JFIF does; T.871, 10.1. Unit 0 says that there is none."""
+    """Encode the resolution for JFIF (T.871, 10.1). Unit 0 means that it is unknown."""
     if not _has_resolution(photo):
         return struct.pack(">BHH", 0, 1, 1)
     is_cm = photo.get_typeof("resolution-unit") and photo.get("resolution-unit") == "cm"
@@ -142,7 +142,7 @@ def _density(photo: pyvips.Image) -> bytes:
 
 
 def _finish_jpeg(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
-    """Put EXIF in as it was; take out a resolution that nobody gave."""
+    """Add EXIF as it was; remove a resolution that libvips made up."""
     written.seek(0)
     file = parse_jpeg(written.read())
     jfif = Segment(APP0, b"JFIF\0\1\2" + _density(photo) + bytes(2))  # no preview
@@ -160,7 +160,7 @@ def _finish_jpeg(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> No
 
 
 def _finish_png(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
-    """Put EXIF in as it was; take out a resolution that nobody gave."""
+    """Add EXIF as it was; remove a resolution that libvips made up."""
     written.seek(0)
     output.write(written.read(8 + 25))  # signature and IHDR
     exif = exif_block.get_block(photo)
@@ -179,7 +179,7 @@ def _finish_png(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> Non
 def keep_blocks(
     image: pyvips.Image, suffix: str, quality: int | None, name: str
 ) -> bytes | None:
-    """Encode a recolored JPEG file so that unchanged blocks stay; None if it cannot be.
+    """Encode a recolored JPEG so that unchanged blocks stay; None if that cannot be.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def keep_blocks(
     Warns
     -----
     HarmonizeWarning
-        If all of a JPEG file is encoded again.
+        If all blocks of a JPEG have to be encoded again.
     """
     if SUFFIXES.get(suffix.lower()) != "jpeg":
         return None

@@ -1,4 +1,4 @@
-"""File formats: how they are told apart, and with which options each is written."""
+"""File formats: how each is recognized, and with which options it is written."""
 
 import io
 from functools import cache

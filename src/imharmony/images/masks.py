@@ -1,4 +1,4 @@
-"""Masks: made of arrays, alpha channels and pictures of numbered objects."""
+"""Masks from arrays, from alpha channels and from pictures of numbered objects."""
 
 import warnings
 
@@ -26,9 +26,9 @@ __all__ = [
 ]
 
 MAX_OBJECTS = 64
-"""Values that a picture of objects may hold; soft edges would make more."""
+"""Most values that a picture of objects may hold. One with soft edges holds more."""
 
-_TILE_ROWS = 512  # of a file read piece by piece: whole tiles, mostly
+_TILE_ROWS = 512  # rows read at once of a streamed file: whole tiles, mostly
 
 
 def alpha_mask(alpha: pyvips.Image) -> pyvips.Image:
@@ -55,20 +55,21 @@ def split_mask(
     name : str
         What error messages call it.
     may_be_full : bool
-        Whether the alpha channel may be opaque everywhere: so that the foreground is
-        everything, and must be fitted to another photo.
+        Whether the alpha channel may be opaque everywhere. The foreground is then the
+        whole photo, and is fitted to another one.
 
     Returns
     -------
     photo, mask : pyvips.Image
-        The photo without alpha, its colors straight; a mask of 8 bit. A cut-out, with
-        nothing under its transparent pixels, keeps its alpha.
+        The photo without alpha, its colors not multiplied by alpha; a mask of 8 bit.
+        A cut-out, which has one flat color under its transparent pixels, keeps its
+        alpha.
 
     Raises
     ------
     ImageError
-        If there is no alpha channel, or one that cuts nothing out; or if the photo is
-        a cut-out, and may not be everything.
+        If there is no alpha channel, or one that cuts nothing out. Also if the photo
+        is a cut-out and `may_be_full` is false: there is no background to fit to.
 
     Examples
     --------
@@ -97,7 +98,7 @@ def split_mask(
 
 
 def _is_flat_where(color: pyvips.Image, where: pyvips.Image) -> bool:
-    """Whether there are such pixels, and all are of one color."""
+    """Whether `where` has pixels, and all of them have one color."""
     if where.max() == 0:
         return False
     full = FULL_SCALE[color.format]
@@ -115,8 +116,8 @@ def mask_from_array(mask: PixelArray, *, size: tuple[int, int]) -> pyvips.Image:
     Parameters
     ----------
     mask : ndarray of bool, whole numbers or float, shape (H, W) or (H, W, 1)
-        1 = foreground: True, 255 (65535 of uint16) or 1.0; soft edges are kept at
-        8 bit. Whole numbers with no value above 1 count as truth values.
+        Foreground is True, 1.0, 255, or 65535 of uint16. Soft edges are kept at 8 bit.
+        In whole numbers with no value above 1, the 1 is foreground.
     size : (height, width)
         Size of the photo in pixels.
 
@@ -131,8 +132,8 @@ def mask_from_array(mask: PixelArray, *, size: tuple[int, int]) -> pyvips.Image:
     ShapeError
         If `mask` is not of that shape or not of that size.
     ImageError
-        If its type is another, a float is NaN or outside [0, 1], or a whole number of
-        another type than uint16 outside 0 to 255.
+        If its type is another; if a float is NaN or outside [0, 1]; or if a whole
+        number is outside 0 to 255, unless the type is uint16.
 
     Examples
     --------
@@ -164,7 +165,7 @@ def mask_box(mask: pyvips.Image) -> Box | None:
     >>> mask_box(mask_from_array(mask, size=(4, 5)))
     Box(top=1, left=2, height=1, width=2)
     """
-    rows = np.zeros(mask.height, np.uint8)  # the largest value of each
+    rows = np.zeros(mask.height, np.uint8)  # the largest value of each row
     columns = np.zeros(mask.width, np.uint8)
     whole = Box(0, 0, mask.height, mask.width)
     for strip in whole.strips(max(_TILE_ROWS, STRIP_BYTES // mask.width)):
@@ -185,12 +186,12 @@ def mask_box(mask: pyvips.Image) -> Box | None:
 def split_labels(
     image: pyvips.Image, *, size: tuple[int, int], name: str = "labels"
 ) -> list[pyvips.Image]:
-    """Make a mask of each object of a picture in which each value is an object.
+    """Make one mask for each value of a picture; each value marks an object.
 
     Parameters
     ----------
     image : pyvips.Image
-        Gray of 8 or 16 bit, or RGB with equal channels; 0 is no object.
+        Gray of 8 or 16 bit, or RGB with equal channels. The value 0 is no object.
     size : (height, width)
         Of the photo.
     name : str
@@ -206,7 +207,8 @@ def split_labels(
     ShapeError
         If the picture is not of the photo's size.
     ImageError
-        If it is of floats, in color, or holds no object or more than `MAX_OBJECTS`.
+        If it is of floats, is in color, holds no object, or holds more than
+        `MAX_OBJECTS`.
 
     Examples
     --------
@@ -234,7 +236,10 @@ def split_labels(
 
 
 def scale_mask(image: pyvips.Image, full: int, name: str) -> pyvips.Image:
-    """Scale channels to 0 .. 255, where `full` or a largest value of 1 is 255."""
+    """Scale channels to 0 .. 255.
+
+    `full` becomes 255. In a mask whose largest value is 1, the 1 becomes 255.
+    """
     high = image.max()
     if full == 1:
         _check_range(image.min(), high, name)
@@ -246,7 +251,10 @@ def scale_mask(image: pyvips.Image, full: int, name: str) -> pyvips.Image:
 
 
 def warn_if_faint(high: float, full: int, name: str) -> None:
-    """Warn of a mask of which nothing much will be seen; 1 alone means foreground."""
+    """Warn of a mask so dark that its foreground will hardly change.
+
+    A largest value of 1 is no reason to warn: it means foreground.
+    """
     if 0 < high < full / 4 and high != 1:
         msg = (
             f"{name}: the brightest value is {high:g} of {full}, so the foreground "

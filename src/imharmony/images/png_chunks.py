@@ -1,7 +1,7 @@
 """What a PNG file says beside its pixels: read, understood, written back.
 
-PNG, third edition (W3C, 2025). Libvips writes its own choice of chunks; here all of the
-file's own are put in their place, as they were.
+The standard is PNG, third edition (W3C, 2025). Libvips writes chunks of its own choice;
+this module puts the chunks of the photo's own file in their place.
 """
 
 import io
@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 FIELD = "imharmony-png-chunks"
-"""Field of a photo: the chunks of its file, without those of its pixels."""
+"""Field of a photo that holds the chunks of its file, without the pixels."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = 8 + 25  # signature and IHDR
 _PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"hIST"}
 _ANIMATION = {b"acTL", b"fcTL", b"fdAT"}
 _OF_DEPTH = {b"sBIT", b"bKGD"}
-# They depend on the pixels' colors, and so on nothing that we change.
+# Chunks of these types stay true although colors change.
 _KNOWN = {
     *(b"cICP", b"mDCV", b"cLLI", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"sBIT", b"bKGD"),
     *(b"pHYs", b"sPLT", b"tIME", b"tEXt", b"zTXt", b"iTXt", b"eXIf"),
@@ -44,13 +44,13 @@ _MAX_BYTES = 2**26  # of all chunks together
 
 
 Chunk = tuple[bytes, bytes]
-"""Type and data."""
+"""Type and data of a chunk."""
 
 
 def read_chunks(source: Path | bytes) -> list[Chunk]:
-    """List a file's chunks, but without the data of the pixels.
+    """List a file's chunks without the data of the pixels.
 
-    Unlike libvips, which has read the file, we check nothing.
+    Nothing is checked: libvips has read the file before.
     """
     opened: BinaryIO
     opened = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
@@ -75,7 +75,7 @@ def read_chunks(source: Path | bytes) -> list[Chunk]:
 
 
 def make_upright(chunks: list[Chunk]) -> list[Chunk]:
-    """Reset the orientation that XMP says, for pixels that have been turned."""
+    """Say in XMP that the picture is upright, after its pixels were turned."""
     return [
         (chunk_type, _upright_text(data) if chunk_type == b"iTXt" else data)
         for chunk_type, data in chunks
@@ -83,7 +83,7 @@ def make_upright(chunks: list[Chunk]) -> list[Chunk]:
 
 
 def _upright_text(data: bytes) -> bytes:
-    """Do so in an iTXt chunk; PNG, 11.3.3.4: keyword, compression, language, text."""
+    """Do so in an iTXt chunk: keyword, compression, language, text (PNG, 11.3.3.4)."""
     keyword, _, rest = data.partition(b"\0")
     head, parts = rest[:2], rest[2:].split(b"\0", 2)
     if keyword != b"XML:com.adobe.xmp" or len(parts) < 3:
@@ -100,23 +100,23 @@ def _upright_text(data: bytes) -> bytes:
 
 
 def is_animated(chunks: list[Chunk]) -> bool:
-    """Whether it is an APNG."""
+    """Whether the chunks are those of an animation (APNG)."""
     return any(chunk_type == b"acTL" for chunk_type, _ in chunks)
 
 
 def find_color(chunks: list[Chunk], name: str) -> ColorTags | None:
-    """Say what the colors are, where no ICC profile says it.
+    """Find what the chunks say of the colors.
 
     Returns
     -------
     ColorTags or None
-        None for sRGB, and where a profile says it; PNG 4.3: cICP before iCCP before
-        sRGB before gAMA and cHRM.
+        None for sRGB, and where an ICC profile says it. By PNG 4.3, cICP overrules
+        iCCP, which overrules sRGB, which overrules gAMA and cHRM.
 
     Raises
     ------
     ImageError
-        If it is something that we cannot honour.
+        If we cannot handle the colors that the chunks name.
     """
     by_type = dict(reversed(chunks))  # the first of each
     try:
@@ -135,7 +135,7 @@ def find_color(chunks: list[Chunk], name: str) -> ColorTags | None:
         if b"cHRM" in by_type:
             points = tuple(x / 100_000 for x in struct.unpack(">8I", by_type[b"cHRM"]))
     except (struct.error, ValueError):
-        return None  # damaged: other programs take no notice of it either
+        return None  # damaged: other programs ignore it, too
     if gamma is None and points is None:
         return None
     if gamma == 0 or (points is not None and 0 in points[1::2]):
@@ -148,7 +148,7 @@ def _unless_srgb(tags: ColorTags) -> ColorTags | None:
 
 
 def pack(chunks: list[Chunk]) -> bytes:
-    """Store chunks in a photo's field."""
+    """Encode chunks for a photo's field."""
     return b"".join(
         struct.pack(">I4s", len(data), chunk_type) + data for chunk_type, data in chunks
     )
@@ -206,7 +206,7 @@ def _copy(
     old_header: bytes,
     new_header: bytes,
 ) -> None:
-    """Write a chunk, if it still says what is so."""
+    """Write a chunk if it still holds true."""
     is_safe = chunk_type in _KNOWN or (
         chunk_type not in _ANIMATION and chunk_type[3:4].islower()
     )

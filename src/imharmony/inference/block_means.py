@@ -1,4 +1,7 @@
-"""Means of blocks of pixels: what large photos are averaged to before all else."""
+"""Means of blocks of pixels, the first step from a large photo to a thumbnail.
+
+Every pixel is read once, to average blocks of pixels. Thumbnails are made of the means.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
@@ -31,7 +34,7 @@ FloatArray = npt.NDArray[np.float32]
 Job = Callable[[], None]
 
 _MIN_BLOCKS, _MAX_BLOCKS = 3, 8
-"""Blocks per pixel of a thumbnail, along each side."""
+"""Fewest and most blocks for one pixel of a thumbnail, along each side."""
 
 _MAX_PRODUCT = 2**17
 """Multiplications of the largest matrix product that OpenBLAS runs on one thread. More
@@ -41,24 +44,25 @@ _SMALL = 64
 """Height of a thumbnail up to which the first of two products is the larger one."""
 
 _MAX_SUMS = 2**19
-"""Sums of rows of blocks that are kept at once, as floats. The system gives memory for
-more anew each time, which takes longer than all else."""
+"""Most floats of sums that are kept at once. A larger array is fetched from the system
+anew each time, which takes longer than the sums."""
 
 
 class BlockMeans:
     """Means of blocks of pixels in a region of a photo, and of its mask.
 
-    It knows where its blocks lie; its jobs, which may run at once, fill it; then it is
-    stretched to thumbnails.
+    It is used in three steps: made, it knows where its blocks lie; `fill_colors` and
+    `fill_mask` give jobs that average the pixels and may run at the same time;
+    `stretch` makes thumbnails of the means.
 
     Parameters
     ----------
     photo : pyvips.Image
         As for `make_thumbnails`.
     region : Box
-        What is averaged.
+        The part of the photo that is averaged.
     frames : sequence of Box
-        What will be stretched, of the region.
+        The parts of the region that will be stretched.
     size : (height, width)
         Of the thumbnails, in pixels.
     """
@@ -74,7 +78,7 @@ class BlockMeans:
         across = _block_length(region.width, min(f.width for f in frames), size[1])
         self.region = region
         self.factors = down, across
-        """Height and width of a block; the last ones may be cut off by the region."""
+        """Height and width of a block. The region may cut off the last ones."""
         is_plain = profiles.is_srgb(photo) and not is_premultiplied(photo)
         self._photo = photo
         self._converted: pyvips.Image | None = None
@@ -87,14 +91,14 @@ class BlockMeans:
         """(C + 1, rows, columns) in [0, 1]: gray or RGB as sRGB, and the mask."""
 
     def fill_colors(self) -> list[Job]:
-        """Average the photo, when all jobs are done."""
+        """Give the jobs that average the photo."""
         if self._converted is None:
             return self._average(self._photo, self.region, self.means[:-1])
         self.means[:-1] = _compute(self._converted)
         return []
 
     def fill_mask(self, mask: pyvips.Image, box: Box) -> list[Job]:
-        """Average a mask, when all jobs are done; only its box is read."""
+        """Give the jobs that average a mask, of which only the box is read."""
         region, (down, across) = self.region, self.factors
         top, left = (box.top - region.top) // down, (box.left - region.left) // across
         bottom = ceil((box.top + box.height - region.top) / down)
@@ -115,7 +119,7 @@ class BlockMeans:
     def _average(
         self, image: pyvips.Image, blocks: Box, means: FloatArray
     ) -> list[Job]:
-        """Split the work of averaging some blocks, into means (C, rows, columns)."""
+        """Give the jobs that average some blocks into means (C, rows, columns)."""
         down, _ = self.factors
         jobs: list[Job] = []
         num_values = _MAX_SUMS * down
@@ -126,7 +130,7 @@ class BlockMeans:
         return jobs
 
     def stretch(self, frame: Box, stretched: FloatArray) -> None:
-        """Stretch what lies in a frame to (C + 1, h, w)."""
+        """Stretch the means of a frame to (C + 1, h, w)."""
         height, width = stretched.shape[1:]
         rows, y = _weights(
             frame.top - self.region.top, frame.height, self.factors[0], height
@@ -135,7 +139,7 @@ class BlockMeans:
             frame.left - self.region.left, frame.width, self.factors[1], width
         )
         means = self.means[:, rows, columns]
-        # Some rows at once, which weigh a part of the blocks only.
+        # A few new rows at a time: they need only a few rows of blocks.
         most = (_MAX_PRODUCT / (means[0].size / height)) ** 0.5
         if height > _SMALL:
             most = min(most, _MAX_PRODUCT / (means.shape[2] * width))
@@ -151,7 +155,7 @@ class BlockMeans:
 
 
 def can_share_blocks(whole: Box, box: Box, size: tuple[int, int]) -> bool:
-    """Whether blocks fine enough for a box are not too many for the whole photo."""
+    """Whether blocks that are fine enough for a box are few enough for the photo."""
     sides = ((whole.height, box.height, size[0]), (whole.width, box.width, size[1]))
     return all(
         _block_length(length, part, new) <= max(1, part // (_MIN_BLOCKS * new))
@@ -160,7 +164,7 @@ def can_share_blocks(whole: Box, box: Box, size: tuple[int, int]) -> bool:
 
 
 def _block_length(length: int, shortest: int, new_length: int) -> int:
-    """Choose how many pixels, of one axis, are averaged before all else."""
+    """Choose the length of a block along one axis, in pixels."""
     most = shortest // (_MIN_BLOCKS * new_length)
     return max(1, most, length // (_MAX_BLOCKS * new_length))
 
@@ -169,15 +173,19 @@ def _block_length(length: int, shortest: int, new_length: int) -> int:
 def _weights(
     start: int, length: int, factor: int, new_length: int
 ) -> tuple[slice, FloatArray]:
-    """Weigh blocks of pixels as an antialiased bilinear filter does pixels.
+    """Weigh blocks along one axis as an antialiased bilinear filter weighs pixels.
 
-    Of a line of blocks, from `start` on `length` pixels become `new_length`. Returns
-    which blocks have a part in that, and weights (new_length, N), each row's sum 1;
-    read-only.
+    `length` pixels from `start` on become `new_length` pixels.
+
+    Returns
+    -------
+    tuple
+        Which N blocks have a part in that; weights (new_length, N), read-only, of
+        which each row sums to 1.
     """
     first, last = start // factor, ceil((start + length) / factor)
     edges = np.clip(np.arange(first, last + 1) * factor - start, 0, length)
-    scale = length / new_length  # pixels of one that is new
+    scale = length / new_length  # old pixels for each new one
     reach = max(scale, factor)
     middles = (edges[1:] + edges[:-1]) / (2 * reach)
     centers = (np.arange(new_length) + 0.5) * (scale / reach)
@@ -193,10 +201,10 @@ def _weights(
 def _average_strip(
     image: pyvips.Image, strip: Box, factors: tuple[int, int], means: FloatArray
 ) -> None:
-    """Average blocks of pixels, of as many channels as there is room for means.
+    """Average blocks of pixels, of as many channels as `means` has.
 
-    Sums over rows come first: whole rows are added quickly. A product of matrices then
-    adds up columns and separates the channels.
+    Rows are added first, since adding whole rows is quick. A matrix product then adds
+    the columns and separates the channels.
     """
     down, across = factors
     pixels: PixelArray = get_pixels(image, strip)
@@ -213,7 +221,7 @@ def _average_strip(
     sums = _sum_rows(pixels, down, num_columns * across)
     kernel = np.tile(np.eye(len(means), num_channels, dtype=np.float32), across)
     blocks = sums.reshape(len(sums), num_columns, across * num_channels)
-    # Row by row; see _MAX_PRODUCT.
+    # One product for each row of blocks, so that each is small; see _MAX_PRODUCT.
     totals = kernel @ blocks.transpose(0, 2, 1)  # (rows, C, columns)
     np.divide(totals.transpose(1, 0, 2), down * across * full, out=means)
     # The last blocks may hold fewer pixels.
@@ -224,7 +232,7 @@ def _average_strip(
 
 
 def _sum_rows(pixels: PixelArray, down: int, width: int) -> FloatArray:
-    """Add up every so many rows of (H, W, C); 0 follows up to a width."""
+    """Add up every `down` rows of (H, W, C); zeros follow up to `width`."""
     height, _, num_channels = pixels.shape
     length = pixels.shape[1] * num_channels
     whole, rest = divmod(height, down)

@@ -1,11 +1,11 @@
 """Where rows and columns of pixels cross the edge of a mask.
 
-A line crosses the edge where a run of foreground pixels ends and background begins,
-next to it or, for soft edges, up to `REACH` pixels further. Evenly spread rows and
-columns of the mask's box are searched. Of every crossing `GAPS` pairs of pixels are
-taken: the two at the edge, and pairs further to both sides, whose distance grows with
-the photo's size. All of it is counted in whole pixels, so the same photo and mask give
-the same pairs on every machine.
+A row or column crosses the edge where a run of foreground pixels ends. The background
+begins at the next pixel or, at a soft edge, up to `REACH` pixels further. The module
+searches evenly spread rows and columns of the mask's box. Each crossing gives `GAPS`
+pairs of pixels: the two at the edge, and pairs further to both sides, at distances that
+grow with the photo's size. All is counted in whole pixels, so the same photo and mask
+give the same pairs on every machine.
 """
 
 from dataclasses import dataclass
@@ -32,25 +32,26 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
 FOREGROUND = 250
-"""Mask levels of 8 bit from here on are foreground: 0.98."""
+"""Lowest mask level, of 8 bit, that is foreground: 0.98."""
 BACKGROUND = 5
-"""Levels up to here are background: 0.02."""
+"""Highest mask level that is background: 0.02."""
 REACH = 16
-"""Largest distance of two pixels that face each other, in pixels."""
+"""Largest distance of the two pixels at an edge, in pixels."""
 NUM_LINES = 192
-"""Rows, and columns, that are searched at most."""
+"""Most rows, and most columns, that are searched."""
 NUM_PAIRS = 512
-"""Crossings that are kept at most."""
+"""Most crossings that are kept."""
 MIN_PAIRS = 8
 """With fewer crossings there is no seam."""
 GAPS = 4
-"""Pairs of each crossing; see `gap_lengths`."""
+"""Number of pairs of each crossing; see `gap_lengths`."""
 
 
 def gap_lengths(height: int, width: int) -> tuple[int, ...]:
-    """Distances to each side of the edge, in pixels, in a photo of some size.
+    """Say how far the pixels of each pair lie from the edge, in pixels.
 
-    One pixel, and 1, 2 and 4 pixels for every 512 of the shorter side.
+    The first pair is one pixel away; the others 1, 2 and 4 pixels for every 512 pixels
+    of the photo's shorter side.
 
     Examples
     --------
@@ -72,35 +73,35 @@ class Crossings:
     outer: IntArray
     """(G, M, 2): the background's."""
     is_valid: BoolArray
-    """(G, M): whether both lie in the photo, and still on their own side."""
+    """(G, M): whether both pixels lie in the photo, each on its side of the edge."""
 
     def __len__(self) -> int:
         return int(self.inner.shape[1])
 
     def spread(self, count: int) -> "Crossings":
-        """Keep so many at most, evenly out of all."""
+        """Keep at most `count` crossings, evenly chosen."""
         if len(self) <= count:
             return self
         return self.keep(_evenly(len(self), count))
 
     def keep(self, chosen: IntArray | BoolArray) -> "Crossings":
-        """Keep some, by their numbers or by whether each is kept."""
+        """Keep the chosen crossings, given by number or by one truth value each."""
         inner, outer = self.inner[:, chosen], self.outer[:, chosen]
         return Crossings(inner, outer, self.is_valid[:, chosen])
 
 
 @dataclass(frozen=True)
 class Window:
-    """The lines of a mask that are searched, and where in the photo they lie."""
+    """The rows and columns of a mask that are searched, and where they lie."""
 
     top: int
     left: int
     height: int
     width: int
-    """What is read of the mask: its box and what may face it, within the photo."""
+    """These four: the part of the mask that is read, its box and a margin around."""
     rows: IntArray
     columns: IntArray
-    """Which ones are searched, counted in the photo."""
+    """The numbers, in the photo, of the rows and columns that are searched."""
     gaps: tuple[int, ...]
 
     @classmethod
@@ -112,16 +113,16 @@ class Window:
         num_lines: int = NUM_LINES,
         gaps: tuple[int, ...] | None = None,
     ) -> "Window":
-        """Choose the lines of a mask by its box (top, left, height, width).
+        """Choose the rows and columns to search in a mask.
 
         Parameters
         ----------
         box : tuple of int
-            What `images.masks.mask_box` finds.
+            The mask's: top, left, height, width, as of `images.masks.mask_box`.
         size : (height, width)
             Of the photo.
         num_lines : int
-            Rows, and columns, at most.
+            Most rows, and most columns.
         gaps : tuple of int or None
             None takes `gap_lengths` of the size.
         """
@@ -139,12 +140,12 @@ class Window:
         return cls(top, left, rows_read, columns_read, rows, columns, gaps)
 
     def search(self, rows: UInt8Array, columns: UInt8Array) -> Crossings:
-        """Find the crossings of the chosen lines.
+        """Find the crossings on the chosen rows and columns.
 
         Parameters
         ----------
         rows : ndarray of uint8, shape (R, width)
-            The chosen rows, as far as the window reaches.
+            The chosen rows, cut to the window.
         columns : ndarray of uint8, shape (C, height)
             The chosen columns, likewise.
 
@@ -201,7 +202,7 @@ def find_crossings(
 
 
 def _evenly(length: int, count: int) -> IntArray:
-    """Choose up to so many of some things, evenly."""
+    """Choose up to `count` of `length` numbers, evenly."""
     count = min(length, count)
     return (2 * np.arange(count) + 1) * length // (2 * count)
 
@@ -214,22 +215,22 @@ def _search(
     Returns
     -------
     tuple
-        Of M crossings in order: the line, (M,); the places along it of the
-        foreground's and of the background's pixel at each gap, (G, M) both; which of
-        them are valid, (G, M).
+        Of M crossings in order: the number of the line, (M,); the foreground pixel's
+        and the background pixel's place along the line, (G, M) each; whether the pair
+        is valid, (G, M).
     """
     X = lines.shape[1]
     flat = lines.reshape(-1)
-    # Runs of the foreground begin and end between neighbors, never across lines.
+    # A run of foreground begins or ends between two neighbors of one line.
     is_foreground = flat >= FOREGROUND
     at = np.flatnonzero(is_foreground[1:] != is_foreground[:-1])
     at = at[at % X != X - 1]
-    ends = is_foreground[at]  # else it begins after this pixel
+    ends = is_foreground[at]  # True: a run ends here; False: one begins after it
     inner = at + ~ends
     step = 2 * ends.astype(np.intp) - 1
     line = at // X
     first, last = line * X, line * X + X - 1
-    # The nearest background ahead of each, with no foreground before it.
+    # Walk to the nearest background pixel; drop a crossing that meets foreground first.
     outer = np.full(len(at), -1, np.intp)
     left = np.arange(len(at))
     for distance in range(1, REACH + 1):

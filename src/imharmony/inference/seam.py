@@ -1,8 +1,8 @@
 """The seam: pairs of pixels that face each other across the mask's edge.
 
-Where the foreground came from the same scene, both sides of the edge show the same
-materials in the same light, so facing pixels are before-and-after samples of the curve
-that is looked for. They are read at the photo's own size.
+If the foreground comes from the same scene, both sides of the edge show the same
+materials in the same light. Two facing pixels are then the color before and after the
+curve that the network is to find. They are read at the photo's own size.
 """
 
 from dataclasses import dataclass
@@ -41,12 +41,12 @@ __all__ = ["Seam", "sample_seam"]
 FloatArray = npt.NDArray[np.float32]
 
 _BLOCK = 256
-"""Height and width, in pixels, of what is read at once of a photo that is streamed."""
+"""Height and width, in pixels, of the blocks in which a streamed photo is read."""
 
 
 @dataclass(frozen=True)
 class Seam:
-    """Facing pixels at several gaps; N is the same for all photos."""
+    """Facing pixels of G gaps and N crossings; N is the same for all photos."""
 
     colors: FloatArray
     """(G, N, 6): red, green, blue of the foreground's pixel and of the background's,
@@ -54,24 +54,24 @@ class Seam:
     weight: FloatArray
     """(G, N): 1 where there is a pair, else 0."""
     place: FloatArray
-    """(N, 2): where in the photo, as shares of its height and width."""
+    """(N, 2): where the crossing lies, as shares of the photo's height and width."""
 
     @classmethod
     def none(cls, num_pairs: int = NUM_PAIRS) -> "Seam":
-        """Give what stands for no seam at all."""
+        """Return the seam that stands for none: all zeros."""
         colors = np.zeros((GAPS, num_pairs, 6), np.float32)
         weight = np.zeros((GAPS, num_pairs), np.float32)
         return cls(colors, weight, np.zeros((num_pairs, 2), np.float32))
 
     @cached_property
     def num_pairs(self) -> int:
-        """Crossings of the edge that were read; 0 where there is no seam."""
+        """Number of crossings; 0 where there is no seam."""
         return int(self.weight[0].sum())
 
     def displaced(self) -> "Seam":
-        """Put beside each inner pixel what faces another one, half the edge away.
+        """Pair each inner pixel with the outer pixel of a crossing half the edge away.
 
-        What the seam of a paste is like: it says nothing. For evaluation.
+        Such a seam says nothing, like that of a paste. Evaluation uses it.
         """
         half = max(1, self.num_pairs // 2)
         pairs = slice(0, self.num_pairs)
@@ -100,12 +100,12 @@ def sample_seam(
     mask : pyvips.Image
         One channel of 8 bit, of the photo's size.
     box : Box
-        What `masks.mask_box` finds in the mask.
+        The box of the mask, as of `masks.mask_box`.
     num_pairs : int
-        Crossings at most, evenly out of all; so many places the result has.
+        N of the result. Of more crossings, so many are evenly chosen.
     covered : pyvips.Image or None
-        Mask of all objects of the photo. What faces another object says nothing of the
-        scene: such crossings are left out.
+        Mask of all objects of the photo. Crossings whose outer pixel lies on another
+        object are left out, since they say nothing of the scene.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def sample_seam(
 
     Notes
     -----
-    Of a photo that is streamed only the blocks around the chosen pixels are read.
+    Of a streamed photo, only the blocks around the chosen pixels are read.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def sample_seam(
 
 
 def _find(mask: pyvips.Image, box: Box) -> Crossings:
-    """Find all crossings; of a mask that is streamed no more is held than its lines."""
+    """Find all crossings; of a streamed mask only the searched lines are kept."""
     corners = (box.top, box.left, box.height, box.width)
     window = Window.around(corners, (mask.height, mask.width))
     region = Box(window.top, window.left, window.height, window.width)
@@ -187,7 +187,7 @@ def _read_raw(image: pyvips.Image, places: npt.NDArray[np.intp]) -> PixelArray:
 
 
 def _read_blocks(image: pyvips.Image, places: npt.NDArray[np.intp]) -> PixelArray:
-    """Read pixels block by block, each only as far as there are pixels to read."""
+    """Read pixels block by block; of each block only the part that holds them."""
     columns_of_blocks = image.width // _BLOCK + 1
     block = places[:, 0] // _BLOCK * columns_of_blocks + places[:, 1] // _BLOCK
     order = np.argsort(block, kind="stable")
@@ -205,11 +205,11 @@ def _read_blocks(image: pyvips.Image, places: npt.NDArray[np.intp]) -> PixelArra
 
 
 def _convert(image: pyvips.Image, values: PixelArray) -> FloatArray:
-    """Divide alpha out of some of a photo's pixels, and convert them to sRGB."""
+    """Convert some of a photo's pixels to sRGB, with alpha divided out."""
     line = pyvips.Image.new_from_memory(
         np.ascontiguousarray(values).data, len(values), 1, image.bands, image.format
     )
-    # Under the photo's own header, which holds the profile and says what alpha is.
+    # The pixels get the photo's header, which holds the profile and says what alpha is.
     header = image.crop(0, 0, 1, 1).copy()
     line = header.embed(0, 0, len(values), 1).draw_image(line, 0, 0)
     color, _ = split_alpha(straighten(line))

@@ -1,8 +1,8 @@
-"""Local recoloring: what a network did to a small picture, done to the whole photo.
+"""Local recoloring: a network's change of a small picture, applied to the whole photo.
 
-A coarse grid over the foreground holds at each node one curve per channel and a 3x3
-mix of the channels; in between it is interpolated. It is fitted to the network's input
-and output, and applied to the photo at its own size and depth.
+A coarse grid lies over the foreground. Each node holds one curve per channel and a 3x3
+mix of the channels; between nodes both are interpolated. The grid is fitted to the
+network's small input and output, and applied to the photo at its own size and depth.
 """
 
 from dataclasses import dataclass, replace
@@ -34,20 +34,21 @@ FloatArray = npt.NDArray[np.floating[Any]]
 class BilateralGrid:
     """A change of color that varies smoothly over a photo; immutable.
 
-    At a node, the change of channel c of a color I is `curve_c(I_c) + mix_c . I`, the
-    curve by its knots, and between nodes it is the mean of the four around, weighted
-    bilinearly.
+    At a node, the change of channel c of a color I is `curve_c(I_c) + mix_c . I`. The
+    curve is given by its knots. Between nodes the change is the mean of the four nodes
+    around, weighted bilinearly.
 
     Parameters
     ----------
     corner : (top, left)
-        Where the first node lies, in pixels of the photo, between pixels.
+        Where the first node lies in the photo, in pixels; (0, 0) is the corner of the
+        first pixel, not its middle.
     cell : (height, width)
-        Distances of nodes in pixels, powers of two: so that all weights are exact, and
-        a part of a photo gets the bytes it gets in the whole.
+        Distances of nodes in pixels. They are powers of two, so that all weights are
+        exact, and a part of a photo gets the same bytes as in the whole.
     nodes : ndarray of float32, shape (rows, columns, 3, NUM_KNOTS + 3)
-        For each channel the knots' heights, then the mix; changes, so 0 is none.
-        Read-only.
+        For each channel the heights of the knots, then the mix. Both are changes: 0
+        changes nothing. Read-only.
 
     Raises
     ------
@@ -58,9 +59,9 @@ class BilateralGrid:
     -----
     The grid over place and value is that of [1]_; fitting it between a small picture
     and its processed version, to apply it to the large one, is [2]_. Differs from
-    [2]_: each channel is its own guide, and its slopes and offset of every value
-    are a curve. With luminance as the one guide and an affine map at every node, as
-    there, global curves and looks come out a fifth to a half farther off.
+    [2]_: there, luminance is the one guide and each node holds an affine map for each
+    of its values; here, each channel is its own guide and has a curve. By their way,
+    global curves and looks come out a fifth to a half farther off.
 
     References
     ----------
@@ -119,10 +120,10 @@ class BilateralGrid:
         before, after : ndarray of float, shape (3, h, w)
             RGB, sRGB-encoded, in [0, 1].
         weights : ndarray of float, shape (h, w), 0 or more
-            How much each small pixel counts. Where it is 0, nothing is known: the
-            change goes on there as it is nearby.
+            How much each small pixel counts. Where the weight is 0, the change is
+            that of the places nearby.
         box : Box
-            Of the photo's foreground, in pixels of the photo; the grid covers it.
+            The box of the photo's foreground, which the grid covers.
         size : (height, width)
             Of the photo.
 
@@ -190,11 +191,11 @@ class BilateralGrid:
 
     @property
     def curves(self) -> None:
-        """None: the change depends on the place, so no curves say it."""
+        """None, since curves cannot say a change that depends on the place."""
         return None
 
     def make_table(self, dtype: npt.DTypeLike) -> None:
-        """Return None, likewise."""
+        """Return None, since a table cannot say it either."""
         return
 
     def map_box(self, color: pyvips.Image, box: Box) -> pyvips.Image:
@@ -209,22 +210,22 @@ class BilateralGrid:
         return np.asarray(to_array(self.recolor(values, box)) * 255.0)
 
     def recolor(self, color: pyvips.Image, box: Box) -> pyvips.Image:
-        """Change the colors of a part of the photo; put off until pixels are asked for.
+        """Change the colors of a part of the photo, when its pixels are asked for.
 
         Parameters
         ----------
         color : pyvips.Image
             Gray or RGB without alpha, 8 or 16 bit or float, sRGB-encoded. Gray is
-            taken as RGB with equal channels, of which the first comes back.
+            taken as RGB with equal channels; the first channel comes back.
         box : Box
-            Where in the photo `color` was cut from; of its size.
+            The part of the photo that `color` is.
 
         Returns
         -------
         pyvips.Image
-            Of the format and channels of `color`. Whole numbers are rounded and
-            clipped; floats clipped to [0, 1], those beyond it keep their distance from
-            its nearer end.
+            In the format of `color`, with as many channels. Whole numbers are rounded
+            and clipped. Floats are clipped to [0, 1]; a float that was outside is then
+            moved outside again, as far as it was.
         """
         full = FULL_SCALE[color.format]
         inside = color.clamp() if color.format == "float" else color
@@ -263,7 +264,7 @@ class BilateralGrid:
             ody=self.corner[0] - 0.5,
             oarea=[box.left, box.top, box.width, box.height],
             extend="copy",
-            premultiplied=True,  # or rather: there is no alpha
+            premultiplied=True,  # there is no alpha that libvips would multiply by
         )
 
 
@@ -278,6 +279,6 @@ def _hat_table(index_format: str) -> pyvips.Image:
 
 @cache
 def _sums() -> pyvips.Image:
-    """Make the matrix (3, 3 F) that adds up the features of each channel."""
+    """Make the matrix (3, 3 F) that adds the features of each channel."""
     channel = np.repeat([0, 1, 2, 0, 1, 2], [NUM_KNOTS] * 3 + [3] * 3)
     return pyvips.Image.new_from_array((channel == np.arange(3)[:, None]).tolist())

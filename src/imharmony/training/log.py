@@ -42,7 +42,7 @@ class RunLog:
     output : Path
         The run's folder.
     first : int
-        Steps that the run keeps: what a stopped run told of later ones is dropped.
+        Steps that the run keeps. Rows of later steps, of a stopped run, are dropped.
     """
 
     def __init__(self, output: Path, first: int) -> None:
@@ -68,12 +68,12 @@ class RunLog:
         self._board.add_image(name, picture, step)
 
     def close(self) -> None:
-        """Write what is still held back."""
+        """Write what still waits in memory."""
         self._board.close()
 
 
 def last_row(output: Path) -> dict[str, str]:
-    """Newest row of a run's table, by column; empty where the run told nothing."""
+    """Newest row of a run's table, by column; empty where the table has none."""
     rows = _rows(output / "log.csv")
     return rows[-1] if rows else {}
 

@@ -1,8 +1,8 @@
-"""A clip harmonized: looked at ahead, smoothed, recolored, and written.
+"""Harmonize a clip: predict ahead, smooth over time, recolor, and write.
 
-Two readers go through the clip. One looks ahead by the reach of the smoothing and asks
-the network; the other recolors and writes. So no frame is held for longer than a few
-frames take, however long the clip is.
+Two readers go through the clip. The first is ahead by the reach of the smoothing and
+asks the network; the second recolors and writes. So only a few frames are in memory at
+a time, however long the clip is.
 """
 
 import math
@@ -43,7 +43,7 @@ from imharmony.video.sequences import check_sequence, write_sequence
 __all__ = ["VideoReport", "harmonize_video"]
 
 _LOOKS_A_SECOND = 8
-_AHEAD = 4  # decoded frames that wait to be recolored
+_AHEAD = 4  # most decoded frames that wait to be recolored
 
 T = TypeVar("T")
 Pair = tuple[Frame, pyvips.Image]
@@ -51,7 +51,7 @@ Pair = tuple[Frame, pyvips.Image]
 
 @dataclass(frozen=True)
 class VideoReport:
-    """What was done."""
+    """What became of a clip."""
 
     num_frames: int
     num_scenes: int
@@ -61,11 +61,11 @@ class VideoReport:
     label: str | None
     """The label of the first look."""
     warnings: tuple[str, ...]
-    """What may surprise, each once, with the first frame it holds for."""
+    """What may surprise. Each is named once, with its first frame."""
 
 
 class _Counts:
-    """What is counted while frames go by."""
+    """Counts that grow while the frames go by."""
 
     def __init__(self) -> None:
         self.num_frames = 0
@@ -119,10 +119,11 @@ def harmonize_video(
     label, strength, seam
         As for calling a `Harmonizer`.
     every : int or None
-        The network is asked about every so many frames, and at each new scene. None
-        asks eight times a second.
+        From one frame that the network is asked about to the next, in frames. A new
+        scene is asked about at once. None asks eight times a second.
     width_s : float
-        How far curves are averaged over time; see `smooth_looks`. 0 does not.
+        How far curves are averaged over time, in seconds; see `smooth_looks`. 0 does
+        not average.
     rate : Fraction or None
         Frames a second of a sequence; None takes 24.
     codec, crf, pixel_format, options
@@ -132,8 +133,9 @@ def harmonize_video(
     overwrite : bool
         Whether existing files may be replaced.
     resume : bool
-        Whether to work in segments, kept in `OUTPUT.parts` until all is done, and to
-        go on after the last one that is there. For sequences, frames that are there.
+        Whether to go on where an earlier run stopped. A clip is worked on in segments,
+        which stay in `OUTPUT.parts` until all are done; whole segments are not made
+        again. Of a sequence, frames that exist are not made again.
     progress : callable or None
         Called with the frames done and their number, if known.
 
@@ -234,7 +236,7 @@ def harmonize_video(
 def _check_sources(
     source: Source, masks: Source | None, behind: Source | None, *, resize_mask: bool
 ) -> None:
-    """Refuse before any work what does not fit together."""
+    """Refuse inputs that do not fit together, before any work."""
     height, width = source.size
     if masks is not None and behind is not None:
         raise UsageError("masks and over: expected one of them, got both")
@@ -302,7 +304,8 @@ def _look(
 ) -> Iterator[Look]:
     """Tell scenes apart, and ask the network about some frames of each.
 
-    Frames before `first` matter to nothing that is still to be done.
+    The network is not asked about frames before `first`: no frame that is still to be
+    written depends on them.
     """
     watch = SceneWatch()
     scene = -1
@@ -346,8 +349,8 @@ def _recolor(
 
 
 def _fetch_ahead(items: Iterator[T], count: int) -> Iterator[T]:
-    """Compute items in another thread, a few ahead; its errors are raised here."""
-    ready: Queue[list[T]] = Queue(count)  # one item each; none says that it is over
+    """Compute up to `count` items ahead in another thread; raise its errors here."""
+    ready: Queue[list[T]] = Queue(count)  # lists of one item; an empty list ends it
     is_over = threading.Event()
 
     def put(item: list[T]) -> None:

@@ -1,4 +1,4 @@
-"""What clients are told when something is wrong: a stable code and a sentence."""
+"""What clients get when something is wrong: a stable code and a sentence."""
 
 from imharmony import errors
 

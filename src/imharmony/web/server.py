@@ -1,4 +1,4 @@
-"""uvicorn, told not to wait for those who never finish a request's head."""
+"""uvicorn, made not to wait for clients who never finish a request's head."""
 
 import asyncio
 import logging

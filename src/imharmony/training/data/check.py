@@ -1,7 +1,7 @@
-"""Say what of a data set in iHarmony4 layout is there, and whether it fits together.
+"""Check a data set in iHarmony4 layout: which files exist, and whether they fit.
 
-The layout and its lists are those of `evaluation.pairs`. What is wrong with the data
-is told, all of it, not raised.
+The layout and its lists are those of `datasets.iharmony4`. All problems are listed in
+the report; none is raised.
 """
 
 from collections.abc import Iterator, Sequence

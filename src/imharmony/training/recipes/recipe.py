@@ -22,11 +22,11 @@ class Losses(NamedTuple):
     total: Tensor
     """(): what the network learns from, but for an adversary's judgement."""
     pixels: Tensor
-    """(): the part of it that is told, the error of the pixels."""
+    """(): the part of it that is reported, the error of the pixels."""
     real: Tensor
     """(B, 3, h, w): a picture that an adversary may see."""
     harmonized: Tensor
-    """(B, 3, h, w): the network's, to be told from it."""
+    """(B, 3, h, w): the network's picture, which an adversary compares with it."""
     parts: dict[str, Tensor] = {}  # noqa: RUF012  # never changed
     """Further columns of the run's table."""
 

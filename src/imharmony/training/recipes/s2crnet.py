@@ -34,7 +34,7 @@ class S2CRNetRecipe(Recipe[S2CRNet]):
     """Learns curves for the foreground's crop or thumbnail, and the label's guess."""
 
     def build(self, settings: TrainSettings) -> S2CRNet:
-        """Make a network; its encoder from a trunk, or with normalization, if told."""
+        """Make a network; settings may give its encoder a trunk or normalization."""
         network = build_s2crnet(settings.variant, **settings.dimensions)
         if settings.trunk:
             load_trunk(network, Path(settings.trunk))
