@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from imharmony.errors import UsageError
-from imharmony.training.data.misleading import displace, mislead
+from imharmony.training.data.misleading import displace, mislead, vary_looks
 from imharmony.training.data.seam import SeamSettings
 
 B, G, N = 6, 4, 40
@@ -75,3 +75,26 @@ def test_shares_are_those_asked_for() -> None:
 def test_shares_of_more_than_all_are_refused(shares: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="shares of at most 1 together"):
         SeamSettings(**shares)  # type: ignore[arg-type]
+
+
+def test_other_looks_keep_which_colors_face_each_other() -> None:
+    seam = torch.rand(B, G, N, 6, generator=torch.Generator().manual_seed(0))
+    weight = torch.ones(B, G, N)
+    weight[2, 1, 5] = 0
+    varied, left = vary_looks(np.random.default_rng(0), seam, weight)
+    assert torch.equal(left, weight)
+    assert varied[2, 1, 5].abs().max() == 0
+
+    def channels(colors: Tensor) -> set[frozenset[tuple[int, ...]]]:
+        """Order of the tones of each channel on both sides, which no power changes."""
+        orders = [tuple(column.tolist()) for column in colors.argsort(dim=0).T]
+        return {frozenset([orders[k], orders[k + 3]]) for k in range(3)}
+
+    for before, after in zip(seam[:, 0], varied[:, 0], strict=True):
+        assert channels(after) == channels(before)
+    outer = [[c.argsort().tolist() for c in one[0, :, 3:].T] for one in seam]
+    is_exchanged = [
+        one[0, :, 0].argsort().tolist() in orders
+        for one, orders in zip(varied, outer, strict=True)
+    ]
+    assert 0 < sum(is_exchanged) < B

@@ -1,16 +1,25 @@
-"""Seams that say nothing, so that a network learns when not to go by them."""
+"""Seams that say nothing, so that a network learns when not to go by them.
+
+And seams under other looks, by which the judgment of a scene must not change.
+"""
+
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from imharmony.inference.crossings import GAPS
 from imharmony.training.data.seam import SeamSettings
 
-__all__ = ["displace", "mislead"]
+__all__ = ["displace", "mislead", "vary_looks"]
 
 _WIDTH = 4.0
 _OFFSET = 1.0
+
+_POWER = 0.35
+"""Deviation of the logarithm of a power that colors are raised to."""
 
 
 def displace(seam: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,3 +97,33 @@ def _cross(
     share_in = (0.5 - (depth - offset) / width).clamp(0, 1)
     mixed = [inner + share_out * (outer - inner), outer + share_in * (inner - outer)]
     return torch.cat(mixed, dim=-1), weight * weight.roll(1, 0)
+
+
+def vary_looks(
+    rng: np.random.Generator, seam: Tensor, weight: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Put another look on each side of seams, and exchange sides and channels.
+
+    Whether both sides are of one scene stays as it was.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    seam, weight : Tensor, shape (B, G, N, 6) and (B, G, N)
+
+    Returns
+    -------
+    tuple of Tensor
+    """
+    B = len(seam)
+
+    def send(values: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(seam.device)
+
+    sides = seam.reshape(*seam.shape[:3], 2, 3)[..., rng.permutation(3).tolist()]
+    power = np.exp(rng.normal(0.0, _POWER, (B, 1, 1, 2, 3)))
+    power[rng.random((B, 1, 1, 2)) < 0.5] = 1.0
+    sides = sides.clamp(1e-4, 1) ** send(power)
+    is_exchanged = send(rng.random((B, 1, 1, 1, 1)) < 0.5) > 0
+    sides = torch.where(is_exchanged, sides.flip(3), sides)
+    return sides.flatten(3) * (weight[..., None] > 0), weight

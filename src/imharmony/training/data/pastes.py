@@ -20,6 +20,7 @@ __all__ = ["draw_edge", "paste"]
 
 _MARGIN = 12  # pixels around the object
 _MAX_SIDE = 224  # pixels of what is cut out: the edge of a part will do
+_LARGEST_ZOOM = 4.0
 
 
 def draw_edge(
@@ -39,7 +40,8 @@ def draw_edge(
         The photograph it is laid on; None for its own.
     num_pairs : int
     """
-    zoom = float(rng.uniform(1.0, 1.7))
+    # A large photograph's edge is wide in pixels; training photographs are small.
+    zoom = float(_LARGEST_ZOOM ** rng.random())
     rows, columns = (
         _part(rng, side, length, zoom)
         for side, length in zip(mask_limits(mask), mask.shape, strict=True)

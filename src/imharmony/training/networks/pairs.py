@@ -3,9 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-__all__ = ["PairReader", "WideReader", "fit_pairs"]
+__all__ = [
+    "NUM_PAIR_STATISTICS",
+    "PairReader",
+    "WideReader",
+    "fit_pairs",
+    "pair_statistics",
+]
 
-_PAIR_STATISTICS = 21
+NUM_PAIR_STATISTICS = 21
 
 
 def _pair_values(pairs: Tensor) -> Tensor:
@@ -91,7 +97,7 @@ class PairReader(nn.Module):
         )
         self.scores = nn.Linear(width, num_heads)
         self.values = nn.Linear(width, num_heads * head_width)
-        self.num_outputs = width + num_heads * head_width + _PAIR_STATISTICS
+        self.num_outputs = width + num_heads * head_width + NUM_PAIR_STATISTICS
 
     def forward(self, pairs: Tensor, weight: Tensor) -> Tensor:
         """Describe pairs (B, N, 6) of weights (B, N): (B, num_outputs)."""
@@ -115,7 +121,7 @@ class WideReader(nn.Module):
         self.first_bias = nn.Parameter(torch.zeros(num_gaps, 1, width))
         self.second = nn.Parameter(torch.randn(num_gaps, width, width) / width**0.5)
         self.second_bias = nn.Parameter(torch.zeros(num_gaps, 1, width))
-        self.num_outputs = num_gaps * (width + _PAIR_STATISTICS)
+        self.num_outputs = num_gaps * (width + NUM_PAIR_STATISTICS)
 
     def forward(self, pairs: Tensor, weight: Tensor) -> Tensor:
         """Describe pairs (B, G, N, 6) of weights (B, G, N)."""

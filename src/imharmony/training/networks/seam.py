@@ -28,8 +28,9 @@ from imharmony.training.networks.heights import (
     heights_of_slopes,
     render_heights,
 )
-from imharmony.training.networks.pairs import PairReader, WideReader, fit_pairs
+from imharmony.training.networks.pairs import PairReader, WideReader
 from imharmony.training.networks.s2crnet import Dimensions, S2CRNet, Seen
+from imharmony.training.networks.scene import SceneJudge, fit_gaps, render_inner
 from imharmony.training.networks.squeezenet import NUM_FEATURES
 from imharmony.training.networks.statistics import region_statistics
 from imharmony.training.networks.variants import change_variant
@@ -71,7 +72,7 @@ class SeamDimensions:
     """Attention over pairs, and values of each head."""
     wide_width: int = 32
     """Width of the layers that read pairs further from the edge."""
-    scene_width: int = 48
+    scene_width: int = 64
     """Width of the layers that tell a same scene."""
     hidden: int = 224
     """Width of what brings all together."""
@@ -195,10 +196,7 @@ class SeamNet(nn.Module):
         readers = self.pairs.num_outputs + self.wide.num_outputs
         num_inputs = d.statistics + readers + num_fits
         self.seamed = CurveHead(num_inputs, d.seam_hidden, d.num_pieces)
-        self.scene = WideReader(GAPS, d.scene_width)
-        self.same_scene = nn.Sequential(
-            nn.Linear(self.scene.num_outputs, 96), nn.ReLU(), nn.Linear(96, 1)
-        )
+        self.judge_scene = SceneJudge(d.scene_width, d.num_heads)
         self.plain_doubt, self.seamed_doubt = Doubt(d.hidden), Doubt(d.seam_hidden)
         for part in (
             self.statistics,
@@ -211,12 +209,6 @@ class SeamNet(nn.Module):
                 if isinstance(layer, nn.Linear):
                     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                     nn.init.zeros_(layer.bias)
-
-    def judge_scene(self, seam: Tensor, seam_weight: Tensor) -> Tensor:
-        """Logit, (B,), that both sides of a seam belong to one scene."""
-        described = self.scene(seam, seam_weight)
-        logit: Tensor = self.same_scene(described)[:, 0].float()
-        return logit
 
     def forward(
         self,
@@ -325,9 +317,7 @@ class SeamNet(nn.Module):
         """
         pixels, mask, _, _, seam, seam_weight = swatches
         d = self.dimensions
-        B, G = seam.shape[:2]
-        every = fit_pairs(seam.flatten(0, 1), seam_weight.flatten(0, 1), d.num_pieces)
-        fits = every.reshape(B, G, 3, d.num_pieces + 1)
+        fits = fit_gaps(seam, seam_weight, num_pieces=d.num_pieces)
         x = torch.arange(_NUM_HINTS, device=seam.device) / (_NUM_HINTS - 1)
         shown = fits[..., :: d.num_pieces // (_NUM_HINTS - 1)]
         # What other gaps say besides: of a blended edge the nearest says little.
@@ -347,21 +337,13 @@ class SeamNet(nn.Module):
                 heights, hidden = self.seamed(described)
                 seamed.append(heights)
             pixels = _render_picture(pixels, seamed[-1].detach())
-            seam = _render_pairs(seam, seamed[-1].detach())
+            seam = render_inner(seam, seamed[-1].detach())
         stacked = torch.stack(seamed, dim=1)
         return stacked, self.seamed_doubt(hidden, compose(stacked))
 
 
 def _render_picture(picture: Tensor, heights: Tensor) -> Tensor:
     return render_heights(picture.flatten(2), heights).reshape(picture.shape)
-
-
-def _render_pairs(pairs: Tensor, heights: Tensor) -> Tensor:
-    """Map the inner sides of pairs (B, G, N, 6)."""
-    B, G, N, _ = pairs.shape
-    inner = pairs[..., :3].reshape(B, G * N, 3).transpose(1, 2)
-    inner = render_heights(inner, heights).transpose(1, 2).reshape(B, G, N, 3)
-    return torch.cat([inner, pairs[..., 3:]], dim=-1)
 
 
 SEAM_VARIANTS = {"s2crnet-seam": SeamDimensions()}
@@ -378,6 +360,6 @@ def build_seam_net(variant: str, **changes: object) -> SeamNet:
     Examples
     --------
     >>> sum(p.numel() for p in build_seam_net("s2crnet-seam").parameters())
-    1588252
+    1582756
     """
     return SeamNet(change_variant(SEAM_VARIANTS, variant, changes))

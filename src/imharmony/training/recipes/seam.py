@@ -14,7 +14,7 @@ from imharmony.inference.contract import Contract
 from imharmony.inference.crossings import GAPS, NUM_PAIRS
 from imharmony.labels import LABELS
 from imharmony.training.checkpoints import load_base, load_trunk
-from imharmony.training.data.misleading import displace, mislead
+from imharmony.training.data.misleading import displace, mislead, vary_looks
 from imharmony.training.data.pairs import Pair
 from imharmony.training.feed import Feed
 from imharmony.training.losses import relative_l1
@@ -47,6 +47,8 @@ _STAGE_WEIGHT = 0.3
 _DOUBT_WEIGHT = 0.1
 _SOME = (..., slice(None, None, 4), slice(None, None, 4))
 """Pixels of the thumbnails that the cascade with the seam learns from."""
+_TIMES_SHOWN = 4
+"""How often an edge made as a paste's is shown, each time under other looks."""
 _CROSSED_WEIGHT = 0.25
 """Of seams of training pairs, and of seams crossed between two pairs, beside the edges
 that are made as pastes are."""
@@ -101,8 +103,8 @@ class SeamNetRecipe(Recipe[SeamNet]):
         """Sum the errors of all stages, the roughness, the doubts and the guesses."""
         settings = feed.settings
         labels = show_labels(pair, step, feed, network.dimensions.num_labels)
-        edges = _edges(pair)
         rng = np.random.default_rng([settings.seed, step, feed.rank, 1])
+        edges = _edges(np.random.default_rng([settings.seed, step, feed.rank, 2]), pair)
         swatches, swatch_real = _swatches(pair)
         misled = mislead(rng, *swatches[4:], settings.seam)
         swatches = swatches._replace(seam=misled[0], seam_weight=misled[1])
@@ -287,29 +289,34 @@ class _Edges(NamedTuple):
     """Seams whose scene is known."""
 
     seam: Tensor
-    """(B + E + B / 2, G, N, 6): of the pairs, edges made as pastes are, and of half of
-    the pairs the inner sides beside the next pair's outer ones."""
+    """(B + E + B / 2, G, N, 6): of the pairs, edges made as pastes are, under several
+    looks, and of half of the pairs the inner sides beside the next pair's outer ones.
+    """
     weight: Tensor
     is_same_scene: Tensor
     """(B + E + B / 2,): 1 or 0."""
     importance: Tensor
 
 
-def _edges(pair: Pair) -> _Edges:
-    B, E = len(pair.seam), pair.is_same_scene.numel()
+def _edges(rng: np.random.Generator, pair: Pair) -> _Edges:
+    B, E = len(pair.seam), _TIMES_SHOWN * pair.is_same_scene.numel()
     seam, weight = pair.seam, pair.seam_weight
     half = max(1, B // 2)
     crossed = torch.cat([seam[..., :3], seam.roll(1, 0)[..., 3:]], dim=-1)[:half]
     crossed_weight = (weight * weight.roll(1, 0))[:half]
     seams, weights = [seam], [weight]
     if E:
-        seams.append(pair.edge)
-        weights.append(pair.edge_weight)
+        for time in range(_TIMES_SHOWN):
+            edge = pair.edge, pair.edge_weight
+            shown = vary_looks(rng, *edge) if time else edge
+            seams.append(shown[0])
+            weights.append(shown[1])
     seams.append(crossed)
     weights.append(crossed_weight)
     all_weights = torch.cat(weights)
     one = seam.new_ones(B)
-    is_same = torch.cat([one, pair.is_same_scene, 0 * one[:half]])
+    judged = pair.is_same_scene.repeat(_TIMES_SHOWN)
+    is_same = torch.cat([one, judged, 0 * one[:half]])
     importance = torch.cat(
         [
             _CROSSED_WEIGHT * one,
