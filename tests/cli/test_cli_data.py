@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from imharmony import cli
-from imharmony.images import files, photo
+from imharmony.images import files, mask_files, photo
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,31 @@ def test_hues_are_bounded_on_demand(data: Path, tmp_path: Path, run: Run) -> Non
         folder = output / "synthetic" / "composite_images"
         written.append([path.read_bytes() for path in sorted(folder.iterdir())])
     assert written[0] != written[1]
+
+
+def test_pastes_lie_on_another_photograph(data: Path, tmp_path: Path, run: Run) -> None:
+    output = tmp_path / "out"
+    args = ("synthesize", data, "-o", output, "--num-pairs", "24", "--pastes", "1")
+    assert run(*args).code == 0
+    with (output / "pairs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    root, on_another = output / "synthetic", 0
+    for row in rows:
+        name = row["made_from"].removeprefix("data-")
+        if row["real_look"] != "untouched" or int(name) % 2 == 0:
+            continue  # recolored as a whole, or without a mask of its own
+        own = data / "photos" / f"{name}.png"
+        path = root / "masks" / f"{row['pair']}_1.png"
+        mask = photo.to_array(mask_files.read_mask(path, size=(40, 50)))
+        before = photo.to_array(files.read_photo(own))
+        path = root / "real_images" / f"{row['pair']}.png"
+        real = photo.to_array(files.read_photo(path))
+        inside, outside = np.zeros((2, 40, 50), bool)
+        inside[20:28, 20:28] = True  # the edge may be feathered
+        outside[mask[..., 0] == 0] = True
+        assert np.array_equal(real[inside], before[inside])
+        on_another += not np.array_equal(real[outside], before[outside])
+    assert on_another >= 3
 
 
 def test_jpeg_is_written_on_demand(data: Path, tmp_path: Path, run: Run) -> None:

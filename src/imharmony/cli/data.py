@@ -86,6 +86,15 @@ def synthesize(
             "allows all.",
         ),
     ] = 180.0,
+    pastes: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of pairs whose object is first laid on another photograph, so "
+            "that nothing across its edge belongs to it.",
+        ),
+    ] = 0.0,
     jpeg: Annotated[
         bool,
         typer.Option(
@@ -104,7 +113,9 @@ def synthesize(
         from imharmony.training.data import written
         from imharmony.training.data.look_settings import LookSettings
     settings = LookSettings(
-        shapes=_shares("shapes", shapes), max_hue_change=max_hue_change
+        shapes=_shares("shapes", shapes),
+        max_hue_change=max_hue_change,
+        pastes=pastes,
     )
     if families is not None:
         settings = replace(settings, families=_shares("families", families))
