@@ -14,7 +14,7 @@ from imharmony.threads import share_out
 def test_work_is_shared_out_among_threads_once_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threads, "_num_cores", lambda: 3)
+    monkeypatch.setattr(threads, "_count_cores", lambda: 3)
     meeting = threading.Barrier(3, timeout=10)
     done: list[int] = []
 
@@ -28,7 +28,7 @@ def test_work_is_shared_out_among_threads_once_each(
 
 
 def test_an_error_in_any_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_num_cores", lambda: 2)
+    monkeypatch.setattr(threads, "_count_cores", lambda: 2)
     caller = threading.get_ident()
     meeting = threading.Barrier(2, timeout=10)
 
@@ -45,9 +45,9 @@ def test_an_error_in_any_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> No
 def test_work_is_not_kept_waiting_by_another_callers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threads, "_num_cores", lambda: 2)
+    monkeypatch.setattr(threads, "_count_cores", lambda: 2)
     end = threading.Event()
-    helpers = threads._helpers()
+    helpers = threads._get_helpers()
     others = [helpers.submit(end.wait, 10) for _ in range(3)]  # all are busy
     done: list[int] = []
     share_out(done.append, range(6))
@@ -59,12 +59,12 @@ def test_work_is_not_kept_waiting_by_another_callers(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_helpers_are_there_after_a_fork() -> None:
-    threads._helpers().submit(time.sleep, 0).result()
+    threads._get_helpers().submit(time.sleep, 0).result()
     child = os.fork()
     if not child:
         code = 1  # whatever happens, the child must not go on with the tests
         try:
-            code = threads._helpers().submit(int, 7).result(timeout=10)
+            code = threads._get_helpers().submit(int, 7).result(timeout=10)
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

@@ -98,7 +98,7 @@ def open_pictures(
     if pixels.dtype.name == "float64":
         pixels = pixels.astype(np.float32)
     image = photo.from_array(pixels, name="composite")
-    adapters.with_fields(image, picture.fields)
+    adapters.attach_fields(image, picture.fields)
     if options.premultiplied:
         image.set_type(pyvips.GValue.gint_type, photo.PREMULTIPLIED, 1)
     if mask is not None:

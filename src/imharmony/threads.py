@@ -29,7 +29,7 @@ def share_out(work: Callable[[T], object], parts: Sequence[T]) -> None:
     >>> sorted(done)
     [1, 2, 3]
     """
-    num_threads = min((len(parts) + 1) // 2, _num_cores(), _MAX_THREADS)
+    num_threads = min((len(parts) + 1) // 2, _count_cores(), _MAX_THREADS)
     left = iter(parts)
 
     def take() -> None:
@@ -39,7 +39,7 @@ def share_out(work: Callable[[T], object], parts: Sequence[T]) -> None:
     if num_threads < 2:
         take()
         return
-    others = [_helpers().submit(take) for _ in range(num_threads - 1)]
+    others = [_get_helpers().submit(take) for _ in range(num_threads - 1)]
     try:
         take()
     finally:
@@ -51,15 +51,15 @@ def share_out(work: Callable[[T], object], parts: Sequence[T]) -> None:
 
 
 @cache
-def _helpers() -> ThreadPoolExecutor:
+def _get_helpers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_MAX_THREADS - 1, thread_name_prefix="imharmony")
 
 
 if hasattr(os, "register_at_fork"):  # the threads do not come along
-    os.register_at_fork(after_in_child=_helpers.cache_clear)
+    os.register_at_fork(after_in_child=_get_helpers.cache_clear)
 
 
-def _num_cores() -> int:
+def _count_cores() -> int:
     """Count the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

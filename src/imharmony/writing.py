@@ -68,7 +68,7 @@ def check_target(
         if target.exists() and not target.is_file():
             raise UsageError(f"{target}: expected a regular file, got a device or pipe")
         if target.exists() and not overwrite:
-            raise _exists_error(target)
+            raise _make_exists_error(target)
         if not os.access(folder, os.W_OK):
             raise UsageError(f"{target}: no permission to write to the folder {folder}")
     except OSError as error:  # such as a name that is too long
@@ -254,12 +254,12 @@ def _give_name(
         try:
             _link(file, path, target)  # unlike renaming, fails if the target appeared
         except FileExistsError as error:
-            raise _exists_error(target) from error
+            raise _make_exists_error(target) from error
         except OSError:  # a file system without hard links, such as exFAT
             if path is None:
                 raise
             if target.exists():
-                raise _exists_error(target) from None
+                raise _make_exists_error(target) from None
             path.replace(target)
 
 
@@ -276,5 +276,5 @@ def _link(file: BinaryIO, path: Path | None, name: Path) -> None:
         os.close(folder)
 
 
-def _exists_error(target: Path) -> UsageError:
+def _make_exists_error(target: Path) -> UsageError:
     return UsageError(f"{target}: exists already", hint=Hint.OVERWRITE)

@@ -158,7 +158,7 @@ def test_s2crnet256_masks_both_pictures_softly_but_counts_every_masked_pixel() -
 )
 def test_each_protocol_has_its_own_area(protocol: Protocol, area: float) -> None:
     prepared = protocol.prepare(scene(GRAY))
-    assert protocol.area_of(prepared) == pytest.approx(area * 256 * 64)
+    assert protocol.measure_area(prepared) == pytest.approx(area * 256 * 64)
 
 
 def test_no_two_protocols_give_the_same_numbers() -> None:

@@ -17,7 +17,7 @@ from imharmony.curves import Curves
 from imharmony.errors import DecodeError, HarmonizeWarning, ImageError, UsageError
 from imharmony.images import files
 from imharmony.images.files import encode_photo, read_photo, write_photo
-from imharmony.images.formats import jpeg_quality, sniff
+from imharmony.images.formats import estimate_jpeg_quality, sniff
 from imharmony.images.mask_files import read_mask
 from imharmony.images.masks import mask_from_array
 from imharmony.images.photo import from_array, to_array
@@ -59,21 +59,24 @@ def ifd(encoded: bytes) -> Any:
 
 @pytest.mark.parametrize("quality", [5, 30, 50, 75, 83, 92, 98, 100])
 def test_quality_of_a_jpeg_is_recognized(quality: int) -> None:
-    assert jpeg_quality(from_array(picture()).jpegsave_buffer(Q=quality)) == quality
+    assert (
+        estimate_jpeg_quality(from_array(picture()).jpegsave_buffer(Q=quality))
+        == quality
+    )
 
 
 def test_quality_is_recognized_behind_other_segments(tmp_path: Path) -> None:
     photo = from_array(picture()).icc_transform("p3").copy()
     photo.set_type(pyvips.GValue.blob_type, "xmp-data", b"<x/>" * 9000)
     photo.jpegsave(str(tmp_path / "photo.jpg"), Q=71)
-    assert jpeg_quality(tmp_path / "photo.jpg") == 71
+    assert estimate_jpeg_quality(tmp_path / "photo.jpg") == 71
 
 
 @pytest.mark.parametrize(
     "encoded", [b"\xff\xd8", b"\xff\xd8\xff\xdb\0\x05\0\1\1", b"\xff\xd8abcd"]
 )
 def test_quality_is_unknown_without_a_table(encoded: bytes) -> None:
-    assert jpeg_quality(encoded) is None
+    assert estimate_jpeg_quality(encoded) is None
 
 
 @pytest.mark.parametrize("quality", [61, 88, 97])
@@ -81,19 +84,19 @@ def test_quality_is_unknown_without_a_table(encoded: bytes) -> None:
 def test_jpeg_is_written_as_it_came(quality: int, mode: str, sampling: str) -> None:
     encoded = from_array(picture()).jpegsave_buffer(Q=quality, subsample_mode=mode)
     again = rewritten(encoded, ".jpg")
-    assert jpeg_quality(again) == quality
+    assert estimate_jpeg_quality(again) == quality
     assert read_photo(again).get("jpeg-chroma-subsample") == sampling
 
 
 def test_given_quality_wins_over_that_of_the_input() -> None:
     photo = read_photo(from_array(picture()).jpegsave_buffer(Q=60))
     with pytest.warns(HarmonizeWarning, match="encoded again"):
-        assert jpeg_quality(encode_photo(photo, ".jpg", quality=91)) == 91
+        assert estimate_jpeg_quality(encode_photo(photo, ".jpg", quality=91)) == 91
 
 
 def test_quality_is_95_where_no_jpeg_came_in() -> None:
     photo = read_photo(from_array(picture()).pngsave_buffer())
-    assert jpeg_quality(encode_photo(photo, ".jpg")) == 95
+    assert estimate_jpeg_quality(encode_photo(photo, ".jpg")) == 95
 
 
 # TIFF
@@ -135,10 +138,10 @@ def test_bigtiff_stays_bigtiff(bigtiff: bool, head: bytes) -> None:
 
 
 def test_output_too_large_for_a_plain_tiff_becomes_a_bigtiff() -> None:
-    from imharmony.images.formats import saver
+    from imharmony.images.formats import choose_saver
 
     huge = pyvips.Image.black(40_000, 40_000, bands=3).copy(interpretation="srgb")
-    assert saver(huge, ".tif", None, "huge.tif")[1]["bigtiff"] is True
+    assert choose_saver(huge, ".tif", None, "huge.tif")[1]["bigtiff"] is True
 
 
 def premultiplied_tiff(dtype: str) -> bytes:

@@ -147,10 +147,10 @@ def test_blocks_of_a_progressive_file_keep_their_coefficients(
 def test_progressive_becomes_sequential_with_a_warning_without_its_library(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library = coefficient_codec._library
+    library = coefficient_codec._load_library
     monkeypatch.setattr(
         coefficient_codec,
-        "_library",
+        "_load_library",
         lambda version: None if "moz" in version else library(version),
     )
     data = pillow_jpeg(scene(), progressive=True)

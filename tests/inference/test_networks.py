@@ -303,7 +303,7 @@ def test_provider_that_does_not_start_is_not_replaced_by_the_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # What ONNX Runtime answers when the libraries of a listed provider are missing.
-    monkeypatch.setattr(runtime, "available_providers", lambda: ["SlowProvider"])
+    monkeypatch.setattr(runtime, "list_providers", lambda: ["SlowProvider"])
     start = runtime.start_session
 
     def start_on_cpu(model: bytes, **options: Any) -> Any:

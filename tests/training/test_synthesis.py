@@ -419,7 +419,7 @@ def test_hues_are_kept_on_demand(pool_folder: Path) -> None:
         for example, *pair in draw(drawn):
             own = object_pixels(drawn, example)
             real, foreground = (look.apply(own).clip(0, 1) for look in pair)
-            changes.append(judging._hue_change(real, foreground))
+            changes.append(judging._measure_hue_change(real, foreground))
         return float(np.mean(changes))
 
     assert mean_change(20.0) < 0.5 * mean_change(180.0)
@@ -437,7 +437,7 @@ def test_hues_are_kept_on_demand(pool_folder: Path) -> None:
 )
 def test_the_change_of_hue_from_red(color: list[float], degrees: float) -> None:
     red = np.array([[1.0], [0.0], [0.0]])
-    found = judging._hue_change(red, np.array(color)[:, None])
+    found = judging._measure_hue_change(red, np.array(color)[:, None])
     assert found == pytest.approx(degrees, abs=1e-5)
 
 
@@ -445,7 +445,9 @@ def test_hues_count_by_the_chroma_of_both() -> None:
     # A pixel of half the chroma turned by 120 degrees beside one that stays: 40.
     real = np.array([[1.0, 0.5], [0.0, 0.0], [0.0, 0.0]])
     foreground = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
-    assert judging._hue_change(real, foreground) == pytest.approx(120 * 0.5 / 1.5)
+    assert judging._measure_hue_change(real, foreground) == pytest.approx(
+        120 * 0.5 / 1.5
+    )
 
 
 def test_a_base_lies_under_both_looks(pool_folder: Path) -> None:

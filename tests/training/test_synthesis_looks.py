@@ -171,5 +171,5 @@ def test_the_grid_of_the_night_is_close_to_what_it_samples() -> None:
     mixed = (1 - rods) * np.eye(3) + rods * np.outer(module._ROD_COLOR, module._RODS)
     levels = colors(2000)
     exact = module._to_srgb(mixed @ decode_srgb(levels / 255))
-    found = UNTOUCHED._replace(grid=module._rod_grid(rods)).apply(levels)
+    found = UNTOUCHED._replace(grid=module._mix_rods(rods)).apply(levels)
     assert np.abs(found - exact).max() < 0.7 / 255

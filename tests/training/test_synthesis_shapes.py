@@ -79,7 +79,7 @@ def test_an_ellipse_is_convex_and_even_about_its_middle() -> None:
 
 def test_superpixels_do_not_cross_edges() -> None:
     small = checks((48, 64), step=13).transpose(2, 0, 1)
-    clusters, _ = module._clusters(np.ascontiguousarray(small))
+    clusters, _ = module._find_clusters(np.ascontiguousarray(small))
     is_blue = small[0] < 128
     for cluster in np.unique(clusters):
         share = is_blue[clusters == cluster].mean()
@@ -88,7 +88,7 @@ def test_superpixels_do_not_cross_edges() -> None:
 
 def test_superpixels_stay_together_where_there_are_no_edges() -> None:
     flat = np.full((3, 48, 64), 99, np.uint8)
-    clusters, middles = module._clusters(flat)
+    clusters, middles = module._find_clusters(flat)
     for cluster in np.unique(clusters):
         y, x = np.nonzero(clusters == cluster)
         assert np.hypot(y - middles[cluster, 0], x - middles[cluster, 1]).max() < 8

@@ -132,13 +132,13 @@ def test_pitie_gives_the_others_distribution(seed: int) -> None:
 
 def test_the_grid_of_pitie_stays_near_the_transfer_it_samples() -> None:
     own, other = cloud(2), cloud(12)
-    exact = module._distribution_transfer(own / 255, own.shape[1], other / 255)
+    exact = module._transfer_distribution(own / 255, own.shape[1], other / 255)
     found = pitie_look(own, other, 1.0).apply(own)
     assert np.sqrt(np.mean((found - exact) ** 2)) < 3 * STEP
 
 
 def test_rotations_are_rotations_and_the_first_is_none() -> None:
-    rotations = module._rotations()
+    rotations = module._draw_rotations()
     products = rotations @ rotations.transpose(0, 2, 1)
     np.testing.assert_allclose(products, np.eye(3)[None].repeat(12, 0), atol=1e-12)
     np.testing.assert_allclose(np.abs(rotations[0]), np.eye(3), atol=1e-12)

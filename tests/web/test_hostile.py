@@ -290,7 +290,7 @@ async def slow_body() -> None:
 
     kind = (b"content-type", b"multipart/form-data; boundary=x")
     scope = {"type": "http", "method": "POST", "headers": [kind]}
-    chunks = uploads._chunks(Request(scope, receive), settings)
+    chunks = uploads._receive_chunks(Request(scope, receive), settings)
     async for _ in chunks:
         pass
 
@@ -303,7 +303,7 @@ async def silent_body() -> None:
         return {"type": "http.disconnect"}
 
     scope: dict[str, Any] = {"type": "http", "method": "POST", "headers": []}
-    async for _ in uploads._chunks(Request(scope, receive), settings):
+    async for _ in uploads._receive_chunks(Request(scope, receive), settings):
         pass
 
 

@@ -87,7 +87,9 @@ def run_here(
     counts: Counter[str] = Counter()
     records: list[dict[str, Any]] = []
     number = 0
-    for record in _share(rows, replace(settings, resume=True), folder, output, workers):
+    for record in _run_share(
+        rows, replace(settings, resume=True), folder, output, workers
+    ):
         counts[record["status"]] += 1
         progress(counts)
         records.append(record)
@@ -98,7 +100,7 @@ def run_here(
     return counts
 
 
-def _share(
+def _run_share(
     rows: Iterator[Row],
     settings: Settings,
     folder: str,
@@ -240,12 +242,12 @@ def _read_blocks(ray: Any, manifest: str) -> Any:
     if not rows:
         raise UsageError(f"{manifest}: expected rows, got none")
     keys = {key for row in rows for key in row} | {SOURCE}
-    whole = [{key: _as_text(row.get(key)) for key in keys} for row in rows]
+    whole = [{key: _to_text(row.get(key)) for key in keys} for row in rows]
     num_blocks = math.ceil(len(rows) / _BATCH_ROWS)
     return ray.data.from_items(whole, override_num_blocks=num_blocks)
 
 
-def _as_text(value: Any) -> str | None:
+def _to_text(value: Any) -> str | None:
     """Let a column have one type in all blocks."""
     if isinstance(value, list | tuple):  # masks of several objects
         return "|".join(map(str, value))

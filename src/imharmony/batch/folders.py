@@ -134,7 +134,7 @@ def find_jobs(
     for composite, below in _find_composites(inputs, output, masks, recursive):
         target = naming.target(composite, output, below)
         job = replace(common, composite=composite, output=target)
-        jobs.append(_with_mask(job, masks, below))
+        jobs.append(_add_mask(job, masks, below))
     if not jobs:
         names = ", ".join(map(str, inputs))
         extensions = ", ".join(SUFFIXES)
@@ -174,7 +174,7 @@ def _is_mask(path: Path, stems: set[Path]) -> bool:
     return owner != stem and path.with_name(owner) in stems
 
 
-def _with_mask(job: Job, masks: Path | None, below: Path) -> Job:
+def _add_mask(job: Job, masks: Path | None, below: Path) -> Job:
     composite = Path(job.name)
     if masks is not None:
         mask = _find_by_stem(masks / below, composite.stem, composite.suffix)

@@ -138,7 +138,7 @@ def job_from_row(
             target_path = (output or folder) / str(target)
         return Job(
             composite,
-            _one_or_more([folder / mask for mask in masks]),
+            _read_masks([folder / mask for mask in masks]),
             labels=_read_switch(row, "labels"),
             reference=None if reference is None else folder / reference,
             label=label,
@@ -175,7 +175,7 @@ def mask_names(row: Mapping[str, Any]) -> list[str]:
     return [name for name in names if name]
 
 
-def _one_or_more(masks: list[Path]) -> Path | list[Path] | None:
+def _read_masks(masks: list[Path]) -> Path | list[Path] | None:
     if not masks:
         return None
     return masks[0] if len(masks) == 1 else masks

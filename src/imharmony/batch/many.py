@@ -73,10 +73,10 @@ def harmonize_many(
         workers = 1 if len(first) <= _FEW else num_cores()
     if workers == 1:
         return (do_job(harmonizer, job, settings) for job in waiting if job is not None)
-    return _share(waiting, workers, settings)
+    return _share_jobs(waiting, workers, settings)
 
 
-def _share(
+def _share_jobs(
     jobs: Iterator[Job | None], num_workers: int, settings: Settings
 ) -> Iterator[Outcome]:
     """Keep all workers busy, a few jobs ahead of the caller."""

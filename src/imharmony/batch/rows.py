@@ -149,7 +149,7 @@ def _do(
         places[f"mask-{number}"] = locations.join(folder, name)
     if all(map(locations.is_local, (*places.values(), target))):
         paths = {key: Path(place) for key, place in places.items()}
-        return do(_with_files(job, paths, Path(target)))
+        return do(_place_files(job, paths, Path(target)))
     num_bytes = locations.measure(target)
     if num_bytes:
         return Outcome(job, "skipped", 0.0, num_bytes=num_bytes)
@@ -160,7 +160,7 @@ def _do(
             paths[key] = here / f"{key}{locations.find_suffix(place)}"
             paths[key].write_bytes(locations.read_bytes(place))
         result = here / f"result{locations.find_suffix(target)}"
-        outcome = do(_with_files(job, paths, result))
+        outcome = do(_place_files(job, paths, result))
         if outcome.error is not None:
             text = outcome.error
             for key, place in places.items():  # as people know them
@@ -170,7 +170,7 @@ def _do(
     return outcome
 
 
-def _with_files(job: Job, paths: Mapping[str, Path], output: Path) -> Job:
+def _place_files(job: Job, paths: Mapping[str, Path], output: Path) -> Job:
     """Let a job's files lie at some paths; keys `mask-1` and on are its masks."""
     masks = [path for key, path in paths.items() if key.startswith("mask-")]
     return replace(

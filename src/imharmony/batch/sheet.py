@@ -74,7 +74,7 @@ class ContactSheet:
         if outcome.tile is None:
             return
         name = (outcome.job.output or Path(outcome.job.name)).name
-        self._tiles.append(_with_caption(outcome.tile, name))
+        self._tiles.append(_add_caption(outcome.tile, name))
         if len(self._tiles) == _ACROSS * _DOWN:
             self.write()
 
@@ -94,7 +94,7 @@ class ContactSheet:
         self._tiles = []
 
 
-def _with_caption(tile: Pixels, name: str) -> pyvips.Image:
+def _add_caption(tile: Pixels, name: str) -> pyvips.Image:
     picture = photo.from_array(tile).embed(
         0, 0, 2 * SIDE, SIDE + _CAPTION, extend="background", background=[_BACK] * 3
     )

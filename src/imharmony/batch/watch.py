@@ -40,7 +40,7 @@ def watch(
     while True:
         for job in find():
             path = Path(job.name)
-            stamps = _stamps(job)
+            stamps = _read_stamps(job)
             is_settled = last_stamps.get(path) == stamps
             last_stamps[path] = stamps
             if is_settled and yielded_stamps.get(path) != stamps and _can_be_tried(job):
@@ -62,7 +62,7 @@ def _can_be_tried(job: Job) -> bool:
         return True
 
 
-def _stamps(job: Job) -> tuple[_Stamp, ...]:
+def _read_stamps(job: Job) -> tuple[_Stamp, ...]:
     """Return size and time of a job's files."""
     stamps = []
     for path in (job.composite, *job.masks):

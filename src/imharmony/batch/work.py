@@ -141,7 +141,7 @@ def _harmonize(harmonizer: Harmonizer, job: Job, settings: Settings) -> Outcome:
     if settings.tiles:
         outcome = replace(outcome, tile=make_tile(image, rendered))
     if job.output is None:
-        return replace(outcome, image=_as_array(rendered, job.composite))
+        return replace(outcome, image=_compute_array(rendered, job.composite))
     quality = settings.quality if _has_quality(job.output) else None
     files.write_photo(rendered, job.output, overwrite=overwrite, quality=quality)
     return replace(outcome, num_bytes=job.output.stat().st_size)
@@ -212,7 +212,7 @@ def _limit(settings: Settings) -> int:
     return files.MAX_PIXELS if settings.max_pixels is None else settings.max_pixels
 
 
-def _as_array(rendered: pyvips.Image, composite: Picture) -> Any:
+def _compute_array(rendered: pyvips.Image, composite: Picture) -> Any:
     """Compute the pixels, in the shape of the array they were made from."""
     pixels = photo.to_array(rendered)
     if isinstance(composite, np.ndarray) and composite.ndim == 2:

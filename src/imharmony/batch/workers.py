@@ -69,9 +69,9 @@ class _Worker:
         """Do a job; if the process ends over it, the job has failed."""
         process = self._process = self._process or _start(self._settings)
         try:
-            pickle.dump(job, _pipe(process.stdin))
-            _pipe(process.stdin).flush()
-            outcome: Outcome = pickle.load(_pipe(process.stdout))
+            pickle.dump(job, _take_pipe(process.stdin))
+            _take_pipe(process.stdin).flush()
+            outcome: Outcome = pickle.load(_take_pipe(process.stdout))
         except (EOFError, OSError, pickle.UnpicklingError):
             self.end(at_once=False)
             how = _describe_end(process.returncode)
@@ -99,11 +99,11 @@ def _start(settings: Settings) -> "subprocess.Popen[bytes]":
         stdout=subprocess.PIPE,
         env=environment,
     )
-    pickle.dump(settings, _pipe(process.stdin))
+    pickle.dump(settings, _take_pipe(process.stdin))
     return process
 
 
-def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+def _take_pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     """Return a pipe that `_start` has asked for."""
     if pipe is None:
         raise TypeError("expected a pipe, got None")

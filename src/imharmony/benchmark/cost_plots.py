@@ -29,27 +29,27 @@ def draw(record: dict[str, Any]) -> "Figure":
     for row in record["cases"]:
         if row["depth"] == record["cases"][0]["depth"]:
             cases.setdefault(row["size"], []).append(row)
-    whole = {n: _median(rows, _whole_ms) for n, rows in cases.items()}
+    whole = {n: _find_median(rows, _read_whole_ms) for n, rows in cases.items()}
     peak = {
-        n: _median(rows, lambda r: r["peak_mb"].get("arrays"))
+        n: _find_median(rows, lambda r: r["peak_mb"].get("arrays"))
         for n, rows in cases.items()
     }
     macs = {n: row.get("gmacs", {}) for n, row in baselines.items()}
     plus = {n: r.get("whole photo, torch", {}) for n, r in baselines.items()}
-    _panel(
+    _draw_panel(
         panels[0],
         "time, ms",
         whole,
         {n: times.get("median") for n, times in plus.items()},
         {n: r.get("loop, NumPy", {}).get("median") for n, r in baselines.items()},
     )
-    _panel(
+    _draw_panel(
         panels[1],
         "peak memory, MB",
         peak,
         {n: r.get("peak_mb") for n, r in baselines.items()},
     )
-    _panel(
+    _draw_panel(
         panels[2],
         "GMAC of the network",
         {n: m.get("thumbnails") for n, m in macs.items()},
@@ -63,7 +63,7 @@ def draw(record: dict[str, Any]) -> "Figure":
     return figure
 
 
-def _panel(
+def _draw_panel(
     axes: "Axes",
     title: str,
     ours: dict[int, float | None],
@@ -87,10 +87,12 @@ def _panel(
     axes.minorticks_off()
 
 
-def _whole_ms(row: Row) -> float | None:
+def _read_whole_ms(row: Row) -> float | None:
     return float(row["arrays"]["whole"]["median"])
 
 
-def _median(rows: list[Row], measure: Callable[[Row], float | None]) -> float | None:
+def _find_median(
+    rows: list[Row], measure: Callable[[Row], float | None]
+) -> float | None:
     known = sorted(value for row in rows if (value := measure(row)) is not None)
     return known[len(known) // 2] if known else None

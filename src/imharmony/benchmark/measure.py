@@ -99,13 +99,13 @@ def time_arrays(
         name: repeat(run, runs=runs, seconds=seconds) for name, run in rows.items()
     }
     mask_image = mask_from_array(mask, size=size)
-    curves = _changing(harmonizer.predict(image, mask_image).curves)
+    curves = _replace_identity(harmonizer.predict(image, mask_image).curves)
     box = mask_box(mask_image)
     rows = {
         "mask": lambda: mask_box(mask_from_array(mask, size=size)),
-        **_network_stages(harmonizer, image, mask_image, case),
+        **_list_network_stages(harmonizer, image, mask_image, case),
     }
-    with _nothing_remembered():
+    with _forget_operations():
         times |= {
             name: repeat(run, runs=runs, seconds=seconds) for name, run in rows.items()
         }
@@ -154,24 +154,24 @@ def time_files(
 
         times = {"whole": repeat(whole, runs=runs, seconds=seconds)}
         image, mask_image = decode()
-        save, options = formats.saver(image, target.suffix, None, str(target))
+        save, options = formats.choose_saver(image, target.suffix, None, str(target))
 
         def copy() -> None:
             loaded = pyvips.Image.new_from_file(str(source), access="sequential")
             stored = pyvips.Target.new_to_memory()
             getattr(loaded.copy_memory(), save)(stored, **options)
 
-        curves = _changing(harmonizer.predict(image, mask_image).curves)
+        curves = _replace_identity(harmonizer.predict(image, mask_image).curves)
         rows: dict[str, Callable[[], object]] = {
             "decode": decode,
-            **_network_stages(harmonizer, image, mask_image, case),
+            **_list_network_stages(harmonizer, image, mask_image, case),
             "render and encode": lambda: files.write_photo(
                 render(image, mask_image, curves), target, overwrite=True
             ),
             "encode": lambda: files.write_photo(image, target, overwrite=True),
             "libvips alone": copy,
         }
-        with _nothing_remembered():
+        with _forget_operations():
             times |= {
                 name: repeat(run, runs=runs, seconds=seconds)
                 for name, run in rows.items()
@@ -212,7 +212,7 @@ def throughput(
         return total / (time.perf_counter() - begin)
 
 
-def _network_stages(
+def _list_network_stages(
     harmonizer: Harmonizer, image: pyvips.Image, mask: pyvips.Image, case: Case
 ) -> dict[str, Callable[[], object]]:
     """Thumbnails, network and curve of one opened photo."""
@@ -244,14 +244,14 @@ def _network_stages(
     }
 
 
-def _changing(curves: Curves) -> Curves:
+def _replace_identity(curves: Curves) -> Curves:
     """Put other curves in the place of the identity, which nothing is rendered for."""
     slopes = np.linspace(1, 2, 64) * np.ones((3, 1))
     return Curves.from_params(slopes) if curves.is_identity else curves
 
 
 @contextmanager
-def _nothing_remembered() -> Iterator[None]:
+def _forget_operations() -> Iterator[None]:
     """Stages are timed on one opened photo, which libvips would remember."""
     known = pyvips.voperation.vips_lib.vips_cache_get_max()
     pyvips.cache_set_max(0)

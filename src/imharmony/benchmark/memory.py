@@ -103,10 +103,10 @@ def _harmonize(case: Case, job: dict[str, Any]) -> None:
         return
     harmonizer(*make_inputs(Case(64, case.depth, 25, "soft")))
     if job["work"] == "arrays":
-        harmonizer(*_plain_inputs(case))
+        harmonizer(*_make_plain_inputs(case))
 
 
-def _plain_inputs(case: Case) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
+def _make_plain_inputs(case: Case) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
     """Make inputs like `make_inputs` without floats, which would be the peak."""
     gray = 160 * (np.iinfo(case.dtype).max // 255)
     composite = np.full((case.size, case.size, 3), gray, case.dtype)

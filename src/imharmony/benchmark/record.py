@@ -72,7 +72,7 @@ def measure(
     """
     weights = plan.weights or find_weights(plan.model)
     harmonizer = Harmonizer(weights=weights, num_threads=plan.num_threads)
-    record = _surroundings(plan, harmonizer)
+    record = _describe_surroundings(plan, harmonizer)
     if plan.has_memory:
         record["idle_mb"] = peak_mb(
             plan.cases[0], "idle", weights=weights, num_threads=plan.num_threads
@@ -99,7 +99,7 @@ def measure(
     return record
 
 
-def _surroundings(plan: Plan, harmonizer: Harmonizer) -> dict[str, Any]:
+def _describe_surroundings(plan: Plan, harmonizer: Harmonizer) -> dict[str, Any]:
     """Say where, when and with what this runs."""
     versions = {"python": platform.python_version()}
     versions["libvips"] = ".".join(str(pyvips.version(i)) for i in range(3))
@@ -108,7 +108,7 @@ def _surroundings(plan: Plan, harmonizer: Harmonizer) -> dict[str, Any]:
             versions[package] = version(package)
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "cpu": _cpu_name(),
+        "cpu": _name_cpu(),
         "cores": os.cpu_count(),
         "threads": plan.num_threads,
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
@@ -193,7 +193,7 @@ def _has_torch() -> bool:
     return find_spec("torch") is not None
 
 
-def _cpu_name() -> str:
+def _name_cpu() -> str:
     """As Linux names it; else as Python does."""
     cpus = Path("/proc/cpuinfo")
     if cpus.exists():

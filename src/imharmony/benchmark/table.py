@@ -23,8 +23,8 @@ def to_table(record: dict[str, Any]) -> str:
             header = ["size", "bits", "box %", "mask", *names, "peak MB"]
             if way == "arrays":
                 header += ["times the copy"]
-            lines += [_line(header), _line(["---"] * len(header))]
-            lines += [_line(_cells(row, way, names)) for row in rows]
+            lines += [_format_line(header), _format_line(["---"] * len(header))]
+            lines += [_format_line(_format_cells(row, way, names)) for row in rows]
     if any(record["baselines"].values()):
         lines += [
             "",
@@ -32,7 +32,7 @@ def to_table(record: dict[str, Any]) -> str:
         ]
         lines[-1] += "(soft mask, largest box up to 25 %) is quicker"
         lines.append("")
-        lines += _baseline_lines(record)
+        lines += _format_baselines(record)
     lines += ["", "Pictures per second with one harmonizer, by calling threads: "]
     rates = record["pictures_per_second"].items()
     case = record.get("throughput_of", {})
@@ -40,31 +40,31 @@ def to_table(record: dict[str, Any]) -> str:
     lines[-1] += f" ({case.get('size')}, {case.get('depth')} bit)"
     if record["variants"]:
         header = ["variant", "parameters", "the paper's", "GMAC at 256"]
-        lines += ["", _line(header), _line(["---"] * len(header))]
+        lines += ["", _format_line(header), _format_line(["---"] * len(header))]
         for name, row in record["variants"].items():
             known = row["paper_params"]
             theirs = "not given" if known is None else f"{known / 1e6:.2f} M"
             cells = [name, f"{row['params']:,}", theirs, f"{row['macs'] / 1e9:.3f}"]
-            lines.append(_line(cells))
+            lines.append(_format_line(cells))
     return "\n".join(lines)
 
 
-def _cells(row: dict[str, Any], way: str, names: Sequence[str]) -> list[str]:
+def _format_cells(row: dict[str, Any], way: str, names: Sequence[str]) -> list[str]:
     times = row[way]
     peak = row["peak_mb"].get(way)
     cells = [str(row["size"]), str(row["depth"]), f"{row['box_percent']:g}"]
-    cells += [row["mask"], *(_quartiles(times[name]) for name in names)]
+    cells += [row["mask"], *(_format_quartiles(times[name]) for name in names)]
     cells.append("" if peak is None else f"{peak:.0f}")
     if way == "arrays":
         cells.append(f"{times['whole']['median'] / times['copy']['median']:.1f}")
     return cells
 
 
-def _baseline_lines(record: dict[str, Any]) -> list[str]:
+def _format_baselines(record: dict[str, Any]) -> list[str]:
     listed = (name for row in record["baselines"].values() for name in row)
     names = [name for name in dict.fromkeys(listed) if name not in ("gmacs", "peak_mb")]
     header = ["size", *names]
-    lines = [_line(header), _line(["---"] * len(header))]
+    lines = [_format_line(header), _format_line(["---"] * len(header))]
     for size, row in record["baselines"].items():
         ours = _find_whole(record, int(size))
         cells = [size]
@@ -73,8 +73,8 @@ def _baseline_lines(record: dict[str, Any]) -> list[str]:
                 cells.append("")
                 continue
             ratio = f", {row[name]['median'] / ours:.0f} x" if ours else ""
-            cells.append(_quartiles(row[name]) + ratio)
-        lines.append(_line(cells))
+            cells.append(_format_quartiles(row[name]) + ratio)
+        lines.append(_format_line(cells))
     return lines
 
 
@@ -89,14 +89,16 @@ def _find_whole(record: dict[str, Any], size: int) -> float | None:
     return max(by_box)[1] if by_box else None
 
 
-def _quartiles(times: dict[str, Any]) -> str:
-    low, middle, high = (_number(times[name]) for name in ("low", "median", "high"))
+def _format_quartiles(times: dict[str, Any]) -> str:
+    low, middle, high = (
+        _format_number(times[name]) for name in ("low", "median", "high")
+    )
     return middle if times["runs"] == 1 else f"{middle} ({low}-{high})"
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _line(cells: Sequence[str]) -> str:
+def _format_line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"

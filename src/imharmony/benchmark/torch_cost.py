@@ -79,7 +79,7 @@ def count_macs(variant: str, size: int) -> int:
     has_hdnet = find_architecture(variant) in ("hdnet", "refiner")
     with torch.device("cpu" if has_hdnet else "meta"):
         network = build_network(variant).eval()
-        inputs = _inputs(network, size)
+        inputs = _make_inputs(network, size)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(*inputs)
     return int(counter.get_total_flops()) // 2  # it counts two for each
@@ -91,7 +91,7 @@ def whole_photo(size: int, *, threads: int) -> Callable[[], Tensor]:
     The paper's "Ours+". Rendering is not in it.
     """
     network = build_s2crnet("s2crnet-cs").eval()
-    inputs = _inputs(network, size)
+    inputs = _make_inputs(network, size)
 
     def run() -> Tensor:
         with torch.inference_mode(), num_threads(threads):
@@ -110,10 +110,10 @@ def reference_loop(
 ) -> npt.NDArray[Any]:
     """Do what `benchmark.baselines.reference_loop` does, in torch."""
     with num_threads(threads):
-        return _loop(composite, mask, curve_params)
+        return _run_loop(composite, mask, curve_params)
 
 
-def _loop(
+def _run_loop(
     composite: npt.NDArray[Any],
     mask: npt.NDArray[np.uint8],
     curve_params: npt.NDArray[np.float32],
@@ -132,7 +132,7 @@ def _loop(
     return np.asarray(blended.round().numpy().astype(composite.dtype))
 
 
-def _inputs(network: AnyNetwork, size: int) -> tuple[Tensor, ...]:
+def _make_inputs(network: AnyNetwork, size: int) -> tuple[Tensor, ...]:
     image, mask = torch.ones(1, 3, size, size), torch.ones(1, 1, size, size)
     if isinstance(network, HDNet):
         return image, mask

@@ -91,7 +91,7 @@ def harmonize_folders(
             raise UsageError(f"{msg}, no --masks and no --watch")
         jobs = tables.read_manifest(manifest, output=output, naming=naming)
     elif watch:
-        find_some = _without_error(find, inputs)
+        find_some = _allow_empty(find, inputs)
         jobs = watch_folder(find_some)
     else:
         listed = find()
@@ -118,7 +118,7 @@ def _refuse_existing(jobs: "list[Job]", settings: "Settings") -> None:
         raise UsageError(f"{msg}; --overwrite replaces them, --resume skips them")
 
 
-def _without_error(
+def _allow_empty(
     find: "Callable[[], list[Job]]", inputs: list[Path]
 ) -> "Callable[[], list[Job]]":
     """Let a folder that is to be watched be empty."""
@@ -169,7 +169,7 @@ def follow(
             lines = stack.enter_context(
                 Report(report, overwrite=settings.overwrite, resume=settings.resume)
             )
-            jobs = _with_sizes(jobs, lines.sizes)
+            jobs = _add_sizes(jobs, lines.sizes)
         outcomes = harmonize_many(jobs, workers=workers, settings=settings)
         say, advance = stack.enter_context(_show_speed(total))
         try:
@@ -192,7 +192,7 @@ def follow(
         raise typer.Exit(1)
 
 
-def _with_sizes(
+def _add_sizes(
     jobs: "Iterable[Job | None]", sizes: dict[str, int | None]
 ) -> "Iterator[Job | None]":
     """Add what an earlier run has reported of the outputs."""

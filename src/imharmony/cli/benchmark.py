@@ -108,9 +108,9 @@ def benchmark(
         )
     else:
         cases = list_cases(
-            _numbers("sizes", sizes),
-            _numbers("depths", depths),
-            _numbers("boxes", boxes),
+            _read_numbers("sizes", sizes),
+            _read_numbers("depths", depths),
+            _read_numbers("boxes", boxes),
             masks.split(","),
         )
         plan = Plan(cases, model, weights, threads, runs, seconds, baseline_size)
@@ -128,7 +128,7 @@ def benchmark(
         typer.echo(f"written: {plot}", err=True)
 
 
-def _numbers(name: str, text: str) -> list[int]:
+def _read_numbers(name: str, text: str) -> list[int]:
     """Read whole numbers with commas between."""
     try:
         return [int(part) for part in text.split(",")]

@@ -113,12 +113,12 @@ def synthesize(
         from imharmony.training.data import written
         from imharmony.training.data.look_settings import LookSettings
     settings = LookSettings(
-        shapes=_shares("shapes", shapes),
+        shapes=_read_shares("shapes", shapes),
         max_hue_change=max_hue_change,
         pastes=pastes,
     )
     if families is not None:
-        settings = replace(settings, families=_shares("families", families))
+        settings = replace(settings, families=_read_shares("families", families))
     with show_progress("pairs", num_pairs) as advance:
         counts = written.write_pairs(
             data,
@@ -248,7 +248,7 @@ def label(
         typer.echo(f"{unknown} of {len(rows)} pairs have no label", err=True)
 
 
-def _shares(option: str, text: str) -> dict[str, float]:
+def _read_shares(option: str, text: str) -> dict[str, float]:
     """Read `name=share,name=share`; a name alone has a share of 1."""
     shares = {}
     for part in text.split(","):

@@ -135,7 +135,7 @@ def train(
         photos=photos,
         start_from=start_from,
         resume=resume,
-        devices=_devices(accelerator, devices, workers, threads),
+        devices=_choose_devices(accelerator, devices, workers, threads),
     )
     with _show_steps("training", chosen.num_steps) as advance:
         for progress in run:
@@ -187,7 +187,7 @@ def ablate(
         data,
         output,
         photos=photos,
-        devices=_devices(accelerator, devices, workers, threads),
+        devices=_choose_devices(accelerator, devices, workers, threads),
     )
     with _show_steps("ablations", study.total_steps) as advance:
         for row, progress in run:
@@ -251,7 +251,7 @@ def export(
     typer.echo(f"{output}: ONNX and torch differ by at most {difference:.1e}")
 
 
-def _devices(
+def _choose_devices(
     accelerator: str, devices: str, workers: int, threads: int | None
 ) -> "TaskDevices":
     from imharmony.training.task import Devices

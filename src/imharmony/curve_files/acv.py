@@ -145,11 +145,11 @@ def from_acv(data: bytes, *, name: str) -> Curves:
     straight = np.array([[0, 0], [TOP, TOP]])
     master, *colors = channels + [straight] * (4 - len(channels))
     x = np.arange(KNOTS_PER_LEVEL * TOP + 1) / (KNOTS_PER_LEVEL * TOP)
-    red, green, blue = (_spline(points, x) for points in colors)
+    red, green, blue = (_draw_spline(points, x) for points in colors)
     curves = Curves((x, x, x), (red, green, blue))
     if np.array_equal(master, straight):
         return curves
-    y = _spline(master, x)
+    y = _draw_spline(master, x)
     return curves.then(Curves((x, x, x), (y, y, y)))
 
 
@@ -172,7 +172,7 @@ def _read_points(words: IntArray, start: int, where: str) -> IntArray:
     return points
 
 
-def _spline(points: IntArray, x: FloatArray) -> FloatArray:
+def _draw_spline(points: IntArray, x: FloatArray) -> FloatArray:
     points_x, points_y = points[np.newaxis].astype(np.float64).transpose(2, 0, 1)
     heights = natural_spline(points_x, points_y, TOP * x)[0]
     shares: FloatArray = np.clip(heights, 0, TOP) / TOP
@@ -184,16 +184,16 @@ def _choose_points(heights: FloatArray) -> IntArray:
     ends = np.array([[0, heights[0]], [TOP, heights[-1]]])
     points = _improve(ends.round().astype(np.int64), heights)
     while len(points) < MAX_POINTS:
-        if _errors(points[np.newaxis], heights).max() <= GOOD_ENOUGH:
+        if _measure_errors(points[np.newaxis], heights).max() <= GOOD_ENOUGH:
             return points
-        points = _improve(_with_worst(points, heights), heights)
+        points = _improve(_add_worst(points, heights), heights)
     return points
 
 
-def _with_worst(points: IntArray, heights: FloatArray) -> IntArray:
+def _add_worst(points: IntArray, heights: FloatArray) -> IntArray:
     """Add a point where the spline is farthest off."""
     distances = np.abs(LEVELS[:, np.newaxis] - points[:, 0]).min(axis=1)
-    errors = _errors(points[np.newaxis], heights)[0]
+    errors = _measure_errors(points[np.newaxis], heights)[0]
     worst = int(np.where(distances >= MIN_GAP, errors, -1).argmax())
     where = np.searchsorted(points[:, 0], worst)
     return np.insert(points, where, [worst, round(heights[worst])], axis=0)
@@ -208,19 +208,19 @@ def _improve(points: IntArray, heights: FloatArray) -> IntArray:
             candidates = np.repeat(points[np.newaxis], len(moves), axis=0)
             candidates[:, index] += moves
             candidates = candidates[_are_allowed(candidates)]
-            points = candidates[_badness(candidates, heights).argmin()]
+            points = candidates[_measure_badness(candidates, heights).argmin()]
         if np.array_equal(points, before):
             break
     return points
 
 
-def _badness(candidates: IntArray, heights: FloatArray) -> FloatArray:
+def _measure_badness(candidates: IntArray, heights: FloatArray) -> FloatArray:
     """Sum the errors, (M,), so that large ones count most.
 
     Between mean and maximum: the mean leaves single peaks, and the maximum shows no
     progress where two peaks are equal.
     """
-    badness: FloatArray = (_errors(candidates, heights) ** 6).sum(axis=1)
+    badness: FloatArray = (_measure_errors(candidates, heights) ** 6).sum(axis=1)
     return badness
 
 
@@ -232,7 +232,7 @@ def _are_allowed(candidates: IntArray) -> npt.NDArray[np.bool_]:
     return allowed
 
 
-def _errors(candidates: IntArray, heights: FloatArray) -> FloatArray:
+def _measure_errors(candidates: IntArray, heights: FloatArray) -> FloatArray:
     """Distances, in 8-bit steps at the 256 levels, of the splines of candidates."""
     x, y = candidates[..., 0].astype(np.float64), candidates[..., 1].astype(np.float64)
     errors: FloatArray = np.abs(np.clip(natural_spline(x, y, LEVELS), 0, TOP) - heights)

@@ -112,7 +112,7 @@ def _read_rows(text: str, name: str) -> tuple[str, int, list[tuple[float, ...]]]
     def error(expected: str, got: str) -> CurveError:
         return CurveError(f"{name}, line {number}: expected {expected}, got {got}")
 
-    for number, line in _lines(text):  # noqa: B007  (errors name the last one too)
+    for number, line in _number_lines(text):  # noqa: B007  (errors name the last one too)
         row = _ROW.fullmatch(line)
         quoted_line = repr(line if len(line) < 60 else line[:60] + "...")
         if row and not dimensions:
@@ -131,7 +131,7 @@ def _read_rows(text: str, name: str) -> tuple[str, int, list[tuple[float, ...]]]
                 raise error("one table", f"a second one, {quoted_line}")
             dimensions = keyword[4:6]
             largest = MAX_ROWS if dimensions == "1D" else MAX_SIZE
-            size = _whole_number(values_given)
+            size = _read_whole_number(values_given)
             if not 2 <= size <= largest:
                 raise error(f"a {keyword} of 2 to {largest}", quoted_line)
             num_rows = size if dimensions == "1D" else size**3
@@ -147,7 +147,7 @@ def _read_rows(text: str, name: str) -> tuple[str, int, list[tuple[float, ...]]]
     return dimensions, size, rows
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
+def _number_lines(text: str) -> Iterator[tuple[int, str]]:
     """Count the lines from 1; leave out empty ones and comments."""
     for number, line in enumerate(io.StringIO(text, newline=None), start=1):
         stripped = line.strip()
@@ -155,7 +155,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, stripped
 
 
-def _whole_number(words: list[str]) -> int:
+def _read_whole_number(words: list[str]) -> int:
     """Read one whole number of up to six digits; 0 is nothing of that kind."""
     if len(words) == 1 and re.fullmatch(r"\d{1,6}", words[0], re.ASCII):
         return int(words[0])

@@ -80,8 +80,8 @@ def to_json(record: Record) -> str:
         "checkpoint_sha256": record.checkpoint_sha256,
         "label": record.label,
         "strength": float(record.strength),
-        "curves": _knots(record.curves),
-        "stages": [_knots(stage) for stage in record.stages],
+        "curves": _list_knots(record.curves),
+        "stages": [_list_knots(stage) for stage in record.stages],
     }
     text = json.dumps(document, indent=1, allow_nan=False) + "\n"
     # A knot on one line. No text can be meant: there, a line end is written \n.
@@ -113,7 +113,7 @@ def from_json(text: str, *, name: str) -> Record:
         raise CurveError(f"{name}: expected curves, got JSON too deep") from error
 
 
-def _knots(curves: Curves) -> dict[str, list[list[float]]]:
+def _list_knots(curves: Curves) -> dict[str, list[list[float]]]:
     knots = {}
     for channel, x, y in zip(CHANNELS, curves.knots_x, curves.knots_y, strict=True):
         if len(x) > MAX_KNOTS or np.abs(y).max() > MAX_HEIGHT:
@@ -182,7 +182,7 @@ class _Document:
         except CurveError as error:
             for channel, knots in zip(CHANNELS, (red, green, blue), strict=True):
                 if str(error).startswith(channel):
-                    place = (*place, channel, _where_wrong(knots[0]))
+                    place = (*place, channel, _find_wrong_knot(knots[0]))
             raise self._error(place, str(error)) from error
 
     def _channel(self, place: Place, knots: Any) -> list[list[float]]:
@@ -208,7 +208,7 @@ def _is_number(value: Any) -> bool:
     return is_any and abs(value) <= MAX_HEIGHT  # which NaN is not
 
 
-def _where_wrong(x: npt.NDArray[np.float64]) -> int:
+def _find_wrong_knot(x: npt.NDArray[np.float64]) -> int:
     """Index of the knot that breaks the rule that x rises from 0 to 1."""
     if x[0] != 0:
         return 0

@@ -73,7 +73,7 @@ def running_share(channel: str, slopes: FloatArray) -> FloatArray:
 
 def compose(first: Knots, second: Knots) -> Knots:
     """Knots of the first curve, then the second."""
-    x, y = _with_crossings(*first, levels=second[0])
+    x, y = _add_crossings(*first, levels=second[0])
     heights = evaluate(y, *second)
     is_ordered = is_rising(first[1]) and is_rising(second[1])
     return x, put_in_order(heights) if is_ordered else heights
@@ -98,7 +98,7 @@ def mix(x: FloatArray, y: FloatArray, strength: float) -> Knots:
     if strength > 1:
         # Clipping and putting in order make plateaus at these heights: knots there.
         levels = np.append(mixed if is_ordered else [], [0.0, 1.0])
-        x, mixed = _with_crossings(x, mixed, levels=levels)
+        x, mixed = _add_crossings(x, mixed, levels=levels)
         mixed = np.clip(mixed, 0.0, 1.0)
     return x, put_in_order(mixed) if is_ordered else mixed
 
@@ -108,7 +108,7 @@ def evaluate(at: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
     return np.clip(np.interp(at, x, y), y.min(), y.max())
 
 
-def _with_crossings(x: FloatArray, y: FloatArray, *, levels: FloatArray) -> Knots:
+def _add_crossings(x: FloatArray, y: FloatArray, *, levels: FloatArray) -> Knots:
     """Add a knot wherever a piece of the curve passes through one of the levels."""
     low, high = np.minimum(y[:-1], y[1:]), np.maximum(y[:-1], y[1:])
     is_crossed = (low[:, None] < levels) & (levels < high[:, None])  # (N - 1, levels)

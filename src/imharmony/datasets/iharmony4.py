@@ -67,8 +67,8 @@ def find_pairs(root: Path, *, split: str | None = None) -> list[PairFiles]:
             if not image or not rest:
                 msg = f"{composite}: expected a name like <img>_<mask>_<k>"
                 raise UsageError(msg)
-            mask = _only(subset / "masks", mask_stem)
-            real = _only(subset / "real_images", image)
+            mask = _find_only(subset / "masks", mask_stem)
+            real = _find_only(subset / "real_images", image)
             pairs.append(PairFiles(composite.stem, subset.name, composite, mask, real))
     missing -= {(pair.subset, pair.name) for pair in pairs}
     if missing:
@@ -107,10 +107,10 @@ def read_split(root: Path, split: str) -> set[tuple[str, str]]:
             (subset, Path(line).stem)
             for subset, path in lists
             if path.name == f"{subset}_{split}.txt"
-            for line in _lines(path)
+            for line in _read_lines(path)
         }
     listed = set()
-    for line in _lines(whole):
+    for line in _read_lines(whole):
         parts = Path(line.replace("\\", "/")).parts
         if len(parts) < 2:
             msg = f"{whole}: expected lines like <sub-set>/<composite>, got {line!r}"
@@ -119,12 +119,12 @@ def read_split(root: Path, split: str) -> set[tuple[str, str]]:
     return listed
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     lines = path.read_text(encoding="utf-8").splitlines()
     return [line.strip() for line in lines if line.strip()]
 
 
-def _only(folder: Path, stem: str) -> Path:
+def _find_only(folder: Path, stem: str) -> Path:
     for suffix in (".png", ".jpg"):
         if (folder / (stem + suffix)).is_file():
             return folder / (stem + suffix)

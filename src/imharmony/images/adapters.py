@@ -171,10 +171,10 @@ def to_vips(picture: Any, *, name: str) -> pyvips.Image:
     pixels = opened.pixels
     if pixels.dtype.name == "float64":
         pixels = pixels.astype(np.float32)
-    return with_fields(from_array(pixels, name=name), opened.fields)
+    return attach_fields(from_array(pixels, name=name), opened.fields)
 
 
-def with_fields(image: pyvips.Image, fields: dict[str, bytes]) -> pyvips.Image:
+def attach_fields(image: pyvips.Image, fields: dict[str, bytes]) -> pyvips.Image:
     """Write color profile and EXIF on a picture that is in no other use."""
     for field, data in fields.items():
         image.set_type(pyvips.GValue.blob_type, field, data)

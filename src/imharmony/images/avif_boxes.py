@@ -68,7 +68,7 @@ class _Box:
 def read_words(source: Path | bytes) -> AvifWords | None:
     """Read what a file says; None if its boxes are not understood."""
     try:
-        data = source if isinstance(source, bytes) else _front(source)
+        data = source if isinstance(source, bytes) else _read_front(source)
         boxes = list(_walk(data, 0, len(data)))
     except (struct.error, OSError):
         return None
@@ -124,7 +124,7 @@ def get_cicp(photo: pyvips.Image) -> tuple[int, int] | None:
     return primaries, transfer
 
 
-def _front(path: Path) -> bytes:
+def _read_front(path: Path) -> bytes:
     """Read a file up to the end of its meta box; skip the pixels before it."""
     front = b""
     with path.open("rb") as file:
@@ -187,7 +187,7 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
     if cicp is not None:
         places = [
             box.body + 4
-            for box in _boxes(data, b"colr")
+            for box in _find_boxes(data, b"colr")
             if data[box.body : box.body + 4] == b"nclx"
         ]
         if not places:  # libheif's default for lossy files: YCbCr by BT.601, full range
@@ -207,12 +207,12 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
     output.write(bytes(data))
 
 
-def _boxes(data: bytearray, box_type: bytes) -> list[_Box]:
+def _find_boxes(data: bytearray, box_type: bytes) -> list[_Box]:
     return [box for box in _walk(bytes(data), 0, len(data)) if box.type == box_type]
 
 
-def _one(data: bytearray, box_type: bytes) -> _Box:
-    boxes = _boxes(data, box_type)
+def _find_box(data: bytearray, box_type: bytes) -> _Box:
+    boxes = _find_boxes(data, box_type)
     if len(boxes) != 1:
         msg = f"expected one box {box_type.decode()} in what libvips wrote"
         raise ImageError(f"{msg}, got {len(boxes)}")
@@ -230,9 +230,9 @@ class _Place:
     num_extents: int
 
 
-def _places(data: bytearray) -> dict[int, _Place]:
+def _find_places(data: bytearray) -> dict[int, _Place]:
     """Find the places of all items that lie in the file, not in the meta box."""
-    box = _one(data, b"iloc")
+    box = _find_box(data, b"iloc")
     version = data[box.body]
     at = box.body + 4
     offset_size, length_size = data[at] >> 4, data[at] & 15
@@ -259,7 +259,7 @@ def _places(data: bytearray) -> dict[int, _Place]:
 
 def _replace_exif(data: bytearray, exif: bytes) -> None:
     """Append EXIF to the file, and let its item point there."""
-    items = _boxes(data, b"iinf")
+    items = _find_boxes(data, b"iinf")
     if not items:
         return
     box = items[0]
@@ -269,7 +269,7 @@ def _replace_exif(data: bytearray, exif: bytes) -> None:
         # infe, 8.11.6, version 2: item, protection, type
         item, _, item_type = struct.unpack_from(">HH4s", data, at + 12)
         if item_type == b"Exif":
-            place = _places(data)[item]
+            place = _find_places(data)[item]
             if place.num_extents != 1:
                 raise ImageError("libvips wrote EXIF in more than one piece")
             start, size = struct.unpack_from(">II", data, place.first)
@@ -284,8 +284,8 @@ def _replace_exif(data: bytearray, exif: bytes) -> None:
 
 def _insert_premultiplied(data: bytearray) -> None:
     """Say that colors are multiplied by alpha; 23008-12, 6.10.1.2.2: prem."""
-    references = _one(data, b"iref")
-    meta = _one(data, b"meta")
+    references = _find_box(data, b"iref")
+    meta = _find_box(data, b"meta")
     if data[references.body] != 0:
         raise ImageError("libvips wrote an AVIF with references of another kind")
     at = references.body + 4
@@ -300,9 +300,9 @@ def _insert_premultiplied(data: bytearray) -> None:
 
 def _insert_property(data: bytearray, added: bytes) -> None:
     """Give the primary item one more property; 23008-12, 9.3: ipco, ipma."""
-    meta, all_properties = _one(data, b"meta"), _one(data, b"iprp")
-    container, links = _one(data, b"ipco"), _one(data, b"ipma")
-    primary = _one(data, b"pitm")
+    meta, all_properties = _find_box(data, b"meta"), _find_box(data, b"iprp")
+    container, links = _find_box(data, b"ipco"), _find_box(data, b"ipma")
+    primary = _find_box(data, b"pitm")
     number = 1 + len(_walk(bytes(data), container.body, container.end))
     version, flags = data[links.body], data[links.body + 3]
     if version or flags or data[primary.body] or number > 127:
@@ -316,7 +316,7 @@ def _insert_property(data: bytearray, added: bytes) -> None:
             # Links stand behind the container, so lengthening them first moves nothing.
             data[at + 2] += 1
             _insert(data, end, bytes((number,)), (links, all_properties, meta))
-            meta, all_properties = _one(data, b"meta"), _one(data, b"iprp")
+            meta, all_properties = _find_box(data, b"meta"), _find_box(data, b"iprp")
             _insert(data, container.end, added, (container, all_properties, meta))
             return
         at = end
@@ -326,7 +326,7 @@ def _insert_property(data: bytearray, added: bytes) -> None:
 def _insert(data: bytearray, at: int, added: bytes, inside: tuple[_Box, ...]) -> None:
     """Insert bytes into boxes, the last of them meta; correct the places of items."""
     meta = inside[-1]
-    for place in _places(data).values():
+    for place in _find_places(data).values():
         base = int.from_bytes(data[place.base], "big")
         spots = [place.first + 8 * i for i in range(place.num_extents)]
         for spot in spots if base == 0 else [place.base.start]:

@@ -17,7 +17,7 @@ from imharmony.images import (
     jpeg_coefficients,
     png_chunks,
 )
-from imharmony.images.formats import QUALITY_FIELD, jpeg_quality
+from imharmony.images.formats import QUALITY_FIELD, estimate_jpeg_quality
 from imharmony.images.photo import PREMULTIPLIED
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def note(
             _heed_exif(image, exif, file_format)
     if isinstance(source, bytes) and file_format == "jpeg":
         image = jpeg_coefficients.remember(image, source, orientation)
-        if (estimated := jpeg_quality(source)) is not None:
+        if (estimated := estimate_jpeg_quality(source)) is not None:
             image.set_type(pyvips.GValue.gint_type, QUALITY_FIELD, estimated)
     elif file_format == "png":
         image = _remember_png(image, source, name, is_turned=orientation != 1)

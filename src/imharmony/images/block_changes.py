@@ -83,7 +83,7 @@ def find_changes(
     top, bottom, left, right = rectangle
     box = np.s_[top * height : bottom * height, left * width : right * width]
     size = (bottom - top) * height, (right - left) * width
-    old_planes, new_planes = (_planes(pixels[box], size) for pixels in (old, new))
+    old_planes, new_planes = (_split_planes(pixels[box], size) for pixels in (old, new))
     differences = [
         np.subtract(b, a, dtype=np.float32)
         for a, b in zip(old_planes, new_planes, strict=True)
@@ -101,7 +101,7 @@ def find_changes(
             height // component.down,
             width // component.across,
         )
-        down_at, across_at = np.nonzero(_any_in_blocks(is_cut, per_block))
+        down_at, across_at = np.nonzero(_reduce_to_blocks(is_cut, per_block))
         replaced = down_at, across_at
         if len(replaced[0]):
             if new_components is None:
@@ -143,7 +143,9 @@ def _find_changed_units(
     )
 
 
-def _planes(pixels: PixelArray, size: tuple[int, int]) -> list[npt.NDArray[np.uint8]]:
+def _split_planes(
+    pixels: PixelArray, size: tuple[int, int]
+) -> list[npt.NDArray[np.uint8]]:
     """Take channels apart; repeat the last row and column up to whole units."""
     height, width, C = pixels.shape
     pad = ((0, size[0] - height), (0, size[1] - width))
@@ -179,7 +181,7 @@ def _is_cut(
     return has_changed
 
 
-def _any_in_blocks(mask: Bools, size: tuple[int, int]) -> Bools:
+def _reduce_to_blocks(mask: Bools, size: tuple[int, int]) -> Bools:
     """Reduce a mask to blocks of a size: whether any pixel is in it."""
     height, width = size
     parts = mask.reshape(-1, height, mask.shape[1] // width, width)

@@ -49,7 +49,7 @@ _MAX_SIDE = 65500  # JPEG_MAX_DIMENSION of libjpeg's jmorecfg.h
 def is_installed() -> bool:
     """Whether jpeglib can be used here."""
     try:
-        return _library(_VERSION) is not None
+        return _load_library(_VERSION) is not None
     except OSError:
         return False
 
@@ -68,7 +68,7 @@ def read_scans(file: JpegFile) -> Coefficients:
         raise DecodeError(
             "expected a JPEG of 8 bit, gray or in color, baseline or progressive"
         )
-    library = _library(_VERSION)
+    library = _load_library(_VERSION)
     if library is None:
         raise DecodeError("jpeglib is not installed")
     coefficients = [
@@ -76,10 +76,13 @@ def read_scans(file: JpegFile) -> Coefficients:
     ]
     tables = np.zeros((4, 64), np.uint16)
     numbers = np.zeros(4, np.int16)
-    plain = JpegFile.encode(_without_markers(file))
+    plain = JpegFile.encode(_drop_markers(file))
     with _give_path(plain) as path:
         status = library.read_jpeg_dct(
-            path, *_pointers(coefficients), _pointer(tables), _pointer(numbers)
+            path,
+            *_point_to_components(coefficients),
+            _point_to(tables),
+            _point_to(numbers),
         )
     if not status:
         raise DecodeError("the JPEG's scans are damaged")
@@ -132,17 +135,17 @@ def write_scans(
     return replace(
         file,
         segments=(*frames, *written.find_segments(DHT)),
-        scans=_with_identifiers(written, file),
+        scans=_restore_identifiers(written, file),
         process=written.process,
     )
 
 
 def _encode_progressive(file: JpegFile, coefficients: Coefficients) -> JpegFile | None:
     """Encode in progressive scans; None if there is no library that can."""
-    if _library(_PROGRESSIVE_VERSION) is None:
+    if _load_library(_PROGRESSIVE_VERSION) is None:
         return None
     # From a source, the library takes that it is to leave the coefficients alone.
-    source = _without_markers(file).encode()
+    source = _drop_markers(file).encode()
     return _encode(file, coefficients, _PROGRESSIVE_VERSION, source=source)
 
 
@@ -155,7 +158,7 @@ def _encode(
     source: bytes | None = None,
 ) -> JpegFile:
     """Encode coefficients of a picture of the sampling and size of a file."""
-    library = _library(version)
+    library = _load_library(version)
     if library is None:
         raise DecodeError("jpeglib is not installed")
     grids = [size for values in coefficients for size in values.shape[:2]]
@@ -168,7 +171,7 @@ def _encode(
         status = library.write_jpeg_dct(
             None if source is None else source_path,
             path,
-            *_pointers(blocks),
+            *_point_to_components(blocks),
             (ctypes.c_int * 2)(file.height, file.width),
             (ctypes.c_int * len(grids))(*grids),
             (ctypes.c_int * len(factors))(*factors),
@@ -176,7 +179,7 @@ def _encode(
             len(blocks),
             None,
             ctypes.c_short(-1),
-            _pointer(numbers),
+            _point_to(numbers),
             0,
             None,
             None,
@@ -197,7 +200,7 @@ def _encode_intervals(file: JpegFile, coefficients: Coefficients) -> JpegFile | 
     E.1.4). So each is encoded as a picture of its own, and the scans are joined.
     """
     units = [
-        _units(file, component, values)
+        _order_blocks(file, component, values)
         for component, values in zip(file.components, coefficients, strict=True)
     ]
     down, across = file.sampling if len(units) > 1 else (1, 1)
@@ -206,7 +209,7 @@ def _encode_intervals(file: JpegFile, coefficients: Coefficients) -> JpegFile | 
     scans: list[bytes] = []
     for start in range(0, count, file.restart_interval):
         length = min(file.restart_interval, count - start)
-        shape = _shape(length, (down, across))
+        shape = _find_shape(length, (down, across))
         if shape is None:
             return None
         rows, columns = shape
@@ -228,7 +231,7 @@ def _encode_intervals(file: JpegFile, coefficients: Coefficients) -> JpegFile | 
     return None if first is None else replace(first, scans=b"".join(scans))
 
 
-def _units(
+def _order_blocks(
     file: JpegFile, component: Component, values: npt.NDArray[np.int16]
 ) -> npt.NDArray[np.int16]:
     """Put a component's blocks in the order of the scan: (units, down, across, 64).
@@ -251,7 +254,7 @@ def _units(
     return whole.swapaxes(1, 2).reshape(-1, v, h, 64)
 
 
-def _shape(count: int, sampling: tuple[int, int]) -> tuple[int, int] | None:
+def _find_shape(count: int, sampling: tuple[int, int]) -> tuple[int, int] | None:
     """Find rows and columns of a picture of so many units; None if there are none."""
     most_rows, most_columns = (_MAX_SIDE // (8 * factor) for factor in sampling)
     for columns in range(min(count, most_columns), 0, -1):
@@ -261,13 +264,13 @@ def _shape(count: int, sampling: tuple[int, int]) -> tuple[int, int] | None:
     return None
 
 
-def _without_markers(file: JpegFile) -> JpegFile:
+def _drop_markers(file: JpegFile) -> JpegFile:
     """Keep what decoding needs."""
     needed = tuple(file.find_segments(DQT, DHT, DRI, file.process))
     return replace(file, segments=needed, trailer=b"")
 
 
-def _with_identifiers(written: JpegFile, file: JpegFile) -> bytes:
+def _restore_identifiers(written: JpegFile, file: JpegFile) -> bytes:
     """Let the scans name the components as the file's own frame does."""
     names = {
         new.identifier: old.identifier
@@ -281,14 +284,14 @@ def _with_identifiers(written: JpegFile, file: JpegFile) -> bytes:
     return bytes(scans)
 
 
-def _pointer(array: npt.NDArray[np.generic]) -> ctypes.c_void_p:
+def _point_to(array: npt.NDArray[np.generic]) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _pointers(coefficients: Coefficients) -> list[ctypes.c_void_p | None]:
+def _point_to_components(coefficients: Coefficients) -> list[ctypes.c_void_p | None]:
     """Point to the components that there are, of four."""
     pointers: list[ctypes.c_void_p | None] = [
-        _pointer(values) for values in coefficients
+        _point_to(values) for values in coefficients
     ]
     return pointers + [None] * (4 - len(pointers))
 
@@ -309,7 +312,7 @@ def _give_path(content: bytes) -> Iterator[bytes]:
 
 
 @cache
-def _library(version: str) -> ctypes.CDLL | None:
+def _load_library(version: str) -> ctypes.CDLL | None:
     """Load one of jpeglib's libraries; None if there is none."""
     spec = importlib.util.find_spec("jpeglib")
     if spec is None or spec.origin is None:

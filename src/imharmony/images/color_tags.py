@@ -164,12 +164,14 @@ def from_table(
     # More entries than that, programs that read profiles refuse.
     places = np.linspace(0, len(table) - 1, min(len(table), _MAX_ENTRIES))
     light = np.interp(places, np.arange(len(table)), table)
-    if np.allclose(light, _light(np.linspace(0, 1, len(light)), _SRGB), atol=0.002):
+    if np.allclose(
+        light, _decode_light(np.linspace(0, 1, len(light)), _SRGB), atol=0.002
+    ):
         return tags
     return ColorTags(tags.primaries, tuple(light.tolist()))
 
 
-def _light(value: Floats, transfer: tuple[float, ...]) -> Floats:
+def _decode_light(value: Floats, transfer: tuple[float, ...]) -> Floats:
     g, a, b, c, d = transfer
     return np.where(value >= d, (a * value + b) ** g, c * value)
 
@@ -182,30 +184,30 @@ def make_profile(tags: ColorTags, *, is_gray: bool) -> bytes:
     ValueError
         If the primaries span no triangle.
     """
-    curve = _curve(tags.transfer)
-    white = _xyz(tags.primaries[3])
+    curve = _encode_curve(tags.transfer)
+    white = _to_xyz(tags.primaries[3])
     adapt = (
         np.linalg.inv(_BRADFORD)
         @ np.diag((_BRADFORD @ _D50) / (_BRADFORD @ white))
         @ _BRADFORD
     )
     parts = {
-        b"desc": _text("imharmony: as the file says"),
-        b"cprt": _text("CC0"),
-        b"wtpt": _numbers(b"XYZ ", _D50),
-        b"chad": _numbers(b"sf32", adapt.ravel()),
+        b"desc": _encode_text("imharmony: as the file says"),
+        b"cprt": _encode_text("CC0"),
+        b"wtpt": _encode_numbers(b"XYZ ", _D50),
+        b"chad": _encode_numbers(b"sf32", adapt.ravel()),
     }
     if is_gray:
         parts[b"kTRC"] = curve
     else:
-        columns = np.stack([_xyz(point) for point in tags.primaries[:3]], axis=1)
+        columns = np.stack([_to_xyz(point) for point in tags.primaries[:3]], axis=1)
         try:
             scale = np.linalg.solve(columns, white)
         except np.linalg.LinAlgError as error:
             raise ValueError("expected primaries that span a triangle") from error
         adapted = adapt @ (columns * scale)
         for i, letter in enumerate((b"r", b"g", b"b")):
-            parts[letter + b"XYZ"] = _numbers(b"XYZ ", adapted[:, i])
+            parts[letter + b"XYZ"] = _encode_numbers(b"XYZ ", adapted[:, i])
             parts[letter + b"TRC"] = curve
     table, data = struct.pack(">I", len(parts)), b""
     start = 128 + 4 + 12 * len(parts)
@@ -250,19 +252,19 @@ def needs_no_profile(photo: pyvips.Image, file_format: str) -> bool:
     return bool(photo.get_typeof(_SAID_BY)) and photo.get(_SAID_BY) == file_format
 
 
-def _xyz(point: tuple[float, float]) -> Floats:
+def _to_xyz(point: tuple[float, float]) -> Floats:
     x, y = point
     if y <= 0:
         raise ValueError("expected chromaticities above 0")
     return np.array([x / y, 1.0, (1 - x - y) / y])
 
 
-def _numbers(signature: bytes, values: Floats) -> bytes:
+def _encode_numbers(signature: bytes, values: Floats) -> bytes:
     fixed = [round(float(value) * 65536) for value in values]
     return signature + bytes(4) + struct.pack(f">{len(fixed)}i", *fixed)
 
 
-def _curve(transfer: tuple[float, ...]) -> bytes:
+def _encode_curve(transfer: tuple[float, ...]) -> bytes:
     if len(transfer) > 5:
         levels = [round(light * 65535) for light in transfer]
         head = struct.pack(">4sII", b"curv", 0, len(levels))
@@ -273,7 +275,7 @@ def _curve(transfer: tuple[float, ...]) -> bytes:
     return head + struct.pack(f">{len(fixed)}i", *fixed)
 
 
-def _text(words: str) -> bytes:
+def _encode_text(words: str) -> bytes:
     encoded = words.encode("utf-16-be")
     head = struct.pack(
         ">4sIII2s2sII", b"mluc", 0, 1, 12, b"en", b"US", len(encoded), 28

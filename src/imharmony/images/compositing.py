@@ -178,7 +178,7 @@ def paste(
     x, y = (a if isinstance(a, Length) else Length(a) for a in at)
     left = round(x.pixels(background.width))
     top = round(y.pixels(background.height))
-    visible = _visible_box(scaled, background, left=left, top=top)
+    visible = _find_visible_box(scaled, background, left=left, top=top)
     place = replace(visible, top=top + visible.top, left=left + visible.left)
     color, alpha = np.split(to_array(visible.crop(scaled)), [-1], axis=-1)
     color /= np.maximum(alpha, 1)  # the cubic filter overshoots
@@ -186,7 +186,9 @@ def paste(
     mask = np.rint(alpha * 255).astype(np.uint8)  # (h, w, 1)
     under = to_array(place.crop(background))
     full = FULL_SCALE[background.format]
-    over = _over(color, alpha, under.astype(np.float32) / full, background.hasalpha())
+    over = _blend_over(
+        color, alpha, under.astype(np.float32) / full, background.hasalpha()
+    )
     if background.format != "float":
         over = np.rint(np.clip(over, 0, 1) * full)
     patch = np.where(mask > 0, over.astype(under.dtype), under)
@@ -218,17 +220,17 @@ def side_by_side(pictures: list[pyvips.Image]) -> pyvips.Image:
     (2, 6, 3)
     """
     return pyvips.Image.arrayjoin(
-        [_rgb_8_bit(picture) for picture in pictures], across=len(pictures)
+        [_to_rgb_8_bit(picture) for picture in pictures], across=len(pictures)
     )
 
 
-def _rgb_8_bit(picture: pyvips.Image) -> pyvips.Image:
+def _to_rgb_8_bit(picture: pyvips.Image) -> pyvips.Image:
     color, _ = split_alpha(to_rgb(picture))
     whole = (color * (255 / FULL_SCALE[color.format])).rint().cast("uchar")
     return whole.copy(interpretation="srgb")
 
 
-def _over(
+def _blend_over(
     color: PixelArray, alpha: PixelArray, under: PixelArray, has_alpha: bool
 ) -> PixelArray:
     """Blend premultiplied color (h, w, 1 or 3) over straight pixels (h, w, C)."""
@@ -257,7 +259,7 @@ def _scale(cutout: pyvips.Image, scale: Length) -> pyvips.Image:
     return stretch(premultiplied, (height, width), kernel="cubic")
 
 
-def _visible_box(
+def _find_visible_box(
     scaled: pyvips.Image, background: pyvips.Image, *, left: int, top: int
 ) -> Box:
     """Find the part of the cut-out that lies on the background, in its own pixels."""

@@ -18,6 +18,7 @@ from imharmony.images.pixels import STREAM_BYTES, PixelArray
 __all__ = [
     "MAX_SIDE",
     "Progress",
+    "attach_header",
     "check_process",
     "count_bytes",
     "damage_error",
@@ -26,7 +27,6 @@ __all__ = [
     "load_header",
     "open_source",
     "run_stoppable",
-    "with_header",
 ]
 
 MAX_SIDE = 10_000_000
@@ -172,7 +172,7 @@ def decode(
                 msg = f"{name}: the TIFF's tags of its tiles are damaged ({error})"
                 raise DecodeError(msg) from error
             if is_small:
-                return with_header(tiles.read(progress), header, name)
+                return attach_header(tiles.read(progress), header, name)
             tiles.check(progress)
             return _load(source, file_format, access="random")
         if is_small:
@@ -186,7 +186,7 @@ def decode(
 
             if tiff_codecs.is_foreign(tiff_info):
                 pixels = tiff_codecs.read(source, tiff_info, name)
-                return with_header(pixels, header, name)
+                return attach_header(pixels, header, name)
         raise damage_error(name, file_format, error) from error
     return image
 
@@ -197,7 +197,7 @@ def damage_error(name: str, file_format: str, error: pyvips.Error) -> DecodeErro
     return DecodeError(f"{msg} unsupported kind ({join_detail(error)})")
 
 
-def with_header(
+def attach_header(
     pixels: PixelArray, header: pyvips.Image, name: str = "image"
 ) -> pyvips.Image:
     """Give pixels the metadata of a file's header, and what its channels mean.

@@ -22,9 +22,9 @@ from imharmony.images.decoding import join_detail
 from imharmony.images.formats import SUFFIXES, UNSPECIFIED
 from imharmony.images.jpeg_file import APP0, APP1, Segment, parse_jpeg
 from imharmony.images.photo import straighten
-from imharmony.images.xmp import without_gain_map
+from imharmony.images.xmp import drop_gain_map
 
-__all__ = ["Finish", "keep_blocks", "prepare", "without_selection"]
+__all__ = ["Finish", "drop_selection", "keep_blocks", "prepare"]
 
 Finish = Callable[[pyvips.Image, BinaryIO, BinaryIO], None]
 """Copies a file that libvips wrote, and adds what libvips left out."""
@@ -36,7 +36,7 @@ _PROFILE = "icc-profile-data"
 _NO_EXIF = {"keep": 2 | 4 | 8 | 16}
 
 
-def without_selection(image: pyvips.Image, suffix: str, name: str) -> pyvips.Image:
+def drop_selection(image: pyvips.Image, suffix: str, name: str) -> pyvips.Image:
     """Drop a TIFF's extra channel that is not alpha, unless a TIFF is written.
 
     Warns
@@ -72,12 +72,12 @@ def prepare(
     photo : pyvips.Image
         For the saver.
     options : dict
-        For the saver, beside those that `formats.saver` gives.
+        For the saver, beside those that `formats.choose_saver` gives.
     finish : callable or None
         Finishes the file that libvips writes; None if nothing is to be done.
     """
     file_format = SUFFIXES[suffix.lower()]
-    image = _without_promises(image)
+    image = _drop_promises(image)
     if file_format not in ("tiff", "heif"):
         image = straighten(image)
     image = image.copy()
@@ -103,7 +103,7 @@ def prepare(
     return image, _NO_EXIF, finish[file_format]
 
 
-def _without_promises(image: pyvips.Image) -> pyvips.Image:
+def _drop_promises(image: pyvips.Image) -> pyvips.Image:
     """Remove from XMP what it says of pictures that the new file does not hold.
 
     Warns
@@ -121,7 +121,7 @@ def _without_promises(image: pyvips.Image) -> pyvips.Image:
     if not image.get_typeof("xmp-data"):
         return image
     plain = image.copy()
-    xmp = without_gain_map(bytes(image.get("xmp-data")))
+    xmp = drop_gain_map(bytes(image.get("xmp-data")))
     plain.set_type(pyvips.GValue.blob_type, "xmp-data", xmp)
     return plain
 
@@ -131,7 +131,7 @@ def _has_resolution(image: pyvips.Image) -> bool:
     return (image.xres, image.yres) != (1.0, 1.0)
 
 
-def _density(photo: pyvips.Image) -> bytes:
+def _encode_density(photo: pyvips.Image) -> bytes:
     """Encode the resolution for JFIF (T.871, 10.1). Unit 0 means that it is unknown."""
     if not _has_resolution(photo):
         return struct.pack(">BHH", 0, 1, 1)
@@ -145,7 +145,8 @@ def _finish_jpeg(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> No
     """Add EXIF as it was; remove a resolution that libvips made up."""
     written.seek(0)
     file = parse_jpeg(written.read())
-    jfif = Segment(APP0, b"JFIF\0\1\2" + _density(photo) + bytes(2))  # no preview
+    # No preview.
+    jfif = Segment(APP0, b"JFIF\0\1\2" + _encode_density(photo) + bytes(2))
     segments = [jfif, *(s for s in file.segments if s.marker != APP0)]
     exif = exif_block.get_block(photo)
     if exif is not None:

@@ -17,7 +17,7 @@ __all__ = [
     "make_true",
     "remember",
     "says_adobe_rgb",
-    "without_head",
+    "strip_head",
 ]
 
 _FIELD = "imharmony-exif"
@@ -29,7 +29,7 @@ _EXIF_DIRECTORY, _INTEROPERABILITY, _INDEX = 0x8769, 0xA005, 0x0001
 _PREVIEW_START, _PREVIEW_LENGTH = 0x0201, 0x0202
 
 
-def without_head(data: bytes) -> bytes:
+def strip_head(data: bytes) -> bytes:
     """Return the small TIFF alone."""
     return data[len(HEAD) :] if data.startswith(HEAD) else data
 
@@ -93,7 +93,7 @@ def has_resolution(block: bytes) -> bool:
     order = ">" if block.startswith(b"MM") else "<"
     try:
         (directory,) = struct.unpack_from(order + "I", block, 4)
-        return _entry(block, order, directory, _X_RESOLUTION) is not None
+        return _find_entry(block, order, directory, _X_RESOLUTION) is not None
     except struct.error:
         return False
 
@@ -104,17 +104,17 @@ def says_adobe_rgb(block: bytes) -> bool:
     try:
         (directory,) = struct.unpack_from(order + "I", block, 4)
         for tag in (_EXIF_DIRECTORY, _INTEROPERABILITY):
-            entry = _entry(block, order, directory, tag)
+            entry = _find_entry(block, order, directory, tag)
             if entry is None:
                 return False
             (directory,) = struct.unpack_from(order + "I", block, entry + 8)
-        entry = _entry(block, order, directory, _INDEX)
+        entry = _find_entry(block, order, directory, _INDEX)
     except struct.error:
         return False
     return entry is not None and block[entry + 8 : entry + 11] == b"R03"
 
 
-def _entry(block: bytes, order: str, directory: int, tag: int) -> int | None:
+def _find_entry(block: bytes, order: str, directory: int, tag: int) -> int | None:
     """Find where a directory speaks of a tag."""
     (count,) = struct.unpack_from(order + "H", block, directory)
     for entry in range(directory + 2, directory + 2 + 12 * count, 12):

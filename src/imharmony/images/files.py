@@ -22,8 +22,8 @@ from imharmony.images.decoding import (
     open_source,
     run_stoppable,
 )
-from imharmony.images.encoding import keep_blocks, prepare, without_selection
-from imharmony.images.formats import SUFFIXES, saver
+from imharmony.images.encoding import drop_selection, keep_blocks, prepare
+from imharmony.images.formats import SUFFIXES, choose_saver
 from imharmony.images.photo import (
     check_finite,
     tag,
@@ -144,7 +144,7 @@ def read_photo(
         file_format,
         name,
         tags=tags,
-        exif=exif_block.without_head(exif),
+        exif=exif_block.strip_head(exif),
         orientation=orientation,
     )
 
@@ -197,8 +197,8 @@ def write_photo(
     3
     """
     check_target(target, tuple(SUFFIXES), overwrite=overwrite)
-    image = without_selection(image, target.suffix, str(target))
-    name, options = saver(image, target.suffix, quality, str(target))
+    image = drop_selection(image, target.suffix, str(target))
+    name, options = choose_saver(image, target.suffix, quality, str(target))
     blocks_kept = keep_blocks(image, target.suffix, quality, str(target))
     if blocks_kept is not None:
         with replace_whole(target, overwrite=overwrite) as file:
@@ -254,8 +254,8 @@ def encode_photo(
     >>> encode_photo(photo, ".png")[1:4]
     b'PNG'
     """
-    image = without_selection(image, suffix, "output")
-    operation, options = saver(image, suffix, quality, "output")
+    image = drop_selection(image, suffix, "output")
+    operation, options = choose_saver(image, suffix, quality, "output")
     blocks_kept = keep_blocks(image, suffix, quality, "output")
     if blocks_kept is not None:
         return blocks_kept

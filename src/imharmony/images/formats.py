@@ -14,9 +14,9 @@ __all__ = [
     "HEAD_BYTES",
     "SUFFIXES",
     "check_quality",
+    "choose_saver",
     "describe",
-    "jpeg_quality",
-    "saver",
+    "estimate_jpeg_quality",
     "sniff",
 ]
 
@@ -154,7 +154,7 @@ def describe(head: bytes) -> str:
     return f"one that starts with {head[:12]!r}"
 
 
-def saver(
+def choose_saver(
     image: pyvips.Image, suffix: str, quality: int | None, name: str
 ) -> tuple[str, dict[str, Any]]:
     """Choose the libvips saver and its options; refuse what would lose something.
@@ -185,9 +185,9 @@ def saver(
         raise UsageError(f"{name}: {file_format.upper()} holds 8 bit, not 16; use .png")
     options: dict[str, Any]
     if file_format == "jpeg":
-        options = _jpeg_options(image, quality)
+        options = _choose_jpeg_options(image, quality)
     elif file_format == "heif":
-        options = _avif_options(image, quality, name)
+        options = _choose_avif_options(image, quality, name)
     elif file_format == "webp" and quality is not None:
         options = {"Q": quality}
     elif file_format == "webp":
@@ -196,7 +196,7 @@ def saver(
         # Measured on photographs: 20 percent smaller and no slower than the default.
         options = {"compression": 3, "filter": "sub"}
     else:
-        options = _tiff_options(image)
+        options = _choose_tiff_options(image)
     return f"{file_format}save_target", options
 
 
@@ -204,7 +204,7 @@ def _get(image: pyvips.Image, field: str, default: Any) -> Any:
     return image.get(field) if image.get_typeof(field) else default
 
 
-def _jpeg_options(image: pyvips.Image, quality: int | None) -> dict[str, Any]:
+def _choose_jpeg_options(image: pyvips.Image, quality: int | None) -> dict[str, Any]:
     options = {"Q": quality or _get(image, QUALITY_FIELD, 95)}
     sampling = _get(image, SAMPLING_FIELD, None)
     if sampling is not None:  # otherwise libvips subsamples below a quality of 90
@@ -213,7 +213,7 @@ def _jpeg_options(image: pyvips.Image, quality: int | None) -> dict[str, Any]:
     return options
 
 
-def _avif_options(
+def _choose_avif_options(
     image: pyvips.Image, quality: int | None, name: str
 ) -> dict[str, Any]:
     depth = _get(image, "bits-per-sample", 16)
@@ -229,7 +229,7 @@ def _avif_options(
     return options | {"Q": quality}
 
 
-def _tiff_options(image: pyvips.Image) -> dict[str, Any]:
+def _choose_tiff_options(image: pyvips.Image) -> dict[str, Any]:
     compression = _get(image, COMPRESSION_FIELD, "deflate")
     options = {"compression": compression}
     if compression in ("lzw", "deflate"):
@@ -247,7 +247,7 @@ def _tiff_options(image: pyvips.Image) -> dict[str, Any]:
     return options
 
 
-def jpeg_quality(source: Path | bytes) -> int | None:
+def estimate_jpeg_quality(source: Path | bytes) -> int | None:
     """Estimate the quality a JPEG was written with.
 
     Exact for files of libjpeg and its kin, which scale the luminance table of ITU-T
@@ -266,12 +266,12 @@ def jpeg_quality(source: Path | bytes) -> int | None:
             if head[1] != 0xDB:  # quantization tables, B.2.4.1
                 file.seek(length, io.SEEK_CUR)
                 continue
-            table = _first_table(file.read(length))
+            table = _find_first_table(file.read(length))
             if table is not None:
-                return _nearest_quality(sum(table))
+                return _find_nearest_quality(sum(table))
 
 
-def _first_table(data: bytes) -> list[int] | None:
+def _find_first_table(data: bytes) -> list[int] | None:
     """Find table 0, which is for luminance, in a segment of quantization tables."""
     while data:
         width = 2 if data[0] >> 4 else 1  # bytes per entry
@@ -286,7 +286,7 @@ def _first_table(data: bytes) -> list[int] | None:
 
 
 @cache
-def _nearest_quality(total: int) -> int:
+def _find_nearest_quality(total: int) -> int:
     """Invert libjpeg's scaling (jpeg_quality_scaling in its jcparam.c)."""
 
     def table_sum(quality: int) -> int:

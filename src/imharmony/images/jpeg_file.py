@@ -217,7 +217,7 @@ def parse_jpeg(data: bytes) -> JpegFile:
             Component(frame[i], frame[i + 1] >> 4, frame[i + 1] & 15, frame[i + 2])
             for i in range(6, 6 + 3 * count, 3)
         )
-        tables = _quantization([s.data for s in segments if s.marker == DQT])
+        tables = _read_quantization([s.data for s in segments if s.marker == DQT])
     except (IndexError, struct.error) as error:
         raise DecodeError("the JPEG's header is cut off") from error
     return JpegFile(
@@ -260,7 +260,7 @@ def _walk_scans(data: bytes, at: int) -> Iterator[tuple[int, int]]:
         at = following.start()
 
 
-def _quantization(segments: list[bytes]) -> dict[int, npt.NDArray[np.uint16]]:
+def _read_quantization(segments: list[bytes]) -> dict[int, npt.NDArray[np.uint16]]:
     """Read quantization tables; T.81, B.2.4.1."""
     tables: dict[int, npt.NDArray[np.uint16]] = {}
     for data in segments:

@@ -137,7 +137,7 @@ def read_pair(
     return image, as_mask(picture, size, resize=resize, name=name)
 
 
-def _without_fields(picture: pyvips.Image) -> pyvips.Image:
+def _drop_fields(picture: pyvips.Image) -> pyvips.Image:
     """Forget what a picture's file said: what is made with it must not inherit that.
 
     libvips gives a picture made of two the fields of both. A JPEG that was written as
@@ -157,7 +157,7 @@ def as_mask(
         picture.get_typeof("vips-loader")
         and picture.get("vips-loader") == "jpegload_source"
     )
-    picture = _without_fields(picture)
+    picture = _drop_fields(picture)
     color, alpha = split_alpha(picture)
     if is_jpeg:
         color = ((color - 16) * (255 / 223)).rint().cast("uchar")

@@ -100,7 +100,7 @@ def from_array(image: PixelArray, *, name: str = "image") -> pyvips.Image:
     )
     check_finite(photo, name)
     shape = height, width, num_channels
-    if photo.interpretation != _kind(photo):
+    if photo.interpretation != _name_interpretation(photo):
         photo = tag(photo)
     return ArrayImage.around(photo, pixels.reshape(shape))
 
@@ -246,10 +246,10 @@ def check_finite(image: pyvips.Image, name: str) -> None:
 
 def tag(image: pyvips.Image) -> pyvips.Image:
     """Say of what kind the channels are, so that alpha is recognized."""
-    return image.copy(interpretation=_kind(image))
+    return image.copy(interpretation=_name_interpretation(image))
 
 
-def _kind(image: pyvips.Image) -> str:
+def _name_interpretation(image: pyvips.Image) -> str:
     """Name the kind of an image's channels."""
     return (GRAY_NAMES if image.bands < 3 else RGB_NAMES)[image.format]
 

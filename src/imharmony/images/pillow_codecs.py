@@ -96,7 +96,7 @@ def read(
             profile = make_profile(color, is_gray=photo.bands < 3)
             photo.set_type(blob, "icc-profile-data", profile)
     if info.get("exif"):
-        exif_block.remember(photo, exif_block.without_head(info["exif"]))
+        exif_block.remember(photo, exif_block.strip_head(info["exif"]))
     if info.get("xmp"):
         photo.set_type(blob, "xmp-data", make_upright(info["xmp"]))
     if file_format == "heic" and info.get("bit_depth", 8) > 8:

@@ -158,7 +158,7 @@ def is_streamed(image: pyvips.Image) -> bool:
     """
     if isinstance(image, ArrayImage):
         return False
-    size: int = image.width * image.height * _pixel_bytes(image)
+    size: int = image.width * image.height * _count_pixel_bytes(image)
     return size > STREAM_BYTES
 
 
@@ -177,14 +177,14 @@ def cut_strips(
     >>> [strip.height for strip in cut_strips(photo, Box(0, 0, 1600, 2000), multiple=8)]
     [696, 696, 208]
     """
-    num_bytes = min(STRIP_BYTES, num_values * _value_bytes(image))
-    num_rows = num_bytes // (box.width * _pixel_bytes(image))
+    num_bytes = min(STRIP_BYTES, num_values * _count_value_bytes(image))
+    num_rows = num_bytes // (box.width * _count_pixel_bytes(image))
     return list(box.strips(max(1, num_rows // multiple) * multiple))
 
 
-def _pixel_bytes(image: pyvips.Image) -> int:
-    return _value_bytes(image) * int(image.bands)
+def _count_pixel_bytes(image: pyvips.Image) -> int:
+    return _count_value_bytes(image) * int(image.bands)
 
 
-def _value_bytes(image: pyvips.Image) -> int:
+def _count_value_bytes(image: pyvips.Image) -> int:
     return np.dtype(_DTYPES[image.format]).itemsize

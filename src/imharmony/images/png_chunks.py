@@ -77,12 +77,12 @@ def read_chunks(source: Path | bytes) -> list[Chunk]:
 def make_upright(chunks: list[Chunk]) -> list[Chunk]:
     """Say in XMP that the picture is upright, after its pixels were turned."""
     return [
-        (chunk_type, _upright_text(data) if chunk_type == b"iTXt" else data)
+        (chunk_type, _make_text_upright(data) if chunk_type == b"iTXt" else data)
         for chunk_type, data in chunks
     ]
 
 
-def _upright_text(data: bytes) -> bytes:
+def _make_text_upright(data: bytes) -> bytes:
     """Do so in an iTXt chunk: keyword, compression, language, text (PNG, 11.3.3.4)."""
     keyword, _, rest = data.partition(b"\0")
     head, parts = rest[:2], rest[2:].split(b"\0", 2)
@@ -124,7 +124,7 @@ def find_color(chunks: list[Chunk], name: str) -> ColorTags | None:
             primaries, transfer, matrix, is_full = by_type[b"cICP"][:4]
             if matrix != 0:
                 raise ImageError(f"{name}: expected RGB, got cICP matrix {matrix}")
-            return _unless_srgb(
+            return _drop_srgb(
                 from_cicp(primaries, transfer, name, full_range=bool(is_full))
             )
         if b"iCCP" in by_type or b"sRGB" in by_type:
@@ -140,10 +140,10 @@ def find_color(chunks: list[Chunk], name: str) -> ColorTags | None:
         return None
     if gamma == 0 or (points is not None and 0 in points[1::2]):
         return None
-    return _unless_srgb(from_gamma(gamma, points))
+    return _drop_srgb(from_gamma(gamma, points))
 
 
-def _unless_srgb(tags: ColorTags) -> ColorTags | None:
+def _drop_srgb(tags: ColorTags) -> ColorTags | None:
     return None if tags.is_srgb else tags
 
 

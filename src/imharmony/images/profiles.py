@@ -56,7 +56,9 @@ def is_srgb(photo: pyvips.Image) -> bool:
     """
     if not photo.get_typeof(_FIELD):
         return True
-    distance = _distance(bytes(photo.get(_FIELD)), photo.bands - photo.hasalpha())
+    distance = _measure_distance(
+        bytes(photo.get(_FIELD)), photo.bands - photo.hasalpha()
+    )
     if distance is None:
         msg = "the embedded color profile cannot be used; colors are taken as sRGB"
         warnings.warn(msg, HarmonizeWarning, stacklevel=2)
@@ -107,7 +109,7 @@ def convert(photo: pyvips.Image, like: pyvips.Image) -> pyvips.Image:
     if own == other:
         return photo
     num_colors = photo.bands - photo.hasalpha()
-    color = _as_integers(photo.extract_band(0, n=num_colors))
+    color = _to_integers(photo.extract_band(0, n=num_colors))
     if not own and num_colors == 1:
         color = color.bandjoin([color, color]).copy(interpretation="srgb")
     connection = (
@@ -116,14 +118,14 @@ def convert(photo: pyvips.Image, like: pyvips.Image) -> pyvips.Image:
         else color.icc_import(input_profile="srgb", intent=_INTENT, pcs="xyz")
     )
     if other:
-        connection = _with_profile(connection, other)
+        connection = _attach_profile(connection, other)
         converted = connection.icc_export(intent=_INTENT, pcs="xyz", depth=16)
     else:
         converted = connection.icc_export(
             output_profile="srgb", intent=_INTENT, pcs="xyz", depth=16
         )
     if photo.hasalpha():
-        converted = converted.bandjoin(_as_integers(photo.extract_band(num_colors)))
+        converted = converted.bandjoin(_to_integers(photo.extract_band(num_colors)))
     return converted.copy(interpretation="rgb16" if converted.bands > 2 else "grey16")
 
 
@@ -158,7 +160,7 @@ def apply_in_srgb(
         return decode_srgb(np.clip(function(encode_srgb(light)), 0, 1))
 
     mapped = map_floats(linear, map_light)
-    return _with_change(color, linear, mapped)
+    return _add_change(color, linear, mapped)
 
 
 def recolor_in_srgb(
@@ -181,10 +183,10 @@ def recolor_in_srgb(
     """
     linear = _to_linear(color)
     recolored = recolor(map_floats(linear, encode_srgb))
-    return _with_change(color, linear, map_floats(recolored, decode_srgb))
+    return _add_change(color, linear, map_floats(recolored, decode_srgb))
 
 
-def _with_change(
+def _add_change(
     color: pyvips.Image, linear: pyvips.Image, mapped: pyvips.Image
 ) -> pyvips.Image:
     """Add to the values what a change of the linear light makes of them."""
@@ -230,11 +232,11 @@ def map_floats(
 
 def _to_linear(color: pyvips.Image) -> pyvips.Image:
     """Decode by the embedded profile: linear light, sRGB's primaries, not clipped."""
-    xyz = _as_integers(color).icc_import(embedded=True, intent=_INTENT, pcs="xyz")
+    xyz = _to_integers(color).icc_import(embedded=True, intent=_INTENT, pcs="xyz")
     return xyz.colourspace("scrgb")
 
 
-def _as_integers(image: pyvips.Image) -> pyvips.Image:
+def _to_integers(image: pyvips.Image) -> pyvips.Image:
     """Clip floats and give them 16 bit, since LittleCMS reads no floats here."""
     if image.format != "float":
         return image
@@ -242,14 +244,14 @@ def _as_integers(image: pyvips.Image) -> pyvips.Image:
     return whole.copy(interpretation="rgb16" if image.bands > 2 else "grey16")
 
 
-def _with_profile(image: pyvips.Image, profile: bytes) -> pyvips.Image:
+def _attach_profile(image: pyvips.Image, profile: bytes) -> pyvips.Image:
     image = image.copy()
     image.set_type(pyvips.GValue.blob_type, _FIELD, profile)
     return image
 
 
 @lru_cache(maxsize=32)
-def _distance(profile: bytes, num_colors: int) -> float | None:
+def _measure_distance(profile: bytes, num_colors: int) -> float | None:
     """Largest difference from sRGB over all colors, of [0, 1]; None if unusable."""
     steps = np.linspace(0, 65535, 17).round()
     if num_colors == 3:
@@ -259,7 +261,7 @@ def _distance(profile: bytes, num_colors: int) -> float | None:
         grid, name = np.linspace(0, 65535, 256).round().reshape(1, -1, 1), "grey16"
     pixels: npt.NDArray[np.uint16] = grid.astype(np.uint16)
     probe = pyvips.Image.new_from_array(pixels).copy(interpretation=name)
-    probe = _with_profile(probe, profile)
+    probe = _attach_profile(probe, profile)
     try:
         # libvips puts another profile in the place of one that cannot be used.
         one, other = (

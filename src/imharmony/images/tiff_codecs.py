@@ -44,7 +44,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
 
 def is_foreign(info: dict[str, Any]) -> bool:
     """Whether a TIFF's first page is compressed in a way libvips may lack."""
-    return _compression(info) not in _OWN
+    return _read_compression(info) not in _OWN
 
 
 def read(source: Path | bytes, info: dict[str, Any], name: str) -> PixelArray:
@@ -70,7 +70,7 @@ def read(source: Path | bytes, info: dict[str, Any], name: str) -> PixelArray:
     ImageError
         If its channels are not gray, RGB or a palette's.
     """
-    number = _compression(info)
+    number = _read_compression(info)
     called = f"{_NAMES.get(number, 'an unknown way')} (compression {number})"
     try:
         import imagecodecs  # noqa: F401
@@ -115,5 +115,5 @@ def read(source: Path | bytes, info: dict[str, Any], name: str) -> PixelArray:
     return pixels
 
 
-def _compression(info: dict[str, Any]) -> int:
+def _read_compression(info: dict[str, Any]) -> int:
     return int(info["ifds"][0]["tags"].get(259, {"data": [1]})["data"][0])

@@ -115,8 +115,8 @@ class Tags:
                 )
             table = tables[0]
         if _PRIMARIES in tags:
-            white = _fractions(tags[_WHITE]) if _WHITE in tags else _D65
-            points = (*white, *_fractions(tags[_PRIMARIES]))
+            white = _read_fractions(tags[_WHITE]) if _WHITE in tags else _D65
+            points = (*white, *_read_fractions(tags[_PRIMARIES]))
             if len(points) != 8 or min(points[1::2]) <= 0:
                 return None  # damaged
         color = from_table(table, points)
@@ -166,12 +166,12 @@ def read_tags(source: Path | bytes, name: str) -> Tags | None:
         tags = info["ifds"][0]["tags"]
         if any("data" not in tag for tag in tags.values()):
             raise ValueError("a tag's data lie past the end of the file")
-        exif = _small_tiff(tags, info, _CARRIED)
+        exif = _write_small_tiff(tags, info, _CARRIED)
         kept_tags = (tags.keys() - _LAYOUT) | {_SAMPLE_FORMAT}
-        others = _small_tiff(tags, info, kept_tags) or b"\0"
+        others = _write_small_tiff(tags, info, kept_tags) or b"\0"
         extra = tags.get(_EXTRA_SAMPLES, {"data": [0]})
         compression = tags.get(_COMPRESSION, {"data": [1]})["data"][0]
-        iptc = _raw_bytes(tags[_IPTC], info) if _IPTC in tags else None
+        iptc = _read_raw_bytes(tags[_IPTC], info) if _IPTC in tags else None
         straight_file = None
         if extra["data"][0] == _ASSOCIATED:
             data = source if isinstance(source, bytes) else source.read_bytes()
@@ -237,7 +237,7 @@ def finish(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> None:
     tifftools.write_tiff(info, output)
 
 
-def _fractions(tag: dict[str, Any]) -> tuple[float, ...]:
+def _read_fractions(tag: dict[str, Any]) -> tuple[float, ...]:
     """Read numbers that are stored as fractions."""
     data = tag["data"]
     return tuple(
@@ -313,7 +313,7 @@ def _unwrap_iptc(photo: pyvips.Image) -> bytes | None:
     return wrapped[start + 4 : start + 4 + length]
 
 
-def _raw_bytes(tag: dict[str, Any], info: dict[str, Any]) -> bytes:
+def _read_raw_bytes(tag: dict[str, Any], info: dict[str, Any]) -> bytes:
     """Return the bytes of a tag in the file, whatever type it has."""
     data = tag["data"]
     if isinstance(data, bytes):
@@ -323,7 +323,7 @@ def _raw_bytes(tag: dict[str, Any], info: dict[str, Any]) -> bytes:
     return struct.pack(order + code * len(data), *data)
 
 
-def _small_tiff(
+def _write_small_tiff(
     tags: dict[int, Any], info: dict[str, Any], numbers: Set[int]
 ) -> bytes | None:
     """Write some tags alone, as a TIFF without a picture; None without any."""

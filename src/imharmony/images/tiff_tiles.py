@@ -207,8 +207,8 @@ class _Relabeled:
         start = size + size % 2
         order = ">" if info["bigEndian"] else "<"
         is_big = info["bigtiff"]
-        self._head = _head(order, is_big, start)
-        self._tail = bytes(start - size) + _directory(order, is_big, start, tags)
+        self._head = _write_head(order, is_big, start)
+        self._tail = bytes(start - size) + _write_directory(order, is_big, start, tags)
         self._size = size
         self._at = 0
 
@@ -236,7 +236,7 @@ class _Relabeled:
         return self._at
 
 
-def _head(order: str, is_big: bool, start: int) -> bytes:
+def _write_head(order: str, is_big: bool, start: int) -> bytes:
     """Write the header of a file whose directory starts there; TIFF 6.0, section 2."""
     mark = b"MM" if order == ">" else b"II"
     if is_big:
@@ -247,7 +247,7 @@ def _head(order: str, is_big: bool, start: int) -> bytes:
     return mark + struct.pack(order + "HI", 42, start)
 
 
-def _directory(
+def _write_directory(
     order: str, is_big: bool, start: int, tags: dict[int, tuple[int, Any]]
 ) -> bytes:
     """Write a directory and its values, as they lie from `start` on."""

@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["make_upright", "without_gain_map"]
+__all__ = ["drop_gain_map", "make_upright"]
 
 # Adobe's XMP specification, part 2, 3.2: as an attribute, or as an element.
 _ORIENTATION = re.compile(
@@ -27,6 +27,6 @@ def make_upright(xmp: bytes) -> bytes:
     return _ORIENTATION.sub(rb"\g<1>1", xmp)
 
 
-def without_gain_map(xmp: bytes) -> bytes:
+def drop_gain_map(xmp: bytes) -> bytes:
     """Take out what promises a gain map, for a file that has none."""
     return _GAIN_MAP.sub(b"", xmp)

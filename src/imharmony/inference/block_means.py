@@ -74,8 +74,12 @@ class BlockMeans:
         frames: Sequence[Box],
         size: tuple[int, int],
     ) -> None:
-        down = _block_length(region.height, min(f.height for f in frames), size[0])
-        across = _block_length(region.width, min(f.width for f in frames), size[1])
+        down = _choose_block_length(
+            region.height, min(f.height for f in frames), size[0]
+        )
+        across = _choose_block_length(
+            region.width, min(f.width for f in frames), size[1]
+        )
         self.region = region
         self.factors = down, across
         """Height and width of a block. The region may cut off the last ones."""
@@ -132,10 +136,10 @@ class BlockMeans:
     def stretch(self, frame: Box, stretched: FloatArray) -> None:
         """Stretch the means of a frame to (C + 1, h, w)."""
         height, width = stretched.shape[1:]
-        rows, y = _weights(
+        rows, y = _weigh_blocks(
             frame.top - self.region.top, frame.height, self.factors[0], height
         )
-        columns, x = _weights(
+        columns, x = _weigh_blocks(
             frame.left - self.region.left, frame.width, self.factors[1], width
         )
         means = self.means[:, rows, columns]
@@ -158,19 +162,19 @@ def can_share_blocks(whole: Box, box: Box, size: tuple[int, int]) -> bool:
     """Whether blocks that are fine enough for a box are few enough for the photo."""
     sides = ((whole.height, box.height, size[0]), (whole.width, box.width, size[1]))
     return all(
-        _block_length(length, part, new) <= max(1, part // (_MIN_BLOCKS * new))
+        _choose_block_length(length, part, new) <= max(1, part // (_MIN_BLOCKS * new))
         for length, part, new in sides
     )
 
 
-def _block_length(length: int, shortest: int, new_length: int) -> int:
+def _choose_block_length(length: int, shortest: int, new_length: int) -> int:
     """Choose the length of a block along one axis, in pixels."""
     most = shortest // (_MIN_BLOCKS * new_length)
     return max(1, most, length // (_MAX_BLOCKS * new_length))
 
 
 @lru_cache(maxsize=16)  # photos often have one size
-def _weights(
+def _weigh_blocks(
     start: int, length: int, factor: int, new_length: int
 ) -> tuple[slice, FloatArray]:
     """Weigh blocks along one axis as an antialiased bilinear filter weighs pixels.
@@ -236,7 +240,7 @@ def _sum_rows(pixels: PixelArray, down: int, width: int) -> FloatArray:
     height, _, num_channels = pixels.shape
     length = pixels.shape[1] * num_channels
     whole, rest = divmod(height, down)
-    wide = _wide(pixels.dtype, down)
+    wide = _choose_sum_type(pixels.dtype, down)
     sums = np.zeros((whole + bool(rest), width * num_channels), wide)
     rows = pixels[: whole * down].reshape(whole, down, length)
     np.add.reduce(rows, axis=1, out=sums[:whole, :length])
@@ -246,7 +250,7 @@ def _sum_rows(pixels: PixelArray, down: int, width: int) -> FloatArray:
     return sums.astype(np.float32, copy=False)
 
 
-def _wide(dtype: np.dtype[Any], count: int) -> type[np.generic]:
+def _choose_sum_type(dtype: np.dtype[Any], count: int) -> type[np.generic]:
     """Choose the smallest type that holds a sum of some pixels."""
     if dtype == np.float32:
         return np.float32

@@ -82,7 +82,7 @@ class Crossings:
         """Keep at most `count` crossings, evenly chosen."""
         if len(self) <= count:
             return self
-        return self.keep(_evenly(len(self), count))
+        return self.keep(_choose_evenly(len(self), count))
 
     def keep(self, chosen: IntArray | BoolArray) -> "Crossings":
         """Keep the chosen crossings, given by number or by one truth value each."""
@@ -133,7 +133,7 @@ class Window:
             starts.append(max(0, start - margin))
             lengths.append(min(full, start + length + margin) - starts[-1])
         rows, columns = (
-            start + _evenly(length, num_lines)
+            start + _choose_evenly(length, num_lines)
             for start, length in zip(box[:2], box[2:], strict=True)
         )
         (top, left), (rows_read, columns_read) = starts, lengths
@@ -201,7 +201,7 @@ def find_crossings(
     return window.search(rows, np.ascontiguousarray(part.T))
 
 
-def _evenly(length: int, count: int) -> IntArray:
+def _choose_evenly(length: int, count: int) -> IntArray:
     """Choose up to `count` of `length` numbers, evenly."""
     count = min(length, count)
     return (2 * np.arange(count) + 1) * length // (2 * count)

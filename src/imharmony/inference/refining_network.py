@@ -131,12 +131,14 @@ class RefiningNetwork(Network):
         if not isinstance(answer, _Refined):
             change = Chain(predicted.full, BilateralGrid.identity())
             notices = (*predicted.warnings, Notice(answer, _CURVES_ALONE[answer]))
-            return _with(predicted, change, notices)
+            return _replace_change(predicted, change, notices)
         size = request.image.height, request.image.width
         grid = BilateralGrid.fit(
             answer.curved, answer.after, answer.weights, box=box, size=size
         )
-        return _with(predicted, Chain(predicted.full, grid), predicted.warnings)
+        return _replace_change(
+            predicted, Chain(predicted.full, grid), predicted.warnings
+        )
 
     def _check(self, request: Request) -> tuple[Notice, ...]:
         notices = super()._check(request)
@@ -200,7 +202,7 @@ _CURVES_ALONE = {
 }
 
 
-def _with(
+def _replace_change(
     predicted: Predicted, change: Chain, notices: tuple[Notice, ...]
 ) -> Predicted:
     """Take the place of a prediction's curves."""

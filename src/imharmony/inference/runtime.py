@@ -16,15 +16,15 @@ import onnxruntime as ort  # noqa: E402 (after the variable is set)
 if os.environ[_VARIABLE] == "1":  # whoever set another value wants the telemetry
     ort.disable_telemetry_events()
 
-__all__ = ["available_providers", "fold_constants", "start_session"]
+__all__ = ["fold_constants", "list_providers", "start_session"]
 
 
-def available_providers() -> list[str]:
+def list_providers() -> list[str]:
     """List the execution providers of the installed ONNX Runtime.
 
     Examples
     --------
-    >>> "CPUExecutionProvider" in available_providers()
+    >>> "CPUExecutionProvider" in list_providers()
     True
     """
     providers: list[str] = ort.get_available_providers()
@@ -43,7 +43,7 @@ def start_session(
     num_threads : int
         Threads used within one run.
     provider : str
-        One of `available_providers`. Where it does not start, ONNX Runtime takes the
+        One of `list_providers`. Where it does not start, ONNX Runtime takes the
         CPU: ask `get_providers` of the session.
 
     Returns

@@ -141,7 +141,9 @@ def make_thumbnails(
     jobs = [partial(outer.stretch, *each) for each in zip(frames, views, strict=True)]
     jobs.append(partial(inner.stretch, box, crop))
     share_out(lambda job: job(), jobs)
-    return Thumbnails(_rgb(views[:, :-1]), views[:, -1:], _rgb(crop[:-1]), crop[-1:])
+    return Thumbnails(
+        _to_rgb(views[:, :-1]), views[:, -1:], _to_rgb(crop[:-1]), crop[-1:]
+    )
 
 
 def _draw_in(whole: Box, box: Box, share: float) -> Box:
@@ -154,7 +156,7 @@ def _draw_in(whole: Box, box: Box, share: float) -> Box:
     return Box(top, left, bottom - top, right - left)
 
 
-def _rgb(channels: FloatArray) -> FloatArray:
+def _to_rgb(channels: FloatArray) -> FloatArray:
     """Repeat gray; floats (..., C, h, w) become (..., 3, h, w)."""
     shape = (*channels.shape[:-3], 3, *channels.shape[-2:])
     return np.ascontiguousarray(np.broadcast_to(channels, shape))

@@ -53,7 +53,7 @@ class Weights:
             If the provider is not installed.
         """
         provider = provider or "CPUExecutionProvider"
-        if provider not in (known := runtime.available_providers()):
+        if provider not in (known := runtime.list_providers()):
             msg = f"provider is one of {', '.join(known)}, got {provider!r}"
             raise UsageError(msg)
         if num_threads < 1:

@@ -236,10 +236,10 @@ class BilateralGrid:
         if color.bands == 1:
             value, index = (x.bandjoin([x, x]) for x in (value, index))
         hats = [
-            index.extract_band(c).maplut(_hat_table(index.format)) for c in range(3)
+            index.extract_band(c).maplut(_tabulate_hats(index.format)) for c in range(3)
         ]
         features = hats[0].bandjoin([*hats[1:], value, value, value])  # 3 F bands
-        change = (features * self._upsample(box)).recomb(_sums())
+        change = (features * self._upsample(box)).recomb(_make_sums())
         if color.bands == 1:
             change = change.extract_band(0)
         if color.format == "float":
@@ -269,7 +269,7 @@ class BilateralGrid:
 
 
 @cache
-def _hat_table(index_format: str) -> pyvips.Image:
+def _tabulate_hats(index_format: str) -> pyvips.Image:
     """Tabulate `weigh_knots` for all whole numbers of 8 or 16 bit."""
     levels = np.linspace(0, 1, FULL_SCALE[index_format] + 1)
     return pyvips.Image.new_from_array(
@@ -278,7 +278,7 @@ def _hat_table(index_format: str) -> pyvips.Image:
 
 
 @cache
-def _sums() -> pyvips.Image:
+def _make_sums() -> pyvips.Image:
     """Make the matrix (3, 3 F) that adds the features of each channel."""
     channel = np.repeat([0, 1, 2, 0, 1, 2], [NUM_KNOTS] * 3 + [3] * 3)
     return pyvips.Image.new_from_array((channel == np.arange(3)[:, None]).tolist())

@@ -187,19 +187,19 @@ def _add_costs(matrix: FloatArray, shape: tuple[int, int]) -> None:
     num_nodes = num_rows * num_columns
     F = NUM_FEATURES
     bend = np.zeros((F, F))
-    bend[:NUM_KNOTS, :NUM_KNOTS] = _differences(NUM_KNOTS, order=2)
+    bend[:NUM_KNOTS, :NUM_KNOTS] = _make_differences(NUM_KNOTS, order=2)
     alone = (TONE_COST * bend + RIDGE_COST * np.eye(F)) / num_nodes
     for i in range(0, num_nodes * F, F):
         matrix[i : i + F, i : i + F] += alone
-    alike = np.kron(_differences(num_rows), np.eye(num_columns))
-    alike += np.kron(np.eye(num_rows), _differences(num_columns))
+    alike = np.kron(_make_differences(num_rows), np.eye(num_columns))
+    alike += np.kron(np.eye(num_rows), _make_differences(num_columns))
     unknowns = np.arange(F)
     for i, j in np.argwhere(alike):
         cost = SPATIAL_COST / num_nodes * alike[i, j]
         matrix[i * F + unknowns, j * F + unknowns] += cost
 
 
-def _differences(count: int, *, order: int = 1) -> FloatArray:
+def _make_differences(count: int, *, order: int = 1) -> FloatArray:
     """Sum of squared differences of neighbors in a line, as a quadratic form."""
     step = np.diff(np.eye(count), n=order, axis=0)
     return np.asarray(step.T @ step)

@@ -62,7 +62,7 @@ def render_objects(
                 f"(height x width), got {mask.height}x{mask.width}"
             )
     rendered = photo
-    masks = _share_out([mask for mask, _ in objects])
+    masks = _find_opacities([mask for mask, _ in objects])
     for mask, (_, change) in zip(masks, objects, strict=True):
         rendered = render_over(rendered, photo, mask, change)
     return rendered
@@ -73,7 +73,7 @@ def join_masks(masks: Sequence[pyvips.Image]) -> pyvips.Image:
     return reduce(lambda one, other: (one > other).ifthenelse(one, other), masks)
 
 
-def _share_out(masks: Sequence[pyvips.Image]) -> list[pyvips.Image]:
+def _find_opacities(masks: Sequence[pyvips.Image]) -> list[pyvips.Image]:
     """Find the opacity of each layer so that, laid in order, they weigh as masks do.
 
     A layer is covered by those after it, so its opacity is its weight divided by what

@@ -168,7 +168,7 @@ def map_released_keys(dimensions: Dimensions | HDNetDimensions) -> dict[str, str
     stages; a variant reads the one it uses.
     """
     if isinstance(dimensions, HDNetDimensions):
-        return {name: _hdnet_key(name) for name in HDNet(dimensions).state_dict()}
+        return {name: _name_hdnet_key(name) for name in HDNet(dimensions).state_dict()}
     keys = {}
     for name in S2CRNet(dimensions).state_dict():
         theirs = re.sub(r"^encoder\.", "squeezenet1_1.", name)
@@ -183,7 +183,7 @@ def map_released_keys(dimensions: Dimensions | HDNetDimensions) -> dict[str, str
     return keys
 
 
-def _hdnet_key(name: str) -> str:
+def _name_hdnet_key(name: str) -> str:
     """Name a parameter of HDNet as its authors do."""
     part, _, rest = name.partition(".")
     if part == "local_dynamics":

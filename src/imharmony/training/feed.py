@@ -56,7 +56,7 @@ def open_sources(
         If a folder cannot be used, photos come with pairs that need none, or a network
         that looks at the seam is to learn from pairs on disk.
     """
-    folders, more_folders = _paths(data), _paths(photos)
+    folders, more_folders = _list_paths(data), _list_paths(photos)
     if any((folder / "IHD_train.txt").is_file() for folder in folders):
         return _open_pairs(settings, folders, more_folders)
     held_out = settings.held_out_sources
@@ -87,9 +87,7 @@ def open_sources(
         if not some:
             raise UsageError(f"{data}: no photograph of split {name!r} is left")
     for folder in more_folders:
-        more = _without_masks(
-            read_pool(folder), kept_apart=[*kept_apart, *val_examples]
-        )
+        more = _drop_masks(read_pool(folder), kept_apart=[*kept_apart, *val_examples])
         examples += [example for example in more if example.source not in held_out]
     # Where nothing changes, a composite has no error, and PSNR no mean.
     changed = {n: x for n, x in settings.looks.changed.items() if n != "nothing"}
@@ -120,7 +118,7 @@ def open_sources(
     )
 
 
-def _paths(folders: Path | Sequence[Path] | None) -> list[Path]:
+def _list_paths(folders: Path | Sequence[Path] | None) -> list[Path]:
     if folders is None:
         return []
     return [folders] if isinstance(folders, Path) else list(folders)
@@ -143,7 +141,7 @@ def _open_pairs(
     return train, test
 
 
-def _without_masks(pool: Pool, *, kept_apart: Sequence[Example]) -> Iterator[Example]:
+def _drop_masks(pool: Pool, *, kept_apart: Sequence[Example]) -> Iterator[Example]:
     """Drop masks, and photos whose file is named like one kept apart for scores."""
     names = {example.photo.stem for example in kept_apart}
     for example in pool:

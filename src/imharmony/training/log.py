@@ -47,7 +47,7 @@ class RunLog:
 
     def __init__(self, output: Path, first: int) -> None:
         self._path = output / "log.csv"
-        rows = [row for row in _rows(self._path) if int(row["step"]) <= first]
+        rows = [row for row in _read_rows(self._path) if int(row["step"]) <= first]
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, COLUMNS)
         writer.writeheader()
@@ -74,11 +74,11 @@ class RunLog:
 
 def last_row(output: Path) -> dict[str, str]:
     """Newest row of a run's table, by column; empty where the table has none."""
-    rows = _rows(output / "log.csv")
+    rows = _read_rows(output / "log.csv")
     return rows[-1] if rows else {}
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _read_rows(path: Path) -> list[dict[str, str]]:
     """Complete rows of a table; a killed run may leave half a one."""
     if not path.is_file():
         return []
@@ -132,8 +132,8 @@ def plot_curves(curves: Tensor) -> Tensor:
     identity = torch.linspace(0, N - 1, N + 1, device=curves.device).expand(
         len(curves), 1, N + 1
     )
-    red, green, blue = _ink(heights).unbind(dim=1)  # (B, N, N) each
-    gray = 1 - 0.3 * _ink(identity)  # (B, 1, N, N)
+    red, green, blue = _draw_ink(heights).unbind(dim=1)  # (B, N, N) each
+    gray = 1 - 0.3 * _draw_ink(identity)  # (B, 1, N, N)
     light = torch.stack(
         [(1 - green) * (1 - blue), (1 - red) * (1 - blue), (1 - red) * (1 - green)],
         dim=1,
@@ -141,7 +141,7 @@ def plot_curves(curves: Tensor) -> Tensor:
     return gray * light
 
 
-def _ink(heights: Tensor) -> Tensor:
+def _draw_ink(heights: Tensor) -> Tensor:
     """How much of a line, about a pixel wide, lies on each pixel: (B, C, N, N)."""
     left, right = heights[:, :, None, :-1], heights[:, :, None, 1:]  # (B, C, 1, N)
     N = heights.shape[2] - 1

@@ -160,7 +160,9 @@ class Run:
             write_state(self._output, state)
 
     def _set_rates(self, number: int) -> None:
-        rate = self._settings.learning_rate * _schedule(number, self._settings)
+        rate = self._settings.learning_rate * _compute_rate_share(
+            number, self._settings
+        )
         for known, group in zip(
             self._optimizer.param_groups, self._groups, strict=True
         ):
@@ -175,7 +177,7 @@ class Run:
             raise HarmonizeError(f"{msg} finite; its batch is in nan_batch.pt")
 
 
-def _schedule(step: int, settings: TrainSettings) -> float:
+def _compute_rate_share(step: int, settings: TrainSettings) -> float:
     """Share of the peak learning rate: linear rise, then what the schedule says."""
     rise = min(1.0, (step + 1) / max(1, settings.warmup_steps))
     if settings.schedule == "constant":

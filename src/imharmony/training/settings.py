@@ -259,7 +259,7 @@ def read_settings(config: str, *, base: str | None = None) -> TrainSettings:
 
 def settings_record(settings: TrainSettings) -> dict[str, Any]:
     """Return the settings as `settings.json` holds them: no tuples."""
-    record: dict[str, Any] = _lists(asdict(settings))
+    record: dict[str, Any] = _to_lists(asdict(settings))
     return record
 
 
@@ -292,7 +292,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{path}: not valid TOML: {error}"
         raise UsageError(msg) from error
-    tuples: dict[str, Any] = _tuples(values)
+    tuples: dict[str, Any] = _to_tuples(values)
     return tuples
 
 
@@ -370,17 +370,17 @@ def _describe(hint: Any) -> str:
     return str(hint.__name__ if isinstance(hint, type) else hint)
 
 
-def _tuples(value: Any) -> Any:
+def _to_tuples(value: Any) -> Any:
     if isinstance(value, list):
-        return tuple(map(_tuples, value))
+        return tuple(map(_to_tuples, value))
     if isinstance(value, dict):
-        return {key: _tuples(part) for key, part in value.items()}
+        return {key: _to_tuples(part) for key, part in value.items()}
     return value
 
 
-def _lists(value: Any) -> Any:
+def _to_lists(value: Any) -> Any:
     if isinstance(value, tuple | list):
-        return list(map(_lists, value))
+        return list(map(_to_lists, value))
     if isinstance(value, dict):
-        return {key: _lists(part) for key, part in value.items()}
+        return {key: _to_lists(part) for key, part in value.items()}
     return value

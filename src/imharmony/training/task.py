@@ -153,7 +153,7 @@ def fit(
     if start_from is not None and not has_run(start_from):
         raise UsageError(f"{start_from}: no run to start from")
     devices = devices or Devices()
-    fabric = _fabric(settings, devices)
+    fabric = _start_fabric(settings, devices)
     feed = Feed(pairs, settings, world_size=fabric.world_size)
     fabric.launch()
     feed = replace(feed, rank=fabric.global_rank)
@@ -222,7 +222,7 @@ def is_first_process() -> bool:
     return int(rank_zero_only.rank) == 0  # type: ignore[attr-defined]
 
 
-def _fabric(settings: TrainSettings, devices: Devices) -> Fabric:
+def _start_fabric(settings: TrainSettings, devices: Devices) -> Fabric:
     try:
         return Fabric(
             accelerator=devices.accelerator,

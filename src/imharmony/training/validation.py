@@ -35,7 +35,7 @@ def validate(
         seam also `paste_psnr`, `no_seam_psnr` and so on, see `Recipe.surroundings`.
     """
     recipe = recipe_for(settings.variant)
-    indices = _chosen(pairs, settings.validation_pairs)
+    indices = _choose_indices(pairs, settings.validation_pairs)
     before: list[Tensor] = []
     after: dict[str, list[Tensor]] = {name: [] for name in recipe.surroundings}
     for start in range(0, len(indices), settings.batch_size):
@@ -77,7 +77,7 @@ def samples(
         and, of a network that predicts them, the curves, all stages in one, of these
         pairs beside each other.
     """
-    chosen = _chosen(pairs, min(NUM_SAMPLES, settings.validation_pairs))
+    chosen = _choose_indices(pairs, min(NUM_SAMPLES, settings.validation_pairs))
     pair = _make(network, pairs, chosen, settings)
     harmonized, heights = recipe_for(settings.variant).harmonize(network, pair)
     columns = side_by_side(pair.composite, harmonized, pair.real)
@@ -89,7 +89,7 @@ def samples(
     return pictures | {"curves": side_by_side(*plots[:, None]).cpu()}
 
 
-def _chosen(pairs: PairSource, count: int) -> Sequence[int]:
+def _choose_indices(pairs: PairSource, count: int) -> Sequence[int]:
     """Choose indices of validation pairs, evenly out of what there is."""
     if not isinstance(pairs, Sized):
         return range(count)

@@ -131,7 +131,7 @@ def choose_encoding(
         names = ", ".join(known_formats)
         msg = f"pixel format of {codec}: expected one of {names}"
         raise UsageError(f"{msg}, got {pixel_format}")
-    chosen = _nearest_format(wanted, known_formats)
+    chosen = _find_nearest_format(wanted, known_formats)
     all_options = dict(options or {})
     if crf is not None and codec not in _CRF:
         msg = f"codec {codec} has no constant quality; expected no crf"
@@ -182,7 +182,7 @@ def _prefer_format(source: Source, has_alpha: bool) -> str:
     return f"{base}10le" if is_deep else base
 
 
-def _nearest_format(wanted: str, known: Sequence[str]) -> str:
+def _find_nearest_format(wanted: str, known: Sequence[str]) -> str:
     """Choose the pixel format of an encoder that loses least."""
     if wanted in known or not known:
         return wanted
@@ -190,7 +190,7 @@ def _nearest_format(wanted: str, known: Sequence[str]) -> str:
 
     def loss(name: str) -> tuple[int, int, int, int]:
         layout = av.VideoFormat(name)
-        depth, depth_wanted = _depth(layout), _depth(target)
+        depth, depth_wanted = _read_depth(layout), _read_depth(target)
         chroma = layout.chroma_width(64) * layout.chroma_height(64)
         chroma_wanted = target.chroma_width(64) * target.chroma_height(64)
         lacks_alpha = _has_alpha(target) and not _has_alpha(layout)
@@ -205,7 +205,7 @@ def _nearest_format(wanted: str, known: Sequence[str]) -> str:
     return min(plain or known, key=loss)
 
 
-def _depth(layout: av.VideoFormat) -> int:
+def _read_depth(layout: av.VideoFormat) -> int:
     return max(part.bits for part in layout.components)
 
 

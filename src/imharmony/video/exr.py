@@ -42,7 +42,7 @@ def read(path: Path) -> pyvips.Image:
         If it holds NaN or infinity.
     """
     header, channels = _open(path)
-    light = np.stack([channels[name] for name in _color_names(channels)], axis=-1)
+    light = np.stack([channels[name] for name in _name_colors(channels)], axis=-1)
     image = photo.from_array(_encode(light), name=str(path)).copy()
     if _CHROMATICITIES in header:
         x_y = tuple(map(float, header[_CHROMATICITIES]))  # red, green, blue, white
@@ -78,7 +78,7 @@ def write(image: pyvips.Image, path: Path, *, overwrite: bool) -> None:
     channels: dict[str, npt.NDArray[Any]] = {}
     if image.get_typeof(_FIELD):
         stored_header, stored = _open(Path(image.get(_FIELD)))
-        old = np.stack([stored[name] for name in _color_names(stored)], axis=-1)
+        old = np.stack([stored[name] for name in _name_colors(stored)], axis=-1)
         if old.shape == pixels.shape:  # else a picture of another size was made of it
             header, channels = stored_header, stored
             same = _encode(old) == pixels
@@ -115,13 +115,13 @@ def _open(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     if not {"R", "G", "B"} <= channels.keys():
         got = ", ".join(channels) or "none"
         raise DecodeError(f"{path}: expected channels R, G and B, got {got}")
-    sizes = {channels[name].shape for name in _color_names(channels)}
+    sizes = {channels[name].shape for name in _name_colors(channels)}
     if len(sizes) != 1:
         raise DecodeError(f"{path}: expected channels of one size, got {sizes}")
     return dict(file.header()), channels
 
 
-def _color_names(channels: dict[str, npt.NDArray[Any]]) -> str:
+def _name_colors(channels: dict[str, npt.NDArray[Any]]) -> str:
     return "RGBA" if "A" in channels else "RGB"
 
 
@@ -130,7 +130,7 @@ def _encode(light: npt.NDArray[Any]) -> FloatArray:
     encoded = light.astype(np.float32)
     colors = encoded[..., :3]
     if encoded.shape[2] == 4:
-        colors = colors / _divisor(encoded[..., 3:])
+        colors = colors / _make_divisor(encoded[..., 3:])
     encoded[..., :3] = np.sign(colors) * encode_srgb(np.abs(colors))
     return encoded
 
@@ -140,10 +140,10 @@ def _decode(encoded: FloatArray) -> FloatArray:
     colors = encoded[..., :3]
     light[..., :3] = np.sign(colors) * decode_srgb(np.abs(colors))
     if encoded.shape[2] == 4:
-        light[..., :3] *= _divisor(encoded[..., 3:])
+        light[..., :3] *= _make_divisor(encoded[..., 3:])
     return light
 
 
-def _divisor(alpha: FloatArray) -> FloatArray:
+def _make_divisor(alpha: FloatArray) -> FloatArray:
     """Alpha, and 1 where there is none: light without a surface, such as a glow."""
     return np.where(alpha > 0, alpha, np.float32(1))

@@ -48,7 +48,7 @@ class StillFrame:
 
     def small(self) -> Pixels:
         """Make the small copy that scenes are told apart by."""
-        return shrink(_three_channels(photo.to_array(self.image)))
+        return shrink(_to_three_channels(photo.to_array(self.image)))
 
     def as_photo(self) -> pyvips.Image:
         """Return the frame as a photo."""
@@ -155,7 +155,7 @@ def _has_alpha(layout: av.VideoFormat) -> bool:
     return any(part.is_alpha for part in layout.components)
 
 
-def _three_channels(pixels: Pixels) -> Pixels:
+def _to_three_channels(pixels: Pixels) -> Pixels:
     return pixels[..., :3] if pixels.shape[-1] > 2 else pixels[..., [0, 0, 0]]
 
 
@@ -197,14 +197,14 @@ def _tag_like(frame: av.VideoFrame, like: av.VideoFrame | None) -> av.VideoFrame
     return frame
 
 
-def _steps(layout: av.VideoFormat) -> tuple[int, int]:
+def _find_steps(layout: av.VideoFormat) -> tuple[int, int]:
     """Return rows and columns of pixels that share one chroma sample."""
     return 64 // layout.chroma_height(64), 64 // layout.chroma_width(64)
 
 
 def _widen(box: Box, native: av.VideoFrame) -> Box:
     """Widen a box by a margin, to whole chroma samples, within the frame."""
-    down, across = _steps(native.format)
+    down, across = _find_steps(native.format)
     top = max(0, box.top - _MARGIN) // down * down
     left = max(0, box.left - _MARGIN) // across * across
     bottom = -(-min(native.height, box.top + box.height + _MARGIN) // down) * down
@@ -220,9 +220,9 @@ def _recolor_planes(
     layout = native.format
     small = av.VideoFrame(box.width, box.height, layout.name)
     _tag_like(small, native)
-    steps = _steps(layout)
+    steps = _find_steps(layout)
     weights = np.ascontiguousarray(box.view(mask))
-    is_inside = {False: weights > 0, True: _largest(weights, steps) > 0}
+    is_inside = {False: weights > 0, True: _take_largest(weights, steps) > 0}
     planes = zip(native.planes, small.planes, strict=True)
     places = []
     for number, (outer, inner) in enumerate(planes):
@@ -234,8 +234,8 @@ def _recolor_planes(
             -(-box.height // down),
             -(-box.width // across),
         )
-        place = part.view(_view(outer, layout, number))
-        _view(inner, layout, number)[: part.height, : part.width] = place
+        place = part.view(_view_plane(outer, layout, number))
+        _view_plane(inner, layout, number)[: part.height, : part.width] = place
         places.append((place, is_inside[is_chroma]))
     pixels = to_pixels(small)
     whole = Box(0, 0, box.height, box.width)
@@ -246,7 +246,7 @@ def _recolor_planes(
     for number, (place, where) in enumerate(places):
         if _is_alpha(layout, number):
             continue
-        new = _view(back.planes[number], layout, number)
+        new = _view_plane(back.planes[number], layout, number)
         new = new[: place.shape[0], : place.shape[1]]
         if place.ndim == 3:
             where = where[..., None]
@@ -262,7 +262,7 @@ def _is_chroma(layout: av.VideoFormat, number: int) -> bool:
     return any(part.plane == number and part.is_chroma for part in layout.components)
 
 
-def _view(plane: Any, layout: av.VideoFormat, number: int) -> Pixels:
+def _view_plane(plane: Any, layout: av.VideoFormat, number: int) -> Pixels:
     """Look at a plane as numbers: (rows, columns), or (rows, columns, parts)."""
     parts = [part for part in layout.components if part.plane == number]
     wide = max(part.bits for part in parts) > 8
@@ -277,7 +277,7 @@ def _view(plane: Any, layout: av.VideoFormat, number: int) -> Pixels:
     return rows.reshape(len(rows), plane.width, count)
 
 
-def _largest(weights: Pixels, steps: tuple[int, int]) -> Pixels:
+def _take_largest(weights: Pixels, steps: tuple[int, int]) -> Pixels:
     """Take the largest weight of the pixels that share a chroma sample."""
     down, across = steps
     pad = -weights.shape[0] % down, -weights.shape[1] % across

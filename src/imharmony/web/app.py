@@ -97,7 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     pool = Pool(settings)
     app = FastAPI(
         title="imharmony",
-        version=_version(),
+        version=_read_version(),
         description="Make a pasted object look as if it had been photographed in the "
         "scene.",
         lifespan=lifespan,
@@ -139,7 +139,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _version() -> str:
+def _read_version() -> str:
     try:
         return metadata.version("imharmony")
     except metadata.PackageNotFoundError:  # run from a checkout
@@ -171,7 +171,7 @@ def _add_page(app: FastAPI) -> None:
 
 
 def _add_api(app: FastAPI, settings: Settings, pool: Pool) -> None:
-    @app.get(f"{API}/health", responses=_errors("wrong_host"))
+    @app.get(f"{API}/health", responses=_describe_errors("wrong_host"))
     async def health() -> schemas.Health:
         """Say whether the server works, and its limits."""
         limits = schemas.Limits(
@@ -181,7 +181,7 @@ def _add_api(app: FastAPI, settings: Settings, pool: Pool) -> None:
         )
         return schemas.Health(status="ok", version=app.version, limits=limits)
 
-    @app.get(f"{API}/models", responses=_errors("no_token", "wrong_host"))
+    @app.get(f"{API}/models", responses=_describe_errors("no_token", "wrong_host"))
     async def models() -> schemas.Models:
         """Say which networks can be asked for; the first is the default."""
         return schemas.Models.model_validate({"models": pool.models})
@@ -194,7 +194,7 @@ def _add_api(app: FastAPI, settings: Settings, pool: Pool) -> None:
             names = [name for name in form_type.model_fields if name not in several]
             fields = await receive(request, path, names, settings, repeated=several)
             forms = [_validate(form_type, one) for one in split_fields(fields)]
-            job = _job(action, forms, path, pool, settings)
+            job = _make_job(action, forms, path, pool, settings)
             answer = await _run(request, pool, job)
         except BaseException:
             folder.cleanup()
@@ -269,7 +269,7 @@ async def _begin_batch(
         one = schemas.HarmonizeForm.model_validate(
             {**options, "composite": picture.composite, "mask": picture.mask}
         )
-        return await pool.run(_job("harmonize", [one], place, pool, settings))
+        return await pool.run(_make_job("harmonize", [one], place, pool, settings))
 
     # One worker is left to the others where there is more than one.
     num_ahead = max(1, settings.num_workers - 1)
@@ -292,7 +292,7 @@ def _validate(form_type: type[F], fields: Mapping[str, Any]) -> F:
         ) from None
 
 
-def _job(
+def _make_job(
     action: str,
     forms: Sequence[schemas.Form],
     folder: Path,
@@ -348,7 +348,7 @@ async def _wait_for_disconnect(request: Request) -> None:
         pass
 
 
-def _errors(*codes: str) -> dict[int | str, dict[str, Any]]:
+def _describe_errors(*codes: str) -> dict[int | str, dict[str, Any]]:
     statuses = sorted({STATUS[code] for code in codes})
     return {status: {"model": schemas.ErrorAnswer} for status in statuses}
 
@@ -365,6 +365,6 @@ def _describe(form: type[schemas.Form], media_types: dict[str, str]) -> dict[str
     body = {"multipart/form-data": {"schema": describe_parts(form)}}
     return {
         "response_class": Response,
-        "responses": _errors(*codes) | {200: {"content": content}},
+        "responses": _describe_errors(*codes) | {200: {"content": content}},
         "openapi_extra": {"requestBody": {"required": True, "content": body}},
     }

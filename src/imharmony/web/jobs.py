@@ -304,7 +304,7 @@ def _read_change(job: Job) -> Transform:
     return as_transform(record.curves)
 
 
-def _grid(job: Job) -> _Made:
+def _make_grid(job: Job) -> _Made:
     model = job.options["model"]
     if load(model, job.weights).has_curves:
         msg = f"model: {model} predicts curves, the same change everywhere; ask curves"
@@ -316,7 +316,7 @@ def _grid(job: Job) -> _Made:
     return _Made(path, [_tell(predicted)])
 
 
-def _curves(job: Job) -> _Made:
+def _make_curves(job: Job) -> _Made:
     file_format = job.options["format"]
     known = _Known()
     if "curves" in job.files:
@@ -368,7 +368,7 @@ def _write(job: Job, image: pyvips.Image, name: str) -> Path:
 
 _ACTIONS: dict[str, Callable[[Job], _Made]] = {
     "harmonize": _harmonize,
-    "curves": _curves,
-    "grid": _grid,
+    "curves": _make_curves,
+    "grid": _make_grid,
     "render": _render,
 }

@@ -46,7 +46,7 @@ def write_reference(schema: dict[str, Any]) -> str:
         for method, operation in operations.items()
     ]
     links = "".join(
-        f'<li><a href="#{_anchor(path)}">{_name(method, path)}</a>: '
+        f'<li><a href="#{_make_anchor(path)}">{_name(method, path)}</a>: '
         f"{escape(operation['description'])}</li>"
         for method, path, operation in calls
     )
@@ -70,7 +70,7 @@ def write_reference(schema: dict[str, Any]) -> str:
 def _write_call(
     method: str, path: str, operation: dict[str, Any], *, schema: dict[str, Any]
 ) -> Iterator[str]:
-    yield f'<section><h2 id="{_anchor(path)}">{_name(method, path)}</h2>'
+    yield f'<section><h2 id="{_make_anchor(path)}">{_name(method, path)}</h2>'
     yield f"<p>{escape(operation['description'])}</p>"
     body = operation.get("requestBody")
     if body is not None:
@@ -93,7 +93,9 @@ def _write_call(
         ("status", "answer"),
         [
             (status, _describe_answer(answer))
-            for status, answer in sorted(operation["responses"].items(), key=_status)
+            for status, answer in sorted(
+                operation["responses"].items(), key=_read_status
+            )
         ],
     )
     yield "</section>"
@@ -161,7 +163,7 @@ def _write_curl(path: str, form: dict[str, Any]) -> str:
     return f"curl {' '.join(parts)} http://127.0.0.1:8000{path} --output answer"
 
 
-def _status(item: tuple[str, Any]) -> str:
+def _read_status(item: tuple[str, Any]) -> str:
     return item[0]
 
 
@@ -169,5 +171,5 @@ def _name(method: str, path: str) -> str:
     return f"{method.upper()} {escape(path)}"
 
 
-def _anchor(path: str) -> str:
+def _make_anchor(path: str) -> str:
     return path.rpartition("/")[2]

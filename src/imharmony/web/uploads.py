@@ -82,7 +82,7 @@ async def receive(
     repeated = repeated or {}
     body = _Body(boundary)
     async with (
-        aclosing(_chunks(request, settings)) as chunks,
+        aclosing(_receive_chunks(request, settings)) as chunks,
         aclosing(body.read(chunks)) as pieces,
     ):
 
@@ -119,12 +119,14 @@ async def receive_text(request: Request, settings: Settings) -> dict[str, str]:
     ApiError
         `bad_request`, `too_large`, `too_slow`.
     """
-    async with aclosing(_chunks(request, settings)) as chunks:
+    async with aclosing(_receive_chunks(request, settings)) as chunks:
         body = b"".join([chunk async for chunk in chunks])
     return dict(parse_qsl(body.decode("ascii", errors="replace")))
 
 
-async def _chunks(request: Request, settings: Settings) -> AsyncGenerator[bytes, None]:
+async def _receive_chunks(
+    request: Request, settings: Settings
+) -> AsyncGenerator[bytes, None]:
     """Yield the body; end it where a limit is passed."""
     too_large = ApiError(
         "too_large", f"expected at most {settings.max_bytes} bytes, got more"

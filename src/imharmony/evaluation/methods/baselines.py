@@ -112,7 +112,7 @@ def reinhard(scene: Scene) -> Recoloring:
     """
     if not has_regions(scene.mask):
         return scene_composite(scene)
-    mean_f, deviation_f, mean_b, deviation_b = _scene_statistics(scene)
+    mean_f, deviation_f, mean_b, deviation_b = _measure_scene(scene)
     scale = deviation_b / np.maximum(deviation_f, 1e-6)
 
     def moved(rgb: FloatArray) -> FloatArray:
@@ -137,8 +137,8 @@ def match_histograms(scene: Scene) -> Recoloring:
     if not has_regions(scene.mask):
         return scene_composite(scene)
     table = np.empty((3, 256))
-    inside = _level_sums(scene, lambda tile: _weights(scene, tile))
-    outside = _level_sums(scene, lambda tile: 1 - _weights(scene, tile))
+    inside = _sum_levels(scene, lambda tile: _read_weights(scene, tile))
+    outside = _sum_levels(scene, lambda tile: 1 - _read_weights(scene, tile))
     for channel in range(3):
         foreground, background = inside[channel], outside[channel]
         levels = np.flatnonzero(background)
@@ -158,9 +158,9 @@ def ceiling(scene: Scene) -> Recoloring:
     """
     if not scene.mask.any():
         return scene_composite(scene)
-    counts = _level_sums(scene, lambda tile: _weights(scene, tile))
-    sums = _level_sums(
-        scene, lambda tile: _weights(scene, tile) * tile.view(scene.real)
+    counts = _sum_levels(scene, lambda tile: _read_weights(scene, tile))
+    sums = _sum_levels(
+        scene, lambda tile: _read_weights(scene, tile) * tile.view(scene.real)
     )
     table = np.where(counts > 0, sums / np.maximum(counts, 1e-9), np.arange(256))
     return recolor_by_table(scene, table)
@@ -202,13 +202,13 @@ def recolor_by_picture(scene: Scene, picture: npt.NDArray[np.uint8]) -> Recolori
     """Blend a picture (H, W, 3) over the composite by the mask."""
 
     def recolor(tile: Box) -> FloatArray:
-        weight = _weights(scene, tile)
+        weight = _read_weights(scene, tile)
         return weight * tile.view(picture) + (1 - weight) * tile.view(scene.composite)
 
     return recolor
 
 
-def _scene_statistics(
+def _measure_scene(
     scene: Scene,
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Mean and deviation of the foreground, then of the background, in l-alpha-beta."""
@@ -226,7 +226,7 @@ def _scene_statistics(
     return mean[0], deviation[0], mean[1], deviation[1]
 
 
-def _level_sums(scene: Scene, weigh: Callable[[Box], FloatArray]) -> FloatArray:
+def _sum_levels(scene: Scene, weigh: Callable[[Box], FloatArray]) -> FloatArray:
     """Sum weights (h, w, 1) or (h, w, 3) over the composite's levels: (3, 256)."""
     sums = np.zeros((3, 256))
     for tile in cut(Box(0, 0, *scene.size)):
@@ -239,5 +239,5 @@ def _level_sums(scene: Scene, weigh: Callable[[Box], FloatArray]) -> FloatArray:
     return sums
 
 
-def _weights(scene: Scene, tile: Box) -> FloatArray:
+def _read_weights(scene: Scene, tile: Box) -> FloatArray:
     return np.asarray(tile.view(scene.mask) / 255.0)[..., None]

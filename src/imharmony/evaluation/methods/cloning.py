@@ -59,8 +59,8 @@ def clone_seamlessly(scene: Scene) -> Recoloring:
     pad = ((PADDING_PX, PADDING_PX), (PADDING_PX, PADDING_PX))
     padded = np.pad(scene.composite, (*pad, (0, 0)), mode="edge")
     is_padded_inside = np.pad(is_inside, pad)
-    source = _continue(cv2, padded, is_padded_inside)
-    target = _continue(cv2, padded, ~np.pad(is_inside, pad, mode="edge"))
+    source = _continue_colors(cv2, padded, is_padded_inside)
+    target = _continue_colors(cv2, padded, ~np.pad(is_inside, pad, mode="edge"))
     kernel = np.ones((2 * ERODED_PX + 1, 2 * ERODED_PX + 1), np.uint8)
     grown = cv2.dilate(is_padded_inside * np.uint8(255), kernel)
     left, top, width, height = cv2.boundingRect(grown)
@@ -74,7 +74,7 @@ def clone_seamlessly(scene: Scene) -> Recoloring:
     return recolor_by_picture(scene, np.asarray(cloned, np.uint8)[inner, inner])
 
 
-def _continue(
+def _continue_colors(
     cv2: Any, picture: UInt8Array, is_known: npt.NDArray[np.bool_]
 ) -> UInt8Array:
     """Give each unknown pixel the color of the nearest known one."""

@@ -51,17 +51,17 @@ COMPOSITE, MODEL, CEILING = "composite", "model", "ceiling"
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 
 
-def _of_scene(recolor: Callable[[Scene], Recoloring]) -> Method:
+def _make_method(recolor: Callable[[Scene], Recoloring]) -> Method:
     return lambda _, scene, __: recolor(scene)
 
 
 BASELINES: dict[str, Method] = {
-    COMPOSITE: _of_scene(scene_composite),
-    "reinhard": _of_scene(reinhard),
-    "histogram": _of_scene(match_histograms),
-    "seamless": _of_scene(clone_seamlessly),
-    "seam fit": _of_scene(fit_across_seam),
-    CEILING: _of_scene(ceiling),
+    COMPOSITE: _make_method(scene_composite),
+    "reinhard": _make_method(reinhard),
+    "histogram": _make_method(match_histograms),
+    "seamless": _make_method(clone_seamlessly),
+    "seam fit": _make_method(fit_across_seam),
+    CEILING: _make_method(ceiling),
 }
 """Methods that need no training, and the ceiling, which needs the real photo."""
 
@@ -133,7 +133,7 @@ def collect_methods(
             sources = [(model, find_weights(model)) for model in models]
             for name, source in [*sources, *((file.stem, file) for file in weights)]:
                 harmonizer = Harmonizer(weights=source, num_threads=1)
-                entries += _model_rows(name, harmonizer)
+                entries += _list_model_methods(name, harmonizer)
         else:
             entries.append((row, BASELINES[row]))
     entries += [
@@ -155,7 +155,7 @@ Surroundings = Literal["same scene", "paste", "no seam"]
 which say nothing, as where the foreground was pasted; or nothing."""
 
 
-def _model_rows(name: str, harmonizer: Harmonizer) -> list[tuple[str, Method]]:
+def _list_model_methods(name: str, harmonizer: Harmonizer) -> list[tuple[str, Method]]:
     """Score a model that looks at the seam three ways, others as they are."""
     rows = [(name, model_method(harmonizer))]
     if harmonizer.contract.seam_pairs:

@@ -200,7 +200,7 @@ def ssim_map(picture: npt.NDArray[Any], real: npt.NDArray[Any]) -> FloatArray:
     >>> ssim_map(picture, picture).ravel().tolist()
     [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
-    return _ssim(_Blurred(picture), _Blurred(real))
+    return _compute_ssim(_Blurred(picture), _Blurred(real))
 
 
 class _Blurred:
@@ -212,7 +212,7 @@ class _Blurred:
         self.variance = _blur(self.levels * self.levels) - self.mean * self.mean
 
 
-def _ssim(x: _Blurred, y: _Blurred) -> FloatArray:
+def _compute_ssim(x: _Blurred, y: _Blurred) -> FloatArray:
     covariance = _blur(x.levels * y.levels) - x.mean * y.mean
     mean_x, mean_y = x.mean + MID, y.mean + MID
     c1, c2 = np.float32(SSIM_C1), np.float32(SSIM_C2)
@@ -273,7 +273,7 @@ def _add_up(
             sums.high = max(sums.high, float(inner.view(levels).max(initial=0.0)))
             if protocol.region == "error times mask":
                 levels = weight * levels + (1 - weight) * real
-            similarity = _ssim(_Blurred(levels), blurred)
+            similarity = _compute_ssim(_Blurred(levels), blurred)
             sums.ssim += float(similarity.sum(dtype=np.float64))
     return totals
 
@@ -309,7 +309,7 @@ def _finish(sums: _Sums, scene: Scene, protocol: Protocol) -> Metrics:
     else:
         psnr = 10 * np.log10(peak**2 / divisor) if peak else 0.0
         psnr = psnr if protocol.epsilon else min(MAX_PSNR, psnr)
-    area = protocol.area_of(scene)
+    area = protocol.measure_area(scene)
     over = {
         "over the foreground": sums.weighted,
         "whole image's by area": sums.squared,

@@ -139,7 +139,7 @@ mask; PSNR peak 255; fMSE over the foreground"
             values = np.floor(values + 1e-6)
         return np.clip(values, 0, 255)
 
-    def area_of(self, scene: Scene) -> float:
+    def measure_area(self, scene: Scene) -> float:
         """Size of a prepared scene's foreground in pixels, by the protocol's count."""
         if self.area == "pixels not 0":
             return float(np.count_nonzero(scene.mask))

@@ -57,7 +57,9 @@ def resample(picture: Pixels, size: tuple[int, int], method: Resampling) -> Pixe
     if method == "libvips linear":
         image = photo.stretch(photo.from_array(picture), size)
         return photo.to_array(image).reshape(*size, *picture.shape[2:])
-    by_library = _by_opencv if method == "OpenCV linear" else _by_pillow
+    by_library = (
+        _resample_by_opencv if method == "OpenCV linear" else _resample_by_pillow
+    )
     stretched: Pixels = by_library(picture, size)
     return stretched
 
@@ -88,7 +90,7 @@ def not_installed(error: ModuleNotFoundError) -> UsageError:
     )
 
 
-def _by_opencv(picture: Any, size: tuple[int, int]) -> Any:
+def _resample_by_opencv(picture: Any, size: tuple[int, int]) -> Any:
     try:
         import cv2
     except ModuleNotFoundError as error:
@@ -96,7 +98,7 @@ def _by_opencv(picture: Any, size: tuple[int, int]) -> Any:
     return cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
-def _by_pillow(picture: Any, size: tuple[int, int]) -> Any:
+def _resample_by_pillow(picture: Any, size: tuple[int, int]) -> Any:
     try:
         from PIL import Image
     except ModuleNotFoundError as error:

@@ -116,7 +116,7 @@ def compare_tables(first: Table, second: Table) -> Comparison:
         first,
         second,
         common,
-        tuple(_difference(name, a.get(name), b.get(name)) for name in compared),
+        tuple(_measure_difference(name, a.get(name), b.get(name)) for name in compared),
         mismatches,
     )
 
@@ -212,7 +212,7 @@ def _compare_numbers(
     return mismatches
 
 
-def _difference(metric: str, a: FloatArray, b: FloatArray) -> Difference:
+def _measure_difference(metric: str, a: FloatArray, b: FloatArray) -> Difference:
     differences = b - a
     means = bootstrap_means(differences[:, np.newaxis])[:, 0]
     better = differences > 0 if metric in BETTER_IF_LARGER else differences < 0

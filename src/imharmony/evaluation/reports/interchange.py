@@ -137,14 +137,14 @@ def read_table(path: Path) -> Table:
         raise UsageError(msg)
     rows: dict[str, Row] = {}
     for line in lines:
-        name = _stem(line["Name"])
+        name = _take_stem(line["Name"])
         if name in rows:
             msg = f"{path}: holds {name} twice, in line {lines.line_num} again"
             raise UsageError(msg)
         numbers = {field: math.nan for field in COLUMNS.values() if field != "name"}
         for column in columns[1:]:
             where = f"{path}: line {lines.line_num}: {column}"
-            numbers[COLUMNS[column]] = _number(line[column], where)
+            numbers[COLUMNS[column]] = _read_number(line[column], where)
         rows[name] = Row(**numbers)
     if not rows:
         msg = f"{path}: expected a line per image, found none"
@@ -167,19 +167,19 @@ def _read_protocol(path: Path) -> Protocol | None:
     return PROTOCOLS[record["protocol"]]
 
 
-def _stem(name: str) -> str:
+def _take_stem(name: str) -> str:
     """Take folders and a picture's extension off a name.
 
     Examples
     --------
-    >>> _stem("HCOCO/composite_images/c1_2_1.jpg"), _stem("d1.5-2_1_1")
+    >>> _take_stem("HCOCO/composite_images/c1_2_1.jpg"), _take_stem("d1.5-2_1_1")
     ('c1_2_1', 'd1.5-2_1_1')
     """
     path = PurePosixPath(name.strip().replace("\\", "/"))
     return path.stem if path.suffix.lower() in PICTURE_SUFFIXES else path.name
 
 
-def _number(text: str | None, where: str) -> float:
+def _read_number(text: str | None, where: str) -> float:
     match = _TENSOR.match((text or "").strip())
     try:
         return float(match.group(1) if match else text or "")

@@ -67,7 +67,7 @@ def report(
     name = next(iter(tables))
     parts = ["<h1>Image harmonization, measured</h1>"]
     for protocol, grids in tables.items():
-        parts += [f"<h2>Protocol {html.escape(protocol)}</h2>", *map(_as_html, grids)]
+        parts += [f"<h2>Protocol {html.escape(protocol)}</h2>", *map(_to_html, grids)]
     of_first = [score for score in scores if score.protocol == name]
     places = {(pair.subset, pair.name): pair for pair in pairs}
     for method in (method for method in methods if method not in BASELINES):
@@ -81,7 +81,7 @@ def report(
             for gain, score in chosen:
                 pair = places[score.subset, score.name]
                 parts.append(
-                    _strip(pair, methods[method], PROTOCOLS[name], score, gain)
+                    _draw_strip(pair, methods[method], PROTOCOLS[name], score, gain)
                 )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -125,7 +125,7 @@ def render_tiles(
     return picture
 
 
-def _strip(
+def _draw_strip(
     pair: PairFiles, method: Method, protocol: Protocol, score: Score, gain: float
 ) -> str:
     """Show mask, composite, harmonized and real picture side by side."""
@@ -158,13 +158,16 @@ def _inline(picture: UInt8Array) -> str:
     return f"data:image/webp;base64,{base64.b64encode(encoded).decode('ascii')}"
 
 
-def _as_html(part: str | Grid) -> str:
+def _to_html(part: str | Grid) -> str:
     if not isinstance(part, Grid):
         return f"<p>{html.escape(part)}</p>"
-    lines = [_cells("th", part.head), *(_cells("td", row) for row in part.rows)]
+    lines = [
+        _join_cells("th", part.head),
+        *(_join_cells("td", row) for row in part.rows),
+    ]
     return f"<table>{''.join(lines)}</table>"
 
 
-def _cells(tag: str, cells: Sequence[str]) -> str:
+def _join_cells(tag: str, cells: Sequence[str]) -> str:
     inner = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
     return f"<tr>{inner}</tr>"

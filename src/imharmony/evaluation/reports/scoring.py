@@ -115,7 +115,7 @@ def _score_pair(
                     **vars(metrics),
                     height=scene.size[0],
                     width=scene.size[1],
-                    mask_area=protocol.area_of(scene),
+                    mask_area=protocol.measure_area(scene),
                 )
             )
     return scores

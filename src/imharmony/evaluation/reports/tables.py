@@ -123,12 +123,12 @@ def protocol_tables(scores: Sequence[Score]) -> list[str | Grid]:
         f"Protocol {protocol.name}: {protocol.describe()}. Means over {len(subsets)} "
         f"images, pooled over sub-sets. The rules of {protocol.source}.",
         f"MSE / PSNR in dB, protocol {protocol.name}:",
-        _two_metrics(groups, in_subsets, published, ("mse", "psnr")),
+        _lay_out_two_metrics(groups, in_subsets, published, ("mse", "psnr")),
         f"MSE / fMSE by foreground ratio, protocol {protocol.name}:",
-        _two_metrics(groups, in_ranges, published, ("mse", "fmse")),
+        _lay_out_two_metrics(groups, in_ranges, published, ("mse", "fmse")),
         f"Protocol {protocol.name}, with the 95 % intervals of a bootstrap over "
         "images. Worse is the share of images whose MSE grew over the composite's:",
-        _details(groups, published),
+        _lay_out_details(groups, published),
     ]
     if published:
         sources = dict.fromkeys(row.source for row in published)
@@ -163,7 +163,7 @@ def to_markdown(parts: Sequence[str | Grid]) -> str:
     return "\n\n".join(texts)
 
 
-def _two_metrics(
+def _lay_out_two_metrics(
     groups: Groups,
     names: Sequence[str],
     published: Sequence[Published],
@@ -198,7 +198,7 @@ def _two_metrics(
     return Grid(tuple(head), tuple(map(tuple, rows)))
 
 
-def _details(groups: Groups, published: Sequence[Published]) -> Grid:
+def _lay_out_details(groups: Groups, published: Sequence[Published]) -> Grid:
     head = ["group", "images", "method", *TITLES.values(), "median MSE", "median PSNR"]
     head += ["median fMSE", "worse"]
     rows = []
@@ -209,11 +209,14 @@ def _details(groups: Groups, published: Sequence[Published]) -> Grid:
                     group,
                     str(summary.num_images),
                     method,
-                    *(_interval(getattr(summary, name), name) for name in TITLES),
+                    *(
+                        _format_interval(getattr(summary, name), name)
+                        for name in TITLES
+                    ),
                     f"{summary.median_mse:.2f}",
                     f"{summary.median_psnr:.2f}",
                     f"{summary.median_fmse:.1f}",
-                    _share(summary.harm_rate),
+                    _format_share(summary.harm_rate),
                 ]
             )
         rows += [
@@ -241,7 +244,7 @@ def _format_value(row: Published | None, metric: str) -> str:
     return NOTHING if value is None else f"{value:.{DECIMALS[metric]}f}"
 
 
-def _interval(interval: Interval, metric: str) -> str:
+def _format_interval(interval: Interval, metric: str) -> str:
     if math.isnan(interval.mean):
         return NOTHING
     mean, low, high = (
@@ -251,5 +254,5 @@ def _interval(interval: Interval, metric: str) -> str:
     return f"{mean} ({low}–{high})"
 
 
-def _share(interval: Interval) -> str:
+def _format_share(interval: Interval) -> str:
     return f"{interval.mean:.1%} ({interval.low:.1%}–{interval.high:.1%})"

@@ -179,7 +179,7 @@ def check_files(root: Path) -> Report:
             f"misnamed: {root / subset / 'composite_images' / files.composites[name]} "
             "is not <img>_<mask>_<k>"
             for name in sorted(unlisted)
-            if _parts(name) is None
+            if _split_name(name) is None
         ]
     report.problems += [
         f"twice: {subset}/{name} is in the lists of train and of test"
@@ -200,7 +200,7 @@ def _read_lists(root: Path, split: str, problems: list[str]) -> set[tuple[str, s
     return names
 
 
-def _parts(name: str) -> tuple[str, str] | None:
+def _split_name(name: str) -> tuple[str, str] | None:
     """Split `<img>_<mask>_<k>` into `<img>_<mask>` and `<img>`."""
     mask, _, number = name.rpartition("_")
     image = mask.rpartition("_")[0]
@@ -226,7 +226,7 @@ class _Files:
 
     def find(self, name: str) -> PairFiles | None:
         """Find the three files of a listed composite; tell which are not there."""
-        parts = _parts(name)
+        parts = _split_name(name)
         if parts is None:
             self._problems.append(
                 f"misnamed: {self._folder.name}/{name} in the list is not "

@@ -26,7 +26,7 @@ def judge(
     if difference > high or clipped > settings.max_clipped:
         return "too strong"
     largest = settings.max_hue_change
-    if largest < 180 and _hue_change(real, foreground) > largest:
+    if largest < 180 and _measure_hue_change(real, foreground) > largest:
         return "too strong"
     return "good" if difference >= low else "too weak"
 
@@ -66,7 +66,7 @@ def _share_clipped(levels: UInt8Array, values: FloatArray) -> float:
     return float((((values < 0.002) | (values > 0.998)) & is_inner).mean())
 
 
-def _hue_change(real: FloatArray, foreground: FloatArray) -> float:
+def _measure_hue_change(real: FloatArray, foreground: FloatArray) -> float:
     """Angle in degrees by which hues (3, N) differ, weighted by the chroma of both.
 
     On the plane across the gray axis; 0 where hardly anything has a color.

@@ -122,12 +122,12 @@ class Look(NamedTuple):
         if self.grid is not None:
             x = _interpolate(self.grid, x)
         if self.toning is not None:
-            y = _luma(x).clip(0, 1)  # (...)
+            y = _compute_luma(x).clip(0, 1)  # (...)
             shadows, highlights = (1 - y) ** 2 * np.minimum(4 * y, 1), y**2
             for c in range(3):
                 x[c] += shadows * self.toning[0, c] + highlights * self.toning[1, c]
         if self.saturation != 1.0:
-            y = _luma(x)
+            y = _compute_luma(x)
             x -= y
             x *= np.float32(self.saturation)
             x += y
@@ -144,7 +144,7 @@ class Look(NamedTuple):
         return self.light is not None or is_local
 
 
-def _luma(x: FloatArray) -> FloatArray:
+def _compute_luma(x: FloatArray) -> FloatArray:
     """Weighted sum of the channels (3, ...): (...)."""
     # What np.tensordot computes, in half its time for small pictures.
     y: FloatArray = (_LUMA @ x.reshape(3, -1)).reshape(x.shape[1:])
@@ -210,7 +210,7 @@ def retouch_look(rng: np.random.Generator, strength: float) -> Look:
     x = roll * np.minimum(x, 1.0) + (1 - roll) * x / np.maximum(1.0, x[:, -1:])
     x = x ** np.exp(amount(0.20) + amount(0.05, 3)[:, None])  # gamma, color gamma
     pivot, contrast = rng.uniform(0.3, 0.65), np.exp(amount(0.25))
-    x = _contrast(x, float(pivot), float(contrast))
+    x = _bend_contrast(x, float(pivot), float(contrast))
     bends = amount(0.35, 3)
     bends *= min(1.0, 0.85 / max(1e-9, float(np.abs(bends).sum())))
     for k, bend in enumerate(bends, 1):  # slope 1 + Σ bend·cos, so never negative
@@ -267,12 +267,12 @@ def daylight_look(rng: np.random.Generator, strength: float) -> Look:
     light = 2.0**exposure_ev * np.exp([warmth, tint, -warmth])[:, None]
     x = _to_srgb(light * ((1 - haze) * decode_srgb(LEVELS) + haze))  # (3, 256)
     x = x / np.maximum(1.0, x[:, -1:])  # the sensor is exposed for the brightest
-    x = _contrast(x, 0.5, float(np.exp(contrast)))
-    grid = _rod_grid(rods) if rods > 0 else None
+    x = _bend_contrast(x, 0.5, float(np.exp(contrast)))
+    grid = _mix_rods(rods) if rods > 0 else None
     return Look(x.astype(np.float32), float(np.exp(saturation)), grid=grid)
 
 
-def _rod_grid(share: float) -> FloatArray:
+def _mix_rods(share: float) -> FloatArray:
     """Mix what rods see into linear light by a share."""
     mixed = (1 - share) * np.eye(3) + share * np.outer(_ROD_COLOR, _RODS)
     colors = _to_srgb(mixed @ decode_srgb(lattice(_ROD_GRID)))
@@ -336,7 +336,7 @@ def spread_places(shape: tuple[int, ...]) -> FloatArray:
     return np.stack([along, across]).reshape(2, *shape).astype(np.float32)
 
 
-def _contrast(x: FloatArray, pivot: float, exponent: float) -> FloatArray:
+def _bend_contrast(x: FloatArray, pivot: float, exponent: float) -> FloatArray:
     """Bend values of [0, 1] away from a pivot by an exponent above 1, or towards it."""
     is_low = x < pivot
     span = np.where(is_low, pivot, 1 - pivot)

@@ -50,7 +50,7 @@ def ellipse_mask(rng: np.random.Generator, shape: tuple[int, ...]) -> UInt8Array
         (x * np.cos(a) + y * np.sin(a)) / length
         for a, length in zip((angle, angle + np.pi / 2), half, strict=True)
     )
-    return _soft_edge((1 - np.hypot(along, across)) * half.min())
+    return _soften_edge((1 - np.hypot(along, across)) * half.min())
 
 
 def superpixel_mask(rng: np.random.Generator, photo: UInt8Array) -> UInt8Array:
@@ -58,7 +58,7 @@ def superpixel_mask(rng: np.random.Generator, photo: UInt8Array) -> UInt8Array:
     height, width = photo.shape[:2]
     scale = 64 / max(height, width)
     h, w = (max(4, round(length * scale)) for length in (height, width))
-    clusters, middles = _clusters(resize(photo, (h, w)))
+    clusters, middles = _find_clusters(resize(photo, (h, w)))
     sizes = np.bincount(clusters.reshape(-1), minlength=len(middles))
     first = middles[rng.integers(len(middles))]
     nearest = np.argsort(((middles - first) ** 2).sum(axis=1), kind="stable")
@@ -67,13 +67,13 @@ def superpixel_mask(rng: np.random.Generator, photo: UInt8Array) -> UInt8Array:
     chosen = np.isin(clusters, nearest[:count])
     mask = resize(np.where(chosen, 255, 0).astype(np.uint8), (height, width))[0]
     # Enlarging has made the edge soft; half a photo's pixel of it is kept.
-    return _soft_edge((mask / np.float32(255) - 0.5) / scale)
+    return _soften_edge((mask / np.float32(255) - 0.5) / scale)
 
 
 _COLOR_REACH = 0.15  # a step in color that weighs as much as one cluster's width
 
 
-def _clusters(small: UInt8Array) -> tuple[npt.NDArray[np.intp], FloatArray]:
+def _find_clusters(small: UInt8Array) -> tuple[npt.NDArray[np.intp], FloatArray]:
     """Group the pixels of a picture (3, h, w) by color and place.
 
     Returns the number of each pixel's cluster, (h, w), and the clusters' middles in
@@ -98,7 +98,7 @@ def _clusters(small: UInt8Array) -> tuple[npt.NDArray[np.intp], FloatArray]:
     return nearest.reshape(h, w), centers[:, 3:] * width
 
 
-def _soft_edge(depth: FloatArray) -> UInt8Array:
+def _soften_edge(depth: FloatArray) -> UInt8Array:
     """Turn the distance in pixels from the edge, positive inside, into a mask."""
     mask: UInt8Array = np.rint(255 * (depth + 0.5).clip(0, 1)).astype(np.uint8)
     return mask

@@ -160,7 +160,7 @@ class Synthesis:
         """
         pixels = self.draw_pixels(index, example)
         return self._draw_looks(
-            index, example, *self._samples_of(index, example, *pixels)
+            index, example, *self._take_samples(index, example, *pixels)
         )
 
     def _draw_looks(
@@ -172,7 +172,7 @@ class Synthesis:
             base = base_table(self._rng(index, 4), self.settings.base)
         return self._looks.draw(self._rng(index, 2), example, whole, own, base)
 
-    def _samples_of(
+    def _take_samples(
         self, index: int, example: int, photo: UInt8Array, mask: UInt8Array
     ) -> tuple[UInt8Array, UInt8Array]:
         """Take pixels to judge looks by; of a paste, of the object's own photo."""
@@ -227,7 +227,7 @@ class Synthesis:
         step = -1 if rng.random() < 0.5 else 1
         if self.settings.parts > rng.random():
             inner = part_of_object(rng, inner, full_mask)
-        samples = self._samples_of(index, example, photo, full_mask)
+        samples = self._take_samples(index, example, photo, full_mask)
         looks = self._draw_looks(index, example, *samples)
         if self._is_paste(index, example):
             layers = halve(photo, full_mask, size)

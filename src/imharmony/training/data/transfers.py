@@ -69,7 +69,7 @@ def fecker_look(own: UInt8Array, other: UInt8Array, strength: float) -> Look:
     ranks = np.linspace(0, 1, 33)
     rising = np.arange(35) * 1e-9  # np.interp wants knots that rise
     table = np.empty((3, 256))
-    own_knots, other_knots = (_quantiles(p, ranks) for p in (own, other))
+    own_knots, other_knots = (_find_quantiles(p, ranks) for p in (own, other))
     for c in range(3):
         knots_x = np.concatenate([[0.0], own_knots[:, c], [1.0]]) + rising
         knots_y = np.concatenate([[0.0], other_knots[:, c], [1.0]])
@@ -78,7 +78,7 @@ def fecker_look(own: UInt8Array, other: UInt8Array, strength: float) -> Look:
     return Look(table.astype(np.float32))
 
 
-def _quantiles(pixels: UInt8Array, ranks: FloatArray) -> FloatArray:
+def _find_quantiles(pixels: UInt8Array, ranks: FloatArray) -> FloatArray:
     """Heights in [0, 1] of the values (3, N) at ranks in [0, 1], (R, 3).
 
     As np.quantile gives them, but bytes are sorted much faster than floats.
@@ -107,7 +107,7 @@ def xiao_look(own: UInt8Array, other: UInt8Array, strength: float) -> Look:
     turn = axes_other * scale.clip(1 / MAX_SCALE, MAX_SCALE) @ axes.T  # (3, 3)
     # A linear function is what is interpolated between the corners of the cube.
     corners = lattice(2)
-    return _grid_look(corners, turn @ (corners - mean) + mean_other, strength)
+    return _make_grid_look(corners, turn @ (corners - mean) + mean_other, strength)
 
 
 # On 24 pairs of objects, whose distributions lie 42 8-bit steps apart: twelve steps
@@ -125,13 +125,13 @@ def pitie_look(own: UInt8Array, other: UInt8Array, strength: float) -> Look:
     function of a color: beyond the object's own colors it shifts by a constant.
     """
     points = np.concatenate([own / 255, lattice(PITIE_GRID)], axis=1)
-    moved = _distribution_transfer(points, own.shape[1], other / 255)
+    moved = _transfer_distribution(points, own.shape[1], other / 255)
     points = points[:, own.shape[1] :]
-    look = _grid_look(points, moved[:, own.shape[1] :], strength)
+    look = _make_grid_look(points, moved[:, own.shape[1] :], strength)
     return look._replace(is_grainy=True)
 
 
-def _distribution_transfer(
+def _transfer_distribution(
     points: FloatArray, count: int, other: FloatArray
 ) -> FloatArray:
     """Move points (3, M) so that the first `count` are distributed as others (3, N)."""
@@ -140,7 +140,7 @@ def _distribution_transfer(
         np.linspace(0, n - 1, _PITIE_KNOTS).round().astype(int)
         for n in (count, other.shape[1])
     )
-    for rotation in _rotations():
+    for rotation in _draw_rotations():
         turned = rotation @ points
         sorted_own = np.sort(turned[:, :count])[:, ranks]  # (3, 65)
         sorted_other = np.sort(rotation @ other)[:, ranks_other]
@@ -151,14 +151,14 @@ def _distribution_transfer(
     return points
 
 
-def _rotations() -> FloatArray:
+def _draw_rotations() -> FloatArray:
     """Give the same evenly random rotations at every call, (12, 3, 3); none first."""
     random = np.random.default_rng(0).normal(size=(_PITIE_STEPS, 3, 3))
     random[0] = np.eye(3)
     return np.linalg.qr(random)[0]
 
 
-def _grid_look(points: FloatArray, moved: FloatArray, strength: float) -> Look:
+def _make_grid_look(points: FloatArray, moved: FloatArray, strength: float) -> Look:
     """Make a look that moves the points of a lattice, (3, n³)."""
     n = round(points.shape[1] ** (1 / 3))
     grid = (points + strength * (moved - points)).T.reshape(n, n, n, 3)

@@ -128,7 +128,7 @@ class Refiner(nn.Module):
         trunk_input = torch.cat([folded, 4 * field, same], dim=1)
         is_mostly_front = (F.avg_pool2d(mask, FOLD) > 0.5).float()
         painted = self.trunk.paint(trunk_input, is_mostly_front)  # (B, 18, h/2, w/2)
-        statistics = _statistics(composite, is_front, field, same_scene)
+        statistics = _describe_regions(composite, is_front, field, same_scene)
         gains, common = self.maps(self.whole(statistics)).float().chunk(2, dim=1)
         maps = painted * (1 + gains[:, :, None, None]) + common[:, :, None, None]
         part = is_mostly_front / is_mostly_front.sum(dim=(2, 3), keepdim=True).clamp(1)
@@ -177,7 +177,7 @@ def refine(
     return Refinement(composite + change * (mask > 0.5).float(), logit.float())
 
 
-def _statistics(
+def _describe_regions(
     picture: Tensor, is_front: Tensor, field: Tensor, same_scene: Tensor
 ) -> Tensor:
     """Describe both regions as a whole, (B, C), each value about 1 large."""

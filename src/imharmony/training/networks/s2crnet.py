@@ -257,7 +257,7 @@ class S2CRNet(nn.Module):
             composite, mask, foreground, foreground_mask
         )  # (F, 512), (B, 512)
         B = composite.shape[0]
-        features_f, features_b = (_rows(x, B) for x in (features_f, features_b))
+        features_f, features_b = (_repeat_rows(x, B) for x in (features_f, features_b))
         dropout = self.dimensions.feature_dropout
         features_f = F.dropout(features_f, dropout, self.training)
         features_b = F.dropout(features_b, dropout, self.training)
@@ -270,7 +270,7 @@ class S2CRNet(nn.Module):
         stats = features_f[:, :0]
         if self.dimensions.num_bins:
             bins = self.dimensions.num_bins
-            of_f = _rows(region_statistics(foreground, foreground_mask, bins), B)
+            of_f = _repeat_rows(region_statistics(foreground, foreground_mask, bins), B)
             of_b = region_statistics(composite, 1 - mask, bins)
             stats = self.statistics(torch.cat([of_f, of_b], dim=1))
             stats = F.dropout(stats, dropout / 2, self.training)
@@ -310,7 +310,7 @@ class S2CRNet(nn.Module):
         return Prediction(torch.stack(curve_params, dim=1), label_logits)
 
 
-def _rows(features: Tensor, number: int) -> Tensor:
+def _repeat_rows(features: Tensor, number: int) -> Tensor:
     """Repeat each row (F, N) as often as makes it so many rows."""
     times = number // features.shape[0]
     if times == 1:

@@ -73,12 +73,12 @@ def create_study_app(
     def show(request: Request) -> Response:
         token, voter = _identify(request, raters)
         if voter is None:
-            return _page(request, "This study is by invitation", _INVITATION)
+            return _make_page(request, "This study is by invitation", _INVITATION)
         trial = study.next_trial(voter)
         if trial is None:
-            return _page(request, "Thank you", _THANKS)
+            return _make_page(request, "Thank you", _THANKS)
         title = f"{trial.number} of {trial.num_trials}: which looks more real?"
-        response = _page(request, title, _write_form(trial))
+        response = _make_page(request, title, _write_form(trial))
         _remember(response, token, root_path)
         return response
 
@@ -149,7 +149,9 @@ def _remember(response: Response, token: str, root_path: str) -> None:
     )
 
 
-def _page(request: Request, title: str, body: str, status: int = 200) -> HTMLResponse:
+def _make_page(
+    request: Request, title: str, body: str, status: int = 200
+) -> HTMLResponse:
     template = resources.files(__package__).joinpath("page/study.html")
     # The page is at the root of the study; only errors are shown under longer paths.
     depth = request.url.path.count("/") - request.scope["root_path"].count("/") - 1
@@ -169,7 +171,7 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     request.state.code = error.code
     title = sentence(error.message)
     text = "<p>Try it once more. If it goes on, tell whoever sent you here.</p>"
-    return _page(request, title, _write_message(title, text), error.status)
+    return _make_page(request, title, _write_message(title, text), error.status)
 
 
 def _write_form(trial: Trial) -> str:
