@@ -1,4 +1,4 @@
-"""`imharmony` and `python -m imharmony`: the command line, and a quiet end of it.
+"""The command line as `imharmony` and `python -m imharmony`; Ctrl-C ends it quietly.
 
 The commands are imported inside, so that Ctrl-C ends that without a traceback, too.
 """

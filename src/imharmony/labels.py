@@ -1,4 +1,4 @@
-"""Semantic labels: what kind of thing the foreground is."""
+"""Semantic labels, which say what the foreground is."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args

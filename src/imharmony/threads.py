@@ -1,4 +1,4 @@
-"""Threads that share some work out among them.
+"""Share work out among threads.
 
 The threads are kept: to start one takes as long as a megabyte of work.
 """

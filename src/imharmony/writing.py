@@ -1,4 +1,4 @@
-"""Files that appear under their name whole, or not at all."""
+"""Write files that appear under their name whole, or not at all."""
 
 import os
 import secrets

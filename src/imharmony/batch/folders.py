@@ -1,4 +1,4 @@
-"""Folders of composites: which files are jobs, which masks are theirs, and names."""
+"""Folders of composites: find the jobs, the mask of each, and the names of outputs."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence

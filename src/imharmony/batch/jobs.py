@@ -1,4 +1,4 @@
-"""One picture to be harmonized, and what became of it."""
+"""A job, which is one picture to harmonize, and its outcome."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

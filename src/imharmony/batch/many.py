@@ -1,4 +1,4 @@
-"""Many jobs, in order, on all cores, in bounded memory."""
+"""Do many jobs on all cores; outcomes come in order, and memory does not grow."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator

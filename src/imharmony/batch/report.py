@@ -1,4 +1,4 @@
-"""Reports: what became of each job, one line of JSON each, as it happens."""
+"""Reports of a batch: one line of JSON for each job, written when the job ends."""
 
 import json
 import os

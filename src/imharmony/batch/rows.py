@@ -1,4 +1,4 @@
-"""Rows of a manifest whose files may lie anywhere, done one by one.
+"""Do the rows of a manifest one by one; their files may lie anywhere.
 
 Files that are not local are brought to a temporary folder, and the result is taken
 from there, so that one way of harmonizing serves all.

@@ -1,4 +1,4 @@
-"""A folder that fills: jobs as their files arrive."""
+"""Watch a folder: give a job when all of its files have arrived."""
 
 import time
 from collections.abc import Callable, Iterator

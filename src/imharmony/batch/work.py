@@ -1,4 +1,4 @@
-"""One job from its first byte to its last; what goes wrong with it stays with it."""
+"""Do one job from reading to writing. Its errors become its outcome."""
 
 import time
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A process that does jobs: pickled jobs in, pickled outcomes out.
+"""The process of a worker: it reads pickled jobs and writes pickled outcomes.
 
 `workers.Workers` starts it and is the only one to talk to it, so what it unpickles
 comes from its own parent.

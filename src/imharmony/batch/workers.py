@@ -1,4 +1,4 @@
-"""Processes that harmonize side by side, and outlive any picture.
+"""Worker processes that harmonize in parallel. One that a picture kills is replaced.
 
 Threads of one process do not do: Python's lock and libvips's own let two of them do
 1.1 times what one does. A process of its own also means that a picture that makes a

@@ -1,1 +1,1 @@
-"""How long harmonizing takes and how much memory; `imharmony benchmark`."""
+"""Measure the time and memory of harmonizing, for `imharmony benchmark`."""

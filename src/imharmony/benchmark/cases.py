@@ -1,4 +1,4 @@
-"""What is measured: made-up composites of some size, depth, and kind of mask."""
+"""The cases that are measured: synthetic composites by size, depth and mask."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Times of harmonizing and of its stages; each has a warm-up and is repeated."""
+"""Time harmonizing and its stages, repeatedly, after a warm-up."""
 
 import tempfile
 import threading

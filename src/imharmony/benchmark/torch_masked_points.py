@@ -1,4 +1,4 @@
-"""Harmonizing the way of S²CRNet's released demos: only the masked points, in torch."""
+"""Harmonize as S²CRNet's released demos do: only the masked points, in torch."""
 
 import json
 import os

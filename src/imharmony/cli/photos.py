@@ -1,4 +1,4 @@
-"""One photo harmonized: read, one object or several of it, written."""
+"""Harmonize one photo, with one object or several: read, recolor, write."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The curves that come nearest to what a network without curves did."""
+"""Find the curves that come nearest to the change of a network without curves."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""One channel of curves: knots, straight lines between them, and what is done to it."""
+"""One channel of curves: knots with straight lines between, and operations on them."""
 
 import numpy as np
 import numpy.typing as npt

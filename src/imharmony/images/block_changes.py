@@ -1,4 +1,4 @@
-"""What a change of pixels makes of a JPEG's blocks: steps to add to coefficients.
+"""From changed pixels of a JPEG to steps that are added to its coefficients.
 
 Only the rows and columns of units that hold a changed pixel are looked at. There, the
 difference of the pixels goes through the arithmetic of an encoder, which is linear:

@@ -1,4 +1,4 @@
-"""Coefficients of a JPEG out of its scans and back, by the libjpeg-turbo in jpeglib.
+"""Decode and encode the coefficients of a JPEG by the libjpeg-turbo in jpeglib.
 
 Only two C functions of jpeglib are used, and they get files without any of the markers
 that a camera or a program puts in: what is kept byte for byte does not pass through.

@@ -1,4 +1,4 @@
-"""EXIF as a block of bytes, changed only where it would no longer be true.
+"""EXIF as a block of bytes; only what a new picture makes untrue is changed.
 
 Exif 2.3: a small TIFF with a directory for the picture, others that hang on it, and a
 second one for a preview.

@@ -1,4 +1,4 @@
-"""What looks wrong about a mask."""
+"""Judge whether a mask looks wrong: empty, full or inverted."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Arrays to photos and back, and masks.
+"""Photos, which are libvips images with metadata, from arrays and to arrays.
 
 Inside, a photo is a `pyvips.Image`: EXIF, ICC profile and XMP travel on it, and
 work on it is put off until its pixels are asked for, so that one way of rendering

@@ -1,4 +1,4 @@
-"""Pixels: boxes of them, and strips to work on at once.
+"""Boxes of pixels, strips to work on at once, and arrays behind libvips images.
 
 A picture made of an array is worked on there; of other pictures libvips computes what
 is asked for.

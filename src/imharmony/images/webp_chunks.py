@@ -1,4 +1,4 @@
-"""What a WebP file says beside its pixels, put into what libvips wrote.
+"""What a WebP file says beside its pixels, added to the file that libvips wrote.
 
 RFC 9649: a RIFF file of chunks; VP8X first where there is more than pixels.
 """

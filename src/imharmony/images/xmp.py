@@ -1,4 +1,4 @@
-"""XMP as the text it is, changed only where it would no longer be true."""
+"""XMP as text; only what a new picture makes untrue is changed."""
 
 import re
 

@@ -1,1 +1,1 @@
-"""From a photo and its mask to what a network says about them."""
+"""From a photo and its mask to a network's prediction."""

@@ -1,4 +1,4 @@
-"""What a user may say about the seam."""
+"""What a user may choose about the seam: auto, trust or ignore."""
 
 from typing import Literal, get_args
 

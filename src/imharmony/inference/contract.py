@@ -1,4 +1,4 @@
-"""What a weights file expects and gives, as its metadata tell.
+"""What a weights file expects and gives, read from its metadata.
 
 A weights file is one `.onnx` whose metadata name the variant, the thumbnail size,
 whether it gives curves or a picture, which foreground it looks at, the order of the

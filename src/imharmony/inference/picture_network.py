@@ -1,4 +1,4 @@
-"""Networks that give a picture, from which a change by place or curves are fitted."""
+"""Networks that give a picture. A change by place, or curves, are fitted to it."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Networks that refine, place by place, what another network's curves gave."""
+"""Networks that correct, place by place, what the curves of another network gave."""
 
 from dataclasses import dataclass
 from typing import Any

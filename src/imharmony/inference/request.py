@@ -1,4 +1,4 @@
-"""What a network is asked about one composite."""
+"""A request to a network about one composite."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""The nodes of a bilateral grid, fitted to what was done to a small picture.
+"""Fit the nodes of a bilateral grid to the change of a small picture.
 
 With x the unknowns of one channel, all nodes after each other, the fit minimizes
 

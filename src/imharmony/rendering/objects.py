@@ -1,4 +1,4 @@
-"""Several objects of one photo, each recolored in its own way, in one picture."""
+"""Recolor several objects of one photo, each by its own change."""
 
 from collections.abc import Sequence
 from functools import reduce

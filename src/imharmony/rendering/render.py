@@ -1,4 +1,4 @@
-"""Rendering of a change of color: the foreground recolored, the rest left alone.
+"""Render a change of color: recolor the foreground, leave the rest alone.
 
 One way for photos that are opened from files, put off until their pixels are asked
 for, and one that writes into an array; both give the same bytes.

@@ -1,4 +1,4 @@
-"""Whole numbers recolored by a table: plainly first, then as NumPy does it quickest.
+"""Recolor whole numbers by a table: first the plain way, then the quick one.
 
 `blend_plainly` says what is computed. `Table` gives the same bytes several times as
 fast, by three things: two neighbors of 8 bit are looked up as one number of 16 bit,

@@ -1,4 +1,4 @@
-"""What rendering asks of a change of color, whatever sort of change it is."""
+"""The interface of a change of color, which rendering uses; and simple changes."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol

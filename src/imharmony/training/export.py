@@ -1,4 +1,4 @@
-"""Export of a checkpoint to the weights file that is used, compared before written."""
+"""Export a checkpoint as a weights file, compared with the network before written."""
 
 import io
 import warnings

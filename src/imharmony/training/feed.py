@@ -1,4 +1,4 @@
-"""What a run is fed: pairs from a folder, cut into batches, made ahead of their use.
+"""The batches of a run: made of pairs from a folder, ahead of their use.
 
 A batch depends on the settings and its step alone, however many processes make it,
 so a run that was stopped goes on with the pairs it would have seen.

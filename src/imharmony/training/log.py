@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: a table, and TensorBoard with pictures."""
+"""The log of a run: a table of numbers, and TensorBoard with pictures."""
 
 import csv
 import io

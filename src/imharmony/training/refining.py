@@ -1,4 +1,4 @@
-"""Pairs as a network that refines sees them: with the curves of another applied."""
+"""Pairs for a refining network: another network's curves are applied to them."""
 
 from collections.abc import Sequence
 from pathlib import Path

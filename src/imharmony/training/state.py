@@ -1,4 +1,4 @@
-"""The folder of a run: what is kept in it so that the run can go on.
+"""The folder of a run: checkpoints and settings, from which a run can be resumed.
 
 `trainer.pt` holds all that the next step depends on, and is replaced in one move.
 `weights.safetensors`, the result, is replaced just before: a run that was killed

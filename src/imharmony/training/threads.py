@@ -1,4 +1,4 @@
-"""Torch's processor threads, for as long as some work needs another number of them."""
+"""Give torch another number of processor threads for some work."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

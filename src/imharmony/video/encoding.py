@@ -1,4 +1,4 @@
-"""Clips written: frames encoded, and everything else of the input copied."""
+"""Write clips: encode the frames, and copy all else of the input."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What an encoder does to the process behind our back, undone."""
+"""Undo the change of priority that an encoder makes to the process."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Clips written in segments, so that an interrupted one goes on where it was.
+"""Write clips in segments, so that an interrupted run can be resumed.
 
 A folder beside the output, `OUTPUT.parts`, takes the segments, each whole or not at
 all. When all are there, their packets are put one after another into the output, as

@@ -1,4 +1,4 @@
-"""Sequences of frames written, one file each, each whole or not at all."""
+"""Write sequences of frames: one file each, whole or not at all."""
 
 import re
 from collections.abc import Iterator

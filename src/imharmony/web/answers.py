@@ -1,4 +1,4 @@
-"""What is sent: results and their ends, and errors."""
+"""Answers to clients: results, which are deleted when sent, and errors."""
 
 import asyncio
 import json

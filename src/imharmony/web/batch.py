@@ -1,4 +1,4 @@
-"""Many composites in one request: paired, done one after the other, sent as a zip.
+"""Many composites in one request: paired with masks, harmonized, sent as a zip.
 
 The answer begins while later pictures are still worked on. A picture that cannot be
 done is named in the report at its end; the others go on.

@@ -1,4 +1,4 @@
-"""What every request passes before anything of it is believed."""
+"""Checks that every request passes before it is worked on."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""What a worker does for a request: pictures and options in, one file out."""
+"""A worker's job for a request: pictures and options in, one file out."""
 
 import warnings
 from collections.abc import Callable, Sequence

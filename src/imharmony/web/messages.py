@@ -1,4 +1,4 @@
-"""What the server and its workers tell each other: plain values, sent as JSON."""
+"""Messages between the server and its workers: plain values, sent as JSON."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""The API's description as a page: made here, without a script, from OpenAPI."""
+"""A page that describes the API, made from OpenAPI; it needs no script."""
 
 from collections.abc import Iterator
 from html import escape

@@ -1,4 +1,4 @@
-"""What a server allows, and how much of it."""
+"""Settings of a server: limits, hosts, times."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Multipart bodies, parsed by Starlette, with every limit checked while they arrive."""
+"""Multipart bodies, parsed by Starlette; limits are checked while they arrive."""
 
 import asyncio
 import difflib

@@ -1,4 +1,4 @@
-"""A process that does jobs: one line of JSON in, one line out.
+"""The process of a worker: for each job, one line of JSON in, one line out.
 
 A process of its own, because libvips cannot be stopped from outside, and because a
 file made to break a decoder then breaks nothing else.

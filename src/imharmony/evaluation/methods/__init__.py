@@ -1,1 +1,1 @@
-"""What is compared: networks, baselines, pictures of other programs."""
+"""The methods that are compared: networks, baselines, pictures of other programs."""

@@ -1,4 +1,4 @@
-"""What is scored: the composite, baselines, a model, other programs' pictures."""
+"""Methods to score: the composite, baselines, a model, other programs' pictures."""
 
 import importlib.util
 from collections.abc import Callable, Sequence

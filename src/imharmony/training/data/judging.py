@@ -1,4 +1,4 @@
-"""Whether two looks are good for a pair, by some pixels; and draws by shares."""
+"""Judge by some pixels whether two looks make a good pair; and draw names by shares."""
 
 from typing import Literal
 

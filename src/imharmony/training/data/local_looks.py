@@ -1,4 +1,4 @@
-"""Looks that no curve for the whole object undoes: by place, or by a color's hue.
+"""Looks that no curve can undo, since they depend on the place or on the hue.
 
 second_light
     A lamp of another color that lights an object from one side and fades towards the

@@ -1,4 +1,4 @@
-"""What a batch of training pairs is, and how pictures become thumbnails of it."""
+"""Batches of training pairs, and the thumbnails in them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

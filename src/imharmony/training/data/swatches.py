@@ -1,4 +1,4 @@
-"""Swatches: pairs of which only colors are drawn, some of each region and the seam.
+"""Swatches: pairs without pictures, only some colors of each region and of the seam.
 
 What the seam says of a curve is learned from colors alone. No thumbnails are drawn,
 and no encoder runs.

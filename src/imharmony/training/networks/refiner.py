@@ -1,4 +1,4 @@
-"""HDNet on top of curves: what they leave, undone place by place.
+"""HDNet on top of curves: it corrects, place by place, what the curves leave.
 
 The network sees the picture as the curves left it, the mask, how both sides of its
 edge differ, and how likely it is that they belong to one scene. It predicts for each

@@ -1,4 +1,4 @@
-"""What is made of an `S2CRNet`'s prediction in use: all views in one, held back."""
+"""An `S2CRNet` in use: the mean of its views, with small changes left out."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""What facing pixels across a mask's edge say, place by place: a map of the picture.
+"""A map of the picture that tells, at each place, what facing pixels nearby say.
 
 The pairs are read at the photo's own size, where both sides of an edge that is not
 exact show the same material. Each point of a coarse lattice gets the mean of the pairs

@@ -1,4 +1,4 @@
-"""What the colors of a region are like, in numbers."""
+"""Statistics of the colors of a region: histogram, mean and covariance."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What S²CRNet and its kin are given of a batch: thumbnails, and labels as one-hot."""
+"""The inputs of S²CRNet and its kin from a batch: thumbnails, one-hot labels."""
 
 import torch
 from torch import Tensor
