@@ -41,10 +41,11 @@ check: .venv-test/ready
 	$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(SCHEMA) vendor.citation-file-format CITATION.cff
 
+# Not --quiet: that hides the warnings from --strict, too.
 docs: .venv-test/ready
 	.venv-test/bin/typer imharmony.cli utils docs --name imharmony \
 		--output docs/reference/commands.md >/dev/null
-	NO_MKDOCS_2_WARNING=1 .venv-test/bin/mkdocs --quiet build --strict
+	NO_MKDOCS_2_WARNING=1 .venv-test/bin/mkdocs build --strict
 
 # Built as a sdist, from which the wheel is built; the picture of `make demo` comes out of
 # it, installed where there is nothing else.

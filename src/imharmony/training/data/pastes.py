@@ -3,8 +3,9 @@
 For telling a paste from a region of the same scene no true colors are needed. An object
 is cut out of its photograph and laid on another, or on its own under other colors; in
 both cases the edge is antialiased or feathered, the result may be resized and stored as
-JPEG, and the mask that is told is a little wider or narrower than what was cut. Without
-that, a network tells them apart by the blur of the edge, which real pastes have too.
+JPEG, and the mask that is given is a little wider or narrower than what was cut; or the
+cut is hard and the mask exact. Without that, a network tells them apart by the blur of
+the edge, which real pastes have too.
 """
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = ["draw_edge", "paste"]
 _MARGIN = 12  # pixels around the object
 _MAX_SIDE = 224  # pixels of what is cut out: the edge of a part will do
 _LARGEST_ZOOM = 4.0
+_EXACT = 0.4  # share of edges cut by the very mask that is given
 
 
 def draw_edge(
@@ -54,12 +56,17 @@ def draw_edge(
         _recolor(rng, layers[part]) for part in (slice(0, 3), slice(3, 6))
     )
     cover = torch.from_numpy(layers[6:]).float()[None] / 255  # (1, 1, h, w)
-    edge = _feather(rng, cover, zoom)
+    is_exact = rng.random() < _EXACT
+    if is_exact:
+        given_mask = (cover > 0.5).float()[0].numpy()
+        edge = _blur(cover) if rng.random() < 0.5 else given_mask
+    else:
+        edge = _feather(rng, cover, zoom)
+        # The mask that comes with a paste is not quite the one it was pasted with.
+        given_mask = _feather(rng, cover, zoom, is_hard=True)
     mixed = around + edge * (inside - around)
-    # The mask that comes with a paste is not quite the one it was pasted with.
-    given_mask = _feather(rng, cover, zoom, is_hard=True)
     shorter = min(mask.shape) * zoom
-    if rng.random() < 0.5:
+    if not is_exact and rng.random() < 0.5:
         shrink = float(rng.uniform(0.6, 1.0))
         size = (max(8, round(size[0] * shrink)), max(8, round(size[1] * shrink)))
         both = np.concatenate([np.rint(255 * mixed), np.rint(255 * given_mask)])
@@ -96,9 +103,7 @@ def paste(
     ground = _somewhere(rng, other, mask.shape)
     cover = mask.astype(np.float32) / 255
     if rng.random() < 0.5:
-        tensor = torch.from_numpy(cover)[None, None]
-        blurred = F.avg_pool2d(tensor, 3, 1, 1, count_include_pad=False)
-        cover = blurred[0, 0].numpy()
+        cover = _blur(torch.from_numpy(cover)[None, None])[0]
     mixed = ground + cover[..., None] * (photo.astype(np.float32) - ground)
     return np.rint(mixed).clip(0, 255).astype(np.uint8)
 
@@ -156,6 +161,12 @@ def _feather(
     softness = 1.0 if is_hard else float(rng.choice([1.0, 1.0, 2.0, 3.0]))
     sharp = (blurred - 0.5 + offset) * width / softness + 0.5
     return sharp.clamp(0, 1)[0].numpy()
+
+
+def _blur(cover: torch.Tensor) -> FloatArray:
+    """Soften a mask (1, 1, h, w) by a pixel: (1, h, w)."""
+    blurred = F.avg_pool2d(cover, 3, 1, 1, count_include_pad=False)
+    return blurred[0].numpy()
 
 
 def _as_jpeg(pixels: UInt8Array, quality: int) -> UInt8Array:
