@@ -36,9 +36,9 @@ __all__ = [
     "VARIANTS",
     "CurveRenderingModule",
     "Dimensions",
+    "Features",
     "Prediction",
     "S2CRNet",
-    "Seen",
     "build_s2crnet",
 ]
 
@@ -119,7 +119,7 @@ VARIANTS = {
 }
 
 
-class Seen(NamedTuple):
+class Features(NamedTuple):
     """What the stages read of one batch."""
 
     foreground: Tensor
@@ -242,14 +242,14 @@ class S2CRNet(nn.Module):
         first, last = regions[0].shape[0], regions[-1].shape[0]
         return pooled[:first], pooled[-last:]
 
-    def see(
+    def gather_features(
         self,
         composite: Tensor,
         mask: Tensor,
         foreground: Tensor,
         foreground_mask: Tensor,
         semantic_label: Tensor,
-    ) -> Seen:
+    ) -> Features:
         """Gather what the stages read; parameters as for calling the network."""
         if self.dimensions.foreground_input == "thumbnail":
             foreground, foreground_mask = composite, mask
@@ -274,7 +274,7 @@ class S2CRNet(nn.Module):
             of_b = region_statistics(composite, 1 - mask, bins)
             stats = self.statistics(torch.cat([of_f, of_b], dim=1))
             stats = F.dropout(stats, dropout / 2, self.training)
-        return Seen(features_f, features_b, semantic_label, stats, label_logits)
+        return Features(features_f, features_b, semantic_label, stats, label_logits)
 
     def forward(
         self,
@@ -303,7 +303,7 @@ class S2CRNet(nn.Module):
         -------
         Prediction
         """
-        *regions, label_logits = self.see(
+        *regions, label_logits = self.gather_features(
             composite, mask, foreground, foreground_mask, semantic_label
         )
         curve_params = [stage(*regions) for stage in self.stages]

@@ -29,7 +29,7 @@ from imharmony.training.networks.heights import (
     render_heights,
 )
 from imharmony.training.networks.pairs import PairReader, WideReader
-from imharmony.training.networks.s2crnet import Dimensions, S2CRNet, Seen
+from imharmony.training.networks.s2crnet import Dimensions, Features, S2CRNet
 from imharmony.training.networks.scene import SceneJudge, fit_gaps, render_inner
 from imharmony.training.networks.squeezenet import NUM_FEATURES
 from imharmony.training.networks.statistics import region_statistics
@@ -246,10 +246,12 @@ class SeamNet(nn.Module):
         Prediction
         """
         thumbnails = (composite, mask, foreground, foreground_mask)
-        seen = self.base.see(*thumbnails, semantic_label)
-        slopes = torch.stack([stage(*seen[:4]) for stage in self.base.stages], dim=1)
+        features = self.base.gather_features(*thumbnails, semantic_label)
+        slopes = torch.stack(
+            [stage(*features[:4]) for stage in self.base.stages], dim=1
+        )
         prediction = self.predict(
-            seen, slopes, *thumbnails, seam, seam_weight, swatches=swatches
+            features, slopes, *thumbnails, seam, seam_weight, swatches=swatches
         )
         if edges is None or edge_weight is None:
             return prediction
@@ -259,7 +261,7 @@ class SeamNet(nn.Module):
 
     def predict(
         self,
-        seen: Seen,
+        features: Features,
         slopes: Tensor,
         composite: Tensor,
         mask: Tensor,
@@ -277,9 +279,9 @@ class SeamNet(nn.Module):
         proposed = compose(base).detach()[..., :: d.num_pieces // (_NUM_HINTS - 1)]
         x = torch.linspace(0, 1, _NUM_HINTS, device=proposed.device)
         common = [
-            self.foreground(seen.foreground),
-            self.background(seen.background),
-            seen.label,
+            self.foreground(features.foreground),
+            self.background(features.background),
+            features.label,
             6 * (proposed - x).flatten(1),
         ]
         around = region_statistics(composite, 1 - mask, d.num_bins, step=_STEP)
@@ -304,7 +306,7 @@ class SeamNet(nn.Module):
             self.plain_doubt(hidden, compose(plain)),
             seamed_doubt,
             self.judge_scene(seam, seam_weight),
-            seen.label_logits,
+            features.label_logits,
         )
 
     def predict_seamed(self, swatches: Swatches) -> tuple[Tensor, Tensor]:

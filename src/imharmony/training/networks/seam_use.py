@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from imharmony.inference.crossings import MIN_PAIRS
 from imharmony.training.networks.heights import compose, render_heights
-from imharmony.training.networks.s2crnet import Seen
+from imharmony.training.networks.s2crnet import Features
 from imharmony.training.networks.seam import Prediction, SeamDimensions, SeamNet
 
 __all__ = ["SeamNetInUse", "Used", "combine", "has_seam"]
@@ -98,8 +98,8 @@ def combine(
     strength = strength * (p + (1 - p) * dimensions.plain_strength)
     K = mixed.shape[2] - 1
     identity = torch.arange(K + 1, device=mixed.device) / K
-    held = identity + strength[:, None, None] * (mixed - identity)
-    return Used(held[:, None], prediction.label_logits, probability, strength)
+    heights = identity + strength[:, None, None] * (mixed - identity)
+    return Used(heights[:, None], prediction.label_logits, probability, strength)
 
 
 class SeamNetInUse(nn.Module):
@@ -164,16 +164,16 @@ class SeamNetInUse(nn.Module):
         """Predict from all views; parameters as for calling."""
         base = self.network.base
         views = _with_mirrored(composite)
-        seen = base.see(
+        features = base.gather_features(
             views,
             _with_mirrored(mask),
             _with_mirrored(foreground),
             _with_mirrored(foreground_mask),
             semantic_label.expand(views.shape[0], -1),
         )
-        slopes = torch.stack([stage(*seen[:4]) for stage in base.stages], dim=1)
+        slopes = torch.stack([stage(*features[:4]) for stage in base.stages], dim=1)
         slopes = slopes / slopes.mean(dim=-1, keepdim=True)
-        averaged = Seen(*(part.mean(dim=0, keepdim=True) for part in seen))
+        averaged = Features(*(part.mean(dim=0, keepdim=True) for part in features))
         # Half of the pairs say nearly as much, in half the time.
         seam, seam_weight = seam[:, :, ::2], seam_weight[:, :, ::2]
         return self.network.predict(

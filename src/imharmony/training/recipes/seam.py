@@ -40,7 +40,7 @@ from imharmony.training.recipes.recipe import (
 )
 from imharmony.training.settings import TrainSettings
 
-__all__ = ["CascadeLoss", "SeamNetRecipe", "measure_cascade"]
+__all__ = ["SeamNetRecipe"]
 
 _STAGE_WEIGHT = 0.3
 """Of the stages before the last one."""
@@ -121,7 +121,7 @@ class SeamNetRecipe(Recipe[SeamNet]):
         crop = (pair.foreground, pair.foreground_real, pair.foreground_mask)
         shown = tuple(x[:, :, ::2, ::2] for x in crop)
         pixels, real, mask = shown
-        plain, harmonized = measure_cascade(
+        plain, harmonized = _measure_cascade(
             prediction.plain,
             prediction.plain_doubt,
             pixels,
@@ -129,7 +129,7 @@ class SeamNetRecipe(Recipe[SeamNet]):
             mask,
             settings,
         )
-        seamed, _ = measure_cascade(
+        seamed, _ = _measure_cascade(
             prediction.seamed,
             prediction.seamed_doubt,
             swatches.pixels,
@@ -152,12 +152,12 @@ class SeamNetRecipe(Recipe[SeamNet]):
             total = total + settings.label_weight * guess
         elif feed.world_size > 1:  # every device's step needs all gradients
             total = total + 0 * prediction.label_logits.sum()
-        told = {
+        parts = {
             "plain_loss": plain.last,
             "seam_loss": seamed.last,
             "scene_loss": scene,
         }
-        return Losses(total, pixel_loss, shown[1], harmonized, told)
+        return Losses(total, pixel_loss, shown[1], harmonized, parts)
 
     def harmonize(
         self, network: SeamNet, pair: Pair, *, surroundings: str = "same scene"
@@ -227,7 +227,7 @@ class SeamNetRecipe(Recipe[SeamNet]):
         )
 
 
-class CascadeLoss(NamedTuple):
+class _CascadeLoss(NamedTuple):
     """The loss of a cascade of curves."""
 
     total: Tensor
@@ -236,14 +236,14 @@ class CascadeLoss(NamedTuple):
     """(): the part of the last stage's pixels."""
 
 
-def measure_cascade(
+def _measure_cascade(
     stages: Tensor,
     doubt: Tensor,
     pixels: Tensor,
     real: Tensor,
     mask: Tensor,
     settings: TrainSettings,
-) -> tuple[CascadeLoss, Tensor]:
+) -> tuple[_CascadeLoss, Tensor]:
     """Measure a cascade; also return its picture."""
     image = pixels.flatten(2)
     bends = stages.shape[-1] * stages.diff(n=2)
@@ -259,7 +259,7 @@ def measure_cascade(
     # Likelihood of the error under a Laplace distribution of that mean.
     unsure = (doubt.log() + missed / doubt).mean()
     total = total + _DOUBT_WEIGHT * unsure
-    return CascadeLoss(total, last.detach()), image.reshape(pixels.shape)
+    return _CascadeLoss(total, last.detach()), image.reshape(pixels.shape)
 
 
 def _swatches(pair: Pair) -> tuple[Swatches, Tensor]:
