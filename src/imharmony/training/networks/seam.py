@@ -89,7 +89,7 @@ class SeamDimensions:
     """In use: share of the expected error that a change has to exceed."""
     least_change: float = 0.02
     """In use: what it has to exceed besides, of [0, 1]: five 8-bit steps."""
-    distrust: float = 0.0
+    distrust: float = 0.5
     """In use: what is taken off the logit of a same scene before both predictions are
     mixed by it."""
     plain_strength: float = 0.88

@@ -13,7 +13,7 @@ from imharmony.training.networks.seam import Prediction, SeamDimensions, SeamNet
 __all__ = ["SeamNetInUse", "Used", "combine", "has_seam"]
 
 _STEEPNESS = 8
-_GAIN = 2
+_GAIN = 4
 
 _STEP = 4
 """Of so many of the crop's pixels and rows one is counted."""
