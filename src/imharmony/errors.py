@@ -18,7 +18,10 @@ that are valid but may surprise are announced once with `HarmonizeWarning`, whos
 says which of the known surprises it is.
 """
 
+import inspect
+import warnings
 from enum import StrEnum
+from pathlib import Path
 
 __all__ = [
     "CurveError",
@@ -143,3 +146,20 @@ class HarmonizeWarning(UserWarning):
     def __init__(self, message: str, code: WarningCode | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+_PACKAGE = Path(__file__).parent
+
+
+def warn(message: str, code: WarningCode | None = None) -> None:
+    """Issue a `HarmonizeWarning` at the caller's line, however deep in here it arose.
+
+    Parameters
+    ----------
+    message, code
+        See `HarmonizeWarning`.
+    """
+    level, frame = 1, inspect.currentframe()
+    while frame and Path(frame.f_code.co_filename).is_relative_to(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(HarmonizeWarning(message, code), stacklevel=level)

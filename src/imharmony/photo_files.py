@@ -8,7 +8,7 @@ from typing import Any
 import pyvips
 
 from imharmony.default import default_harmonizer
-from imharmony.errors import HarmonizeWarning
+from imharmony.errors import HarmonizeWarning, warn
 from imharmony.harmonizer import Harmonizer
 from imharmony.images import adapters, files, formats, mask_files
 from imharmony.images.masks import split_mask
@@ -97,7 +97,7 @@ def harmonize_file(
             image, mask_image, label=label, strength=strength, reference=other
         )
     for notice in predicted.warnings:
-        warnings.warn(HarmonizeWarning(notice, notice.code), stacklevel=2)
+        warn(notice, notice.code)
     rendered = harmonizer.render(predicted, image, mask_image).image
     files.write_photo(rendered, target, overwrite=overwrite, quality=quality)
     return predicted

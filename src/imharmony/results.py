@@ -1,6 +1,5 @@
 """What harmonizing gives: a change of color, how it came about, and the picture."""
 
-import warnings
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
@@ -11,7 +10,7 @@ import numpy as np
 
 from imharmony.curves import Curves
 from imharmony.curves.knots import check_strength
-from imharmony.errors import HarmonizeWarning, UsageError, WarningCode
+from imharmony.errors import UsageError, WarningCode, warn
 from imharmony.images import adapters, files
 from imharmony.images.photo import Box
 from imharmony.rendering.transform import CurveTransform, Transform
@@ -307,5 +306,5 @@ def announce(result: Announced) -> Announced:
     A public function calls this; the warnings point at the line that called it.
     """
     for notice in result.warnings:
-        warnings.warn(HarmonizeWarning(notice, notice.code), stacklevel=3)
+        warn(notice, notice.code)
     return result

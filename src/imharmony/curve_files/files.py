@@ -4,7 +4,6 @@ What a file holds is for sRGB-encoded values, as curves are. Formats that hold s
 or points of the curves cost something; writing warns where that is visible.
 """
 
-import warnings
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,12 +13,7 @@ from imharmony import writing
 from imharmony.curve_files import acv, cube, hald, tables
 from imharmony.curve_files.record import Record, from_json, to_json
 from imharmony.curves import Curves
-from imharmony.errors import (
-    CurveError,
-    DecodeError,
-    HarmonizeWarning,
-    UsageError,
-)
+from imharmony.errors import CurveError, DecodeError, UsageError, warn
 
 __all__ = [
     "SUFFIXES",
@@ -339,7 +333,7 @@ def warn_of_cost(curves: Curves, data: bytes, *, name: str) -> None:
             f"{name}: up to {steps.max():.1f} of 255 away from the curves, "
             f"{steps.mean():.2f} on average; {hint}"
         )
-        warnings.warn(msg, HarmonizeWarning, stacklevel=3)
+        warn(msg)
 
 
 def _recognize(data: bytes, name: str) -> str:

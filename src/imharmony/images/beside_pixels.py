@@ -3,13 +3,12 @@
 Notes let the file's colors count, and let all of it be written back as it was.
 """
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyvips
 
-from imharmony.errors import HarmonizeWarning
+from imharmony.errors import warn
 from imharmony.images import (
     avif_boxes,
     color_tags,
@@ -136,4 +135,4 @@ def _heed_exif(image: pyvips.Image, block: bytes, file_format: str) -> None:
 
 def _warn_of_frames(name: str) -> None:
     msg = f"{name}: an animation; only the first frame is used"
-    warnings.warn(msg, HarmonizeWarning, stacklevel=5)
+    warn(msg)

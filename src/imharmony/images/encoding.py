@@ -2,14 +2,13 @@
 
 import io
 import struct
-import warnings
 import zlib
 from collections.abc import Callable
 from typing import BinaryIO
 
 import pyvips
 
-from imharmony.errors import DecodeError, HarmonizeWarning, ImageError
+from imharmony.errors import DecodeError, ImageError, warn
 from imharmony.images import (
     avif_boxes,
     color_tags,
@@ -52,7 +51,7 @@ def drop_selection(image: pyvips.Image, suffix: str, name: str) -> pyvips.Image:
         f"{name}: the TIFF's channel beside its colors, such as a saved selection, is "
         "not said to be transparency and is left out; only a TIFF keeps it"
     )
-    warnings.warn(msg, HarmonizeWarning, stacklevel=3)
+    warn(msg)
     return plain
 
 
@@ -117,7 +116,7 @@ def _drop_promises(image: pyvips.Image) -> pyvips.Image:
         "the JPEG holds further pictures, such as an HDR gain map, which are not kept: "
         "only JPEG to JPEG without a quality keeps them"
     )
-    warnings.warn(msg, HarmonizeWarning, stacklevel=4)
+    warn(msg)
     if not image.get_typeof("xmp-data"):
         return image
     plain = image.copy()
@@ -155,7 +154,7 @@ def _finish_jpeg(photo: pyvips.Image, written: BinaryIO, output: BinaryIO) -> No
             segments.insert(1, Segment(APP1, data))
         else:
             msg = "EXIF of more than 64 KB fits no JPEG, and is not kept"
-            warnings.warn(msg, HarmonizeWarning, stacklevel=4)
+            warn(msg)
     head = b"\xff\xd8" + b"".join(segment.encode() for segment in segments)
     output.write(head + file.scans + b"\xff\xd9")
 
@@ -205,7 +204,7 @@ def keep_blocks(
         return jpeg_coefficients.replace_blocks(original, image, name)
     except DecodeError as error:
         msg = f"{name}: all of the JPEG is encoded again, background included: {error}"
-        warnings.warn(msg, HarmonizeWarning, stacklevel=3)
+        warn(msg)
     except pyvips.Error as error:
         msg = f"{name}: cannot be written ({join_detail(error)})"
         raise ImageError(msg) from error

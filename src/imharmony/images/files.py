@@ -1,16 +1,12 @@
 """Photo files: read whole or refused with a reason, written whole or not at all."""
 
 import io
-import warnings
 from pathlib import Path
 from typing import BinaryIO
 
 import pyvips
 
-from imharmony.errors import (
-    HarmonizeWarning,
-    ImageError,
-)
+from imharmony.errors import ImageError, warn
 from imharmony.images import beside_pixels, exif_block
 from imharmony.images.decoding import (
     Progress,
@@ -110,7 +106,7 @@ def read_photo(
         raise damage_error(name, file_format, error) from error
     if header.get_n_pages() > 1:
         msg = f"{name}: {header.get_n_pages()} pages; only the first is used"
-        warnings.warn(msg, HarmonizeWarning, stacklevel=2)
+        warn(msg)
     if file_format == "tiff":
         from imharmony.images import tiff_tags
 

@@ -9,13 +9,12 @@ are; so do all segments (EXIF, ICC, XMP, MPF, ...) and what follows the picture,
 a gain map. Only the preview in EXIF goes, since it would show the old picture.
 """
 
-import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyvips
 
-from imharmony.errors import DecodeError, HarmonizeWarning
+from imharmony.errors import DecodeError, warn
 from imharmony.images.block_changes import BlockChange, find_changes
 from imharmony.images.coefficient_codec import (
     Coefficients,
@@ -238,10 +237,10 @@ def _turn_back(image: pyvips.Image, orientation: int) -> pyvips.Image:
 def _warn_of_losses(file: JpegFile, written: JpegFile, name: str) -> None:
     if written.process != file.process and file.is_progressive:
         msg = f"{name}: the JPEG was progressive and is sequential now, pixels alike"
-        warnings.warn(msg, HarmonizeWarning, stacklevel=4)
+        warn(msg)
     if file.restart_interval and not written.restart_interval:
         msg = f"{name}: the JPEG's restart markers are not kept"
-        warnings.warn(msg, HarmonizeWarning, stacklevel=4)
+        warn(msg)
 
 
 def _has_standard_tables(file: JpegFile) -> bool:

@@ -1,11 +1,9 @@
 """Masks from arrays, from alpha channels and from pictures of numbered objects."""
 
-import warnings
-
 import numpy as np
 import pyvips
 
-from imharmony.errors import HarmonizeWarning, ImageError, ShapeError
+from imharmony.errors import ImageError, ShapeError, warn
 from imharmony.images.photo import (
     FULL_SCALE,
     from_array,
@@ -261,7 +259,7 @@ def warn_if_faint(high: float, full: int, name: str) -> None:
             f"changes by {100 * high / full:.2g} % at most; white is the foreground. "
             "Class numbers, and 8-bit values stored in 16 bit, have to be made white"
         )
-        warnings.warn(msg, HarmonizeWarning, stacklevel=4)
+        warn(msg)
 
 
 def _as_8_bit(mask: PixelArray) -> PixelArray:

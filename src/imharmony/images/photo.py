@@ -7,12 +7,10 @@ of 8 or 16 bit or 32-bit float; masks have one channel of 8 bit, 0 background, 2
 foreground.
 """
 
-import warnings
-
 import numpy as np
 import pyvips
 
-from imharmony.errors import HarmonizeWarning, ImageError, ShapeError
+from imharmony.errors import ImageError, ShapeError, warn
 from imharmony.images.pixels import (
     ArrayImage,
     Box,
@@ -165,7 +163,7 @@ def to_rgb(photo: pyvips.Image) -> pyvips.Image:
     rgb.remove("imharmony-png-chunks")  # they are of a gray picture
     if rgb.remove("icc-profile-data"):
         msg = "the color profile of a gray picture is dropped, since it becomes RGB"
-        warnings.warn(msg, HarmonizeWarning, stacklevel=2)
+        warn(msg)
     return rgb
 
 
@@ -241,7 +239,7 @@ def check_finite(image: pyvips.Image, name: str) -> None:
             f"all is brighter than white and stays as it is; divide by {full} if that "
             "is its white"
         )
-        warnings.warn(msg, HarmonizeWarning, stacklevel=4)
+        warn(msg)
 
 
 def tag(image: pyvips.Image) -> pyvips.Image:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from imharmony.errors import DecodeError, HarmonizeWarning, ImageError
+from imharmony.errors import DecodeError, ImageError, warn
 from imharmony.images import exif_block
 from imharmony.images.avif_boxes import read_words
 from imharmony.images.color_tags import make_profile
@@ -101,5 +101,5 @@ def read(
         photo.set_type(blob, "xmp-data", make_upright(info["xmp"]))
     if file_format == "heic" and info.get("bit_depth", 8) > 8:
         msg = f"{name}: {info['bit_depth']} bit; read at 8"
-        warnings.warn(msg, HarmonizeWarning, stacklevel=3)
+        warn(msg)
     return photo

@@ -6,7 +6,6 @@ conversion to linear light with sRGB's primaries, in floats that may leave [0, 1
 (so no color of a wide gamut is lost on the way), and the conversion back.
 """
 
-import warnings
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -15,7 +14,7 @@ import numpy.typing as npt
 import pyvips
 
 from imharmony.colors import FloatArray, decode_srgb, encode_srgb
-from imharmony.errors import HarmonizeWarning
+from imharmony.errors import warn
 
 __all__ = [
     "SRGB_TOLERANCE",
@@ -61,7 +60,7 @@ def is_srgb(photo: pyvips.Image) -> bool:
     )
     if distance is None:
         msg = "the embedded color profile cannot be used; colors are taken as sRGB"
-        warnings.warn(msg, HarmonizeWarning, stacklevel=2)
+        warn(msg)
         return True
     return distance <= SRGB_TOLERANCE
 

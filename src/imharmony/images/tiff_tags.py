@@ -9,7 +9,6 @@ libvips reads a quarter of it from a TIFF.
 
 import io
 import struct
-import warnings
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import pyvips
 import tifftools
 from tifftools import path_or_fobj
 
-from imharmony.errors import HarmonizeWarning, ImageError
+from imharmony.errors import ImageError, warn
 from imharmony.images import exif_block
 from imharmony.images.color_tags import ColorTags, from_table
 from imharmony.images.formats import (
@@ -183,7 +182,7 @@ def read_tags(source: Path | bytes, name: str) -> Tags | None:
             extra["data"][0] = _UNASSOCIATED
     except (tifftools.TifftoolsError, struct.error, LookupError, ValueError) as error:
         msg = f"{name}: its TIFF tags cannot be read ({error}); EXIF is not kept"
-        warnings.warn(msg, HarmonizeWarning, stacklevel=3)
+        warn(msg)
         return None
     return Tags(
         info=info,
@@ -342,7 +341,7 @@ def _set_exif(photo: pyvips.Image, exif: bytes) -> None:
     segment = _APP1_HEAD + exif
     if len(segment) + 2 > 0xFFFF:  # the most that a segment holds; T.81, B.1.1.4
         msg = "EXIF of more than 64 KB fits no JPEG or PNG, and is not kept"
-        warnings.warn(msg, HarmonizeWarning, stacklevel=4)
+        warn(msg)
         return
     size = (len(segment) + 2).to_bytes(2, "big")
     marked = encoded[:2] + b"\xff\xe1" + size + segment + encoded[2:]
