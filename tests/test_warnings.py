@@ -24,6 +24,9 @@ def files(tmp_path: Path) -> Path:
     pages = pyvips.Image.new_from_array(np.concatenate([PICTURE, PICTURE]))
     pages.set_type(pyvips.GValue.gint_type, "page-height", 32)
     pages.write_to_file(tmp_path / "pages.tif")
+    masks = pyvips.Image.new_from_array(np.concatenate([HALF, HALF]).astype(np.uint8))
+    masks.set_type(pyvips.GValue.gint_type, "page-height", 32)
+    masks.write_to_file(tmp_path / "masks.tif")
     return tmp_path
 
 
@@ -37,6 +40,9 @@ CALLS: dict[str, Callable[[Path], object]] = {
     ),
     "harmonize_file": lambda files: imharmony.harmonize_file(
         files / "photo.png", files / "empty.png", output=files / "done.png"
+    ),
+    "a mask's file": lambda files: imharmony.harmonize_file(
+        files / "photo.png", files / "masks.tif", output=files / "done.png"
     ),
     "read_photo": lambda files: imharmony.read_photo(files / "pages.tif"),
     "floats": lambda _: imharmony.harmonize(200 * np.ones((32, 48, 3)), HALF),

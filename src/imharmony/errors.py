@@ -13,15 +13,17 @@
 A message says what was expected, what arrived, and which input it was. Where an option
 would help, the error carries a `Hint`, which each surface says in its own words: the
 command line names a flag, the web API a part of the request, and a Python traceback the
-argument. Results
-that are valid but may surprise are announced once with `HarmonizeWarning`, whose code
-says which of the known surprises it is.
+argument. Results that are valid but may surprise are announced once with
+`HarmonizeWarning`, whose code says which of the known surprises it is.
 """
 
 import inspect
 import warnings
+from collections.abc import Callable
+from contextvars import ContextVar
 from enum import StrEnum
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 __all__ = [
     "CurveError",
@@ -148,7 +150,15 @@ class HarmonizeWarning(UserWarning):
         self.code = code
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_Notice = tuple[str, WarningCode | None]
+
 _PACKAGE = Path(__file__).parent
+
+_collected: ContextVar[list[_Notice] | None] = ContextVar("_collected", default=None)
+"""What a call in another thread warns of."""
 
 
 def warn(message: str, code: WarningCode | None = None) -> None:
@@ -159,7 +169,28 @@ def warn(message: str, code: WarningCode | None = None) -> None:
     message, code
         See `HarmonizeWarning`.
     """
+    if (notices := _collected.get()) is not None:
+        notices.append((message, code))
+        return
     level, frame = 1, inspect.currentframe()
     while frame and Path(frame.f_code.co_filename).is_relative_to(_PACKAGE):
         level, frame = level + 1, frame.f_back
     warnings.warn(HarmonizeWarning(message, code), stacklevel=level)
+
+
+def collect_warnings(
+    function: Callable[P, T], *args: P.args, **options: P.kwargs
+) -> tuple[T, list[_Notice]]:
+    """Call a function in another thread, where no caller's line is to be found.
+
+    Returns
+    -------
+    tuple
+        Its result, and what to `warn` of in the caller's thread.
+    """
+    notices: list[_Notice] = []
+    token = _collected.set(notices)
+    try:
+        return function(*args, **options), notices
+    finally:
+        _collected.reset(token)

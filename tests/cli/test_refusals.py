@@ -245,6 +245,15 @@ def test_quality_that_does_not_apply_is_refused_before_any_work(
     assert refused(2, *args).startswith(message)
 
 
+def test_quality_that_does_not_apply_to_several_objects(
+    inputs: Inputs, refused: Refused
+) -> None:
+    masks = (inputs.mask, "--mask", inputs.mask)
+    args = ("harmonize", "none.png", *masks, "-o", "out.png", "--quality", "90")
+    message = refused(2, *args)
+    assert message.startswith("out.png: quality applies to JPEG, WebP and AVIF only")
+
+
 def test_benchmark_of_an_unknown_model(refused: Refused) -> None:
     message = refused(2, "benchmark", "--quick", "--model", "best")
     assert message.startswith("model is one of s2crnet-cs")

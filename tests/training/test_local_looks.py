@@ -18,7 +18,7 @@ from imharmony.training.data.local_looks import (
 from imharmony.training.data.look_settings import LookSettings
 from imharmony.training.data.looks import UNTOUCHED, FloatArray, Look, UInt8Array
 from imharmony.training.data.pastes import paste
-from imharmony.training.data.pool import read_pool
+from imharmony.training.data.pool import Pool, read_pool
 from imharmony.training.data.synthesis import Synthesis
 
 RIGHT = (0.0, 1.0)
@@ -194,6 +194,19 @@ def test_a_paste_has_its_object_and_anothers_surroundings() -> None:
     made = paste(rng, photo, mask, other)
     assert (made[7:13, 7:18] == 50).all()
     assert (made[:3] == 200).all()
+
+
+def test_pastes_lie_on_another_photograph_than_their_own(pool_folder: Path) -> None:
+    pool = read_pool(pool_folder)
+    photos = sorted({example.photo for example in pool})[:2]
+    pool = Pool([example for example in pool if example.photo in photos])
+    settings = LookSettings(changed={"nothing": 1.0}, pastes=1.0)
+    pairs = Synthesis(pool, settings, seed=3)
+    for index in range(40):
+        example = pairs.draw_example(index)
+        pasted, mask = pairs.draw_pixels(index, example)
+        own, _ = pool.pixels(example)
+        assert not np.array_equal(pasted[mask == 0], own[mask == 0])
 
 
 def test_pastes_are_drawn_by_their_share_and_alike_each_time(pool_folder: Path) -> None:

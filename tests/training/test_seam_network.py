@@ -8,6 +8,8 @@ from torch import Tensor
 from imharmony.curves import Curves
 from imharmony.errors import UsageError
 from imharmony.inference.choices import AUTO
+from imharmony.inference.models import find_weights
+from imharmony.training.checkpoints import load_checkpoint
 from imharmony.training.networks.heights import (
     compose,
     curve_heights,
@@ -124,6 +126,22 @@ def test_the_fit_finds_a_gain_and_an_offset() -> None:
 
 def test_it_is_small_enough() -> None:
     assert sum(p.numel() for p in network().parameters()) < 1_600_000
+
+
+def test_the_bundled_weights_are_used_as_the_code_says() -> None:
+    bundled, _, _ = load_checkpoint(
+        find_weights("s2crnet-cs").with_suffix(".safetensors")
+    )
+    assert isinstance(bundled, SeamNet)
+    assert bundled.dimensions == SeamDimensions()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"scene_width": 60}, {"plain_strength": -0.1}, {"caution": -1.0}]
+)
+def test_dimensions_that_cannot_work_are_refused(changes: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        SeamDimensions(**changes)  # type: ignore[arg-type]
 
 
 def test_the_first_layers_of_the_trunk_stay() -> None:

@@ -65,8 +65,9 @@ def synthesize(
     families: Annotated[
         str | None,
         typer.Option(
-            help="Looks to draw, with their shares: retouch, daylight, reinhard, "
-            "fecker, xiao, pitie. Default: retouch=0.7,reinhard=0.15,fecker=0.15.",
+            help="Looks to draw, with their shares: retouch, daylight, light, "
+            "second_light, drift, material, color_mix, reinhard, fecker, xiao, pitie. "
+            "Default: retouch=0.7,reinhard=0.15,fecker=0.15.",
             show_default=False,
         ),
     ] = None,
@@ -91,8 +92,8 @@ def synthesize(
         typer.Option(
             min=0,
             max=1,
-            help="Share of pairs whose object is first laid on another photograph, so "
-            "that nothing across its edge belongs to it.",
+            help="Share of the pairs of photographs with a mask whose object is first "
+            "laid on another photograph: nothing across its edge belongs to it.",
         ),
     ] = 0.0,
     jpeg: Annotated[

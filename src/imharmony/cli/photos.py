@@ -100,8 +100,10 @@ def harmonize_objects(
 
     inputs = [composite, *masks, reference]
     check_outputs({"output": output}, inputs=inputs, overwrite=overwrite)
+    check_quality(output, file_format, quality)
     if inputs.count(PIPE) > 1:
-        raise UsageError("only one of composite, masks and reference can be a pipe")
+        msg = "only one of composite, masks and reference can be standard input"
+        raise UsageError(msg)
     image = read_photo(composite, max_pixels=max_pixels)[0]
     if labels:
         values = read_photo(masks[0], max_pixels=max_pixels)[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyvips
 
 from imharmony.colors import BT709_LUMA
-from imharmony.errors import DecodeError, Hint, ShapeError
+from imharmony.errors import DecodeError, Hint, ShapeError, collect_warnings, warn
 from imharmony.images.decoding import Progress, count_bytes
 from imharmony.images.files import MAX_PIXELS, read_photo
 from imharmony.images.masks import scale_mask
@@ -121,11 +121,13 @@ def read_pair(
     # Ctrl-C waits for the mask, which is mostly done before the photo.
     try:
         with ThreadPoolExecutor(max_workers=1) as pool:
-            reading = pool.submit(read_photo, mask, name=name, max_pixels=max_pixels)
+            reading = pool.submit(
+                collect_warnings, read_photo, mask, name=name, max_pixels=max_pixels
+            )
             image = read_photo(
                 composite, name=names[0], max_pixels=max_pixels, progress=progress
             )
-            picture = reading.result()
+            picture, notices = reading.result()
     except DecodeError:
         # Libvips has one place for the reasons of all threads: each is read alone.
         for source, called in ((composite, names[0]), (mask, name)):
@@ -133,6 +135,8 @@ def read_pair(
             if isinstance(source, bytes) or os.path.isfile(source):  # noqa: PTH113
                 read_photo(source, name=called, max_pixels=max_pixels)
         raise
+    for message, code in notices:
+        warn(message, code)
     size = (image.height, image.width)
     return image, as_mask(picture, size, resize=resize, name=name)
 

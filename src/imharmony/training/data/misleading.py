@@ -1,6 +1,7 @@
-"""Seams that say nothing, so that a network learns when not to go by them.
+"""Seams that say nothing, and seams under other looks.
 
-And seams under other looks, by which the judgment of a scene must not change.
+From the first a network learns when not to follow a seam; from the second, that looks
+say nothing of the scene.
 """
 
 from typing import Any
@@ -15,8 +16,8 @@ from imharmony.training.data.seam import SeamSettings
 
 __all__ = ["displace", "mislead", "vary_looks"]
 
-_WIDTH = 4.0
-_OFFSET = 1.0
+_WIDTH = 4.0  # pixels: largest width of the mixed edge
+_OFFSET = 1.0  # pixels between the mask's edge and the cut
 
 _POWER = 0.35
 """Deviation of the logarithm of a power that colors are raised to."""
@@ -78,7 +79,7 @@ def mislead(
 def _cross(
     rng: np.random.Generator, seam: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Lay each pair's object on the next pair's surroundings.
+    """Lay each pair's object on the surroundings of the pair before it.
 
     The edge is mixed of both as where it is antialiased or feathered, and the mask is
     a little wider or narrower than what was cut out.

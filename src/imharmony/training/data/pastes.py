@@ -4,8 +4,9 @@ For telling a paste from a region of the same scene no true colors are needed. A
 is cut out of its photograph and laid on another, or on its own under other colors; in
 both cases the edge is antialiased or feathered, the result may be resized and stored as
 JPEG, and the mask that is given is a little wider or narrower than what was cut; or the
-cut is hard and the mask exact. Without that, a network tells them apart by the blur of
-the edge, which real pastes have too.
+mask that is given is the one it was cut by, and the edge is hard or softened by one
+pixel. Without that, a network tells them apart by the blur of the edge, which real
+pastes have too.
 """
 
 import numpy as np

@@ -132,8 +132,7 @@ class Synthesis:
         photo, mask = self.pool.pixels(example)
         if self._is_paste(index, example):
             rng = self._rng(index, 9)
-            ground, _ = self.pool.pixels(int(rng.integers(len(self.pool))))
-            return paste(rng, photo, mask, ground), mask
+            return paste(rng, photo, mask, self._draw_other(rng, example)), mask
         if not mask.size:
             rng = self._rng(index, 5)
             shape = self._shapes.draw(rng)
@@ -286,11 +285,18 @@ class Synthesis:
         rng = self._rng(index, 7)
         example = int(self._masked[rng.integers(len(self._masked))])
         photo, mask = self.pool.pixels(example)
-        other = None
-        if not is_same_scene:
-            other, _ = self.pool.pixels(int(rng.integers(len(self.pool))))
+        other = None if is_same_scene else self._draw_other(rng, example)
         samples = draw_edge(rng, photo, mask, other, self.seam.num_pairs)
         return Edge(samples, is_same_scene)
+
+    def _draw_other(self, rng: np.random.Generator, example: int) -> UInt8Array:
+        """Draw another photograph than an example's; its own if there is no other."""
+        own = self.pool[example].photo
+        for _ in range(20):
+            other = int(rng.integers(len(self.pool)))
+            if self.pool[other].photo != own:
+                break
+        return self.pool.pixels(other)[0]
 
     def _box(self, example: int, mask: UInt8Array) -> Box:
         """Limits of a mask; kept for an example's own."""

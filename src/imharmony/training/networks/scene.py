@@ -15,19 +15,19 @@ __all__ = ["SceneJudge", "fit_gaps", "render_inner"]
 
 
 class SceneJudge(nn.Module):
-    """Reads the profile of colors across the edge, one look on both of its sides.
+    """Judges whether both sides of an edge belong to one scene.
 
-    Photographs of other scenes meet at a paste's edge, and no curve makes them fit. So
-    the inner side is first mapped by a fit that needs no learning. What is left is read
-    crossing by crossing, all gaps at once, from far inside to far outside: a blurred
-    edge, a step in material beside the mask's edge, grain.
+    A paste's two sides come from different photographs, and no curve makes them fit. So
+    a fit that needs no learning first maps the inner colors. Then each crossing is read
+    as one line of colors, from the widest gap inside to the widest gap outside. It
+    shows a blurred edge, a change of material beside the mask's edge, or grain.
     """
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
         num_places = 2 * GAPS
-        num_values = 3 * (num_places + num_places - 1 + 1)
+        num_values = 3 * 2 * num_places  # colors, steps between them, one across
         self.layers = nn.Sequential(
             nn.Linear(num_values, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
         )

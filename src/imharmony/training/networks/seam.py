@@ -89,9 +89,9 @@ class SeamDimensions:
     """In use: share of the expected error that a change has to exceed."""
     least_change: float = 0.02
     """In use: what it has to exceed besides, of [0, 1]: five 8-bit steps."""
-    distrust: float = 0.5
-    """In use: what is taken off the logit of a same scene before both predictions are
-    mixed by it."""
+    distrust: float = 0.0
+    """In use: what is taken off the steepened logit of a same scene (`seam_use`) before
+    it mixes both predictions."""
     plain_strength: float = 0.88
     """In use: share of the change without the seam that is made at most."""
 
@@ -114,6 +114,12 @@ class SeamDimensions:
         lowest = min(self.held_layers, self.caution, self.least_change)
         if min(numbers) < 1 or lowest < 0:
             raise UsageError(f"dimensions are positive numbers, got {self}")
+        if self.scene_width % self.num_heads:
+            msg = f"scene_width is a multiple of num_heads, {self.num_heads}"
+            raise UsageError(f"{msg}; got {self.scene_width}")
+        if not 0 <= self.plain_strength <= 1:
+            msg = f"plain_strength is from 0 to 1, got {self.plain_strength}"
+            raise UsageError(msg)
         if not 0 <= self.feature_dropout < 1:
             msg = f"feature_dropout is from 0 to 1, got {self.feature_dropout}"
             raise UsageError(msg)

@@ -12,8 +12,8 @@ from imharmony.training.networks.seam import Prediction, SeamDimensions, SeamNet
 
 __all__ = ["SeamNetInUse", "Used", "combine", "has_seam"]
 
-_STEEPNESS = 8
-_GAIN = 4
+_HOLD_BACK_POWER = 8
+_BELIEF_GAIN = 4
 
 _STEP = 4
 """Of so many of the crop's pixels and rows one is counted."""
@@ -75,7 +75,7 @@ def combine(
     logit = prediction.same_scene[:B]
     probability = torch.sigmoid(logit) * has
     # Half believed is mostly misled: the mixture goes by a steeper probability.
-    believed = torch.sigmoid(_GAIN * logit - dimensions.distrust)
+    believed = torch.sigmoid(_BELIEF_GAIN * logit - dimensions.distrust)
     p = torch.where(same_scene < 0, believed, same_scene) * has
     share = p[:, None, None]  # (B, 1, 1)
     plain, seamed = compose(prediction.plain), compose(prediction.seamed)
@@ -93,7 +93,7 @@ def combine(
     doubt = p * prediction.seamed_doubt**2 + (1 - p) * prediction.plain_doubt**2
     doubt = doubt + p * (1 - p) * apart**2
     needed = dimensions.caution * (doubt + 1e-12).sqrt() + dimensions.least_change
-    ratio = (size / (needed + 1e-6)).clamp(max=100) ** _STEEPNESS
+    ratio = (size / (needed + 1e-6)).clamp(max=100) ** _HOLD_BACK_POWER
     strength = ratio / (1 + ratio)
     strength = strength * (p + (1 - p) * dimensions.plain_strength)
     K = mixed.shape[2] - 1

@@ -48,7 +48,8 @@ _DOUBT_WEIGHT = 0.1
 _SOME = (..., slice(None, None, 4), slice(None, None, 4))
 """Pixels of the thumbnails that the cascade with the seam learns from."""
 _TIMES_SHOWN = 4
-"""How often an edge made as a paste's is shown, each time under other looks."""
+"""How often each edge of `data.pastes` is shown: once as it is, then under other
+looks."""
 _CROSSED_WEIGHT = 0.25
 """Of seams of training pairs, and of seams crossed between two pairs, beside the edges
 that are made as pastes are."""
@@ -290,7 +291,8 @@ class _Edges(NamedTuple):
 
     seam: Tensor
     """(B + E + B / 2, G, N, 6): of the pairs, edges made as pastes are, under several
-    looks, and of half of the pairs the inner sides beside the next pair's outer ones.
+    looks, and of half of the pairs the inner sides beside the outer ones of the pair
+    before.
     """
     weight: Tensor
     is_same_scene: Tensor
