@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from imharmony.errors import UsageError
 from imharmony.images import files, photo
 from imharmony.training.data.iharmony4 import IHarmony4
+from imharmony.training.data.seam import SeamSettings
 from imharmony.training.feed import open_sources
 from imharmony.training.settings import TrainSettings
 from imharmony.training.task import Devices, train
@@ -59,6 +60,33 @@ def test_lists_say_what_trains_and_what_validates(root: Path) -> None:
     assert isinstance(val_pairs, IHarmony4)
     assert [files.name for files in pairs.files] == [f"c{n}_1_1" for n in range(5)]
     assert [files.name for files in val_pairs.files] == ["c5_1_1", "c6_1_1"]
+
+
+def test_a_network_that_looks_at_the_seam_learns_from_pairs_its_base_held(
+    root: Path, tmp_path: Path
+) -> None:
+    settings = TrainSettings(
+        variant="s2crnet-seam",
+        thumbnail_size=(32, 32),
+        num_steps=3,
+        batch_size=2,
+        validation_pairs=2,
+        seam=SeamSettings(num_pairs=16),
+        base_held_steps=2,
+    )
+    runs = {}
+    for steps in (1, 2, 3):
+        output = tmp_path / str(steps)
+        chosen = replace(settings, num_steps=steps, average_decay=0.0)
+        reports = list(train(chosen, root, output, devices=CPU))
+        runs[steps] = load_file(output / "weights.safetensors")
+    # Three ways of scoring, as for synthesized pairs.
+    assert {"psnr", "paste_psnr", "no_seam_psnr"} <= reports[-1].values.keys()
+    base = [key for key in runs[1] if key.startswith("base.")]
+    assert all(torch.equal(runs[1][key], runs[2][key]) for key in base)
+    assert not all(torch.equal(runs[2][key], runs[3][key]) for key in base)
+    for key in ("seamed.curves.weight", "judge_scene.scores.weight"):
+        assert not torch.equal(runs[1][key], runs[2][key]), key
 
 
 def test_a_run_trains_on_pairs_and_scores_those_of_the_test_list(

@@ -53,8 +53,7 @@ def open_sources(
     Raises
     ------
     UsageError
-        If a folder cannot be used, photos come with pairs that need none, or a network
-        that looks at the seam is to learn from pairs on disk.
+        If a folder cannot be used, or photos come with pairs that need none.
     """
     folders, more_folders = _list_paths(data), _list_paths(photos)
     if any((folder / "IHD_train.txt").is_file() for folder in folders):
