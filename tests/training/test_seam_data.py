@@ -190,6 +190,35 @@ def test_a_seam_changes_no_thumbnail(pool_folder: Path) -> None:
     assert without.seam.numel() == 0
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_gaps_of_larger_photographs_are_drawn_where_asked(
+    share: float, pool_folder: Path
+) -> None:
+    """On a ramp across, facing pixels are as far apart in color as in place."""
+    pool = read_pool(pool_folder, split="train")
+    settings = SeamSettings(
+        num_pairs=16,
+        nearer=0.0,
+        displaced=(1.0,),
+        noise=0.0,
+        blended=0.0,
+        scales=(3,),
+        scaled=share,
+    )
+    looks = LookSettings(changed={"nothing": 1.0})
+    synthesis = Synthesis(pool, looks, seed=0, seam=settings)
+    ramp = np.repeat(np.arange(64, dtype=np.uint8)[None, :, None], 48, axis=0)
+    photo, mask = np.repeat(ramp, 3, axis=2), np.zeros((48, 64), np.uint8)
+    mask[18:30, 24:40] = 255
+    synthesis.draw_pixels = lambda *_: (photo, mask)  # type: ignore[method-assign]
+    pair = synthesis.batch([0], SIZE)
+    apart = 255 * (pair.seam[0, ..., 3] - pair.seam[0, ..., 0]).abs()  # (G, N)
+    is_beside = (apart[0] > 0.5) & (pair.seam_weight[0].min(dim=0).values > 0)
+    found = [set(apart[gap, is_beside].round().tolist()) for gap in range(GAPS)]
+    # The gth pixels inside and outside are 2g - 1 apart.
+    assert found == ([{1}, {5}, {11}, {23}] if share else [{1}] * GAPS)
+
+
 def test_some_edges_are_cut_by_the_very_mask_that_is_given() -> None:
     """A uniform object on a uniform ground: where nothing is mixed, the cut is hard."""
     y, x = np.mgrid[:80, :80] - 39.5

@@ -19,7 +19,7 @@ from imharmony.inference.crossings import (
 from imharmony.training.data.looks import Look, UInt8Array
 from imharmony.training.data.pairs import Box, SeamSamples, corners, mask_limits
 
-__all__ = ["SeamSettings", "draw_seam", "exact", "sample_seam"]
+__all__ = ["SeamSettings", "draw_seam", "exact", "sample_seam", "scaled_gaps"]
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,19 @@ class SeamSettings:
     reaches is seen at several gaps only, which are one in small photographs."""
     shown: int = 1
     """How often each of these is shown, `SHOWN_AGAIN` pairs of a batch apart."""
+    scaled: float = 0.0
+    """Share of the pairs with pictures whose gaps are drawn from `scales`, too; the
+    others have those that their small photographs have in use."""
 
     def __post_init__(self) -> None:
         misled = (self.displaced_along, self.crossed, self.absent)
         if min(misled) < 0 or sum(misled) > 1:
             msg = "displaced_along, crossed and absent are shares of at most 1 together"
             raise UsageError(f"{msg}, got {misled}")
-        shares = (self.nearer, self.nearest, self.blended)
+        shares = (self.nearer, self.nearest, self.blended, self.scaled)
         if not 0 <= min(shares) <= max(shares) <= 1:
-            msg = f"nearer, nearest and blended are shares from 0 to 1, got {shares}"
+            msg = "nearer, nearest, blended and scaled are shares from 0 to 1"
+            msg = f"{msg}, got {shares}"
             raise UsageError(msg)
         if len(self.displaced) % 2 == 0 or not sum(self.displaced) > 0:
             msg = f"displaced gives shares to an odd number, got {self.displaced}"
@@ -84,6 +88,17 @@ class SeamSettings:
             raise UsageError(f"{msg}; got {self.shown}")
 
 
+def scaled_gaps(scale: int) -> tuple[int, int, int, int]:
+    """Give the gaps of a larger photograph, in pixels; of `SeamSettings.scales`.
+
+    Examples
+    --------
+    >>> scaled_gaps(3)
+    (1, 3, 6, 12)
+    """
+    return 1, scale, 2 * scale, 4 * scale
+
+
 def exact(settings: SeamSettings) -> SeamSettings:
     """Give the settings of seams as they are, for validation."""
     return replace(
@@ -92,6 +107,7 @@ def exact(settings: SeamSettings) -> SeamSettings:
         displaced=(1.0,),
         noise=0.0,
         blended=0.0,
+        scaled=0.0,
         edges=0,
         swatches=0,
     )

@@ -19,6 +19,7 @@ from imharmony.training.data.pairs import (
     positions,
     resize_part,
 )
+from imharmony.training.data.seam import scaled_gaps
 
 __all__ = ["SHOWN_AGAIN", "Material", "draw_swatch", "gather", "swatch_numbers"]
 
@@ -80,7 +81,7 @@ def gather(
 ) -> Material:
     """Shrink a photo (H, W, 3) and its mask (H, W), and find its edge."""
     crossings = tuple(
-        find_crossings(mask, corners(box), gaps=(1, a, 2 * a, 4 * a)).spread(_KEPT)
+        find_crossings(mask, corners(box), gaps=scaled_gaps(a)).spread(_KEPT)
         for a in scales
     )
     whole = (slice(0, mask.shape[0]), slice(0, mask.shape[1]))

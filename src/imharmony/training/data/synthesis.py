@@ -43,7 +43,7 @@ from imharmony.training.data.pairs import (
 )
 from imharmony.training.data.pastes import draw_edge, paste
 from imharmony.training.data.pool import Pool
-from imharmony.training.data.seam import SeamSettings, draw_seam
+from imharmony.training.data.seam import SeamSettings, draw_seam, scaled_gaps
 from imharmony.training.data.shapes import (
     ellipse_mask,
     part_of_object,
@@ -94,7 +94,7 @@ class Synthesis:
     ) -> None:
         self.pool, self.settings, self.seed = pool, settings, seed
         self.seam = seam or SeamSettings()
-        self._crossings: dict[int, Crossings] = {}
+        self._crossings: dict[tuple[int, int], Crossings] = {}
         self._materials: dict[int, Material] = {}
         self._swatches: dict[int, Swatch] = {}
         self._boxes: dict[int, Box] = {}
@@ -269,13 +269,17 @@ class Synthesis:
         if not self.seam.num_pairs:
             return SeamSamples.none(0)
         box = self._box(example, mask)
-        crossings = self._crossings.get(example)
-        if crossings is None:
-            crossings = find_crossings(mask, corners(box))
-            if self.pool[example].mask is not None:  # the next pair's mask is another
-                self._crossings[example] = crossings
         rng = self._rng(index, 6)
         settings = self.seam
+        scale = 0  # of the photo itself
+        if settings.scaled and rng.random() < settings.scaled:
+            scale = int(rng.choice(settings.scales))
+        crossings = self._crossings.get((example, scale))
+        if crossings is None:
+            gaps = scaled_gaps(scale) if scale else None
+            crossings = find_crossings(mask, corners(box), gaps=gaps)
+            if self.pool[example].mask is not None:  # the next pair's mask is another
+                self._crossings[example, scale] = crossings
         if self._is_paste(index, example):  # what faces each other stays apart
             settings = replace(settings, nearer=0.0)
         return draw_seam(rng, photo, crossings, looks, box, settings)
