@@ -20,12 +20,12 @@ from imharmony.training.export import export
 from imharmony.training.feed import open_sources
 from imharmony.training.networks.refiner import (
     Refinement,
+    Refiner,
     RefinerDimensions,
     build_refiner,
     hold_back,
     refine,
 )
-from imharmony.training.networks.seam_field import NUM_CHANNELS, seam_field
 from imharmony.training.settings import TrainSettings
 from imharmony.training.task import Devices, Progress, train
 
@@ -69,61 +69,16 @@ def inputs(pair: Pair) -> tuple[torch.Tensor, ...]:
     )
 
 
-# What the pairs across the edge say
-
-
-def read(
-    colors: list[list[float]], place: list[list[float]], at: tuple[float, float]
-) -> list[float]:
-    """The map of some pairs, alike at all gaps, at a place of the picture."""
-    seam = torch.tensor(colors)[None, None].expand(1, 4, -1, -1)
-    weight = torch.ones(1, 4, len(colors))
-    field = seam_field(seam, weight, torch.tensor(place)[None], (16, 16))
-    found: list[float] = field[0, :, int(16 * at[0]), int(16 * at[1])].tolist()
-    return found
-
-
-DARK_LEFT = [[0.5, 0.5, 0.5, 0.52, 0.5, 0.5], [0.5, 0.5, 0.5, 0.48, 0.5, 0.5]]
-AT = [[0.5, 0.1], [0.5, 0.9]]
-
-
-def test_each_place_is_told_what_the_pairs_nearby_say() -> None:
-    left, right = read(DARK_LEFT, AT, (0.5, 0.1)), read(DARK_LEFT, AT, (0.5, 0.9))
-    assert left[:3] == pytest.approx([0.02, 0, 0], abs=1e-3)
-    assert right[:3] == pytest.approx([-0.02, 0, 0], abs=1e-3)
-
-
-def test_in_a_wide_circle_they_even_out() -> None:
-    middle = read(DARK_LEFT, AT, (0.5, 0.5))
-    assert middle[6] == pytest.approx(0, abs=6e-3)
-    assert abs(middle[6]) < abs(read(DARK_LEFT, AT, (0.5, 0.1))[6])
-
-
-def test_pairs_of_different_materials_hardly_count() -> None:
-    """One of 0.4 beside one of 0.02: that of all is the mean, that of alike is not."""
-    colors = [[0.5] * 3 + [0.52, 0.5, 0.5], [0.5] * 3 + [0.9, 0.5, 0.5]]
-    found = read(colors, [[0.5, 0.5], [0.5, 0.5]], (0.5, 0.5))
-    assert found[3] == pytest.approx(0.21, abs=1e-3)
-    unlike = 1 / (1 + (0.4 / 0.08) ** 2)
-    alike = 1 / (1 + (0.02 / 0.08) ** 2)
-    mean = (0.02 * alike + 0.4 * unlike) / (alike + unlike)
-    assert found[0] == pytest.approx(mean, abs=1e-3)
-
-
-def test_far_from_all_pairs_they_count_alike() -> None:
-    assert read(DARK_LEFT, [[0.0, 0.0], [0.0, 0.1]], (0.99, 0.99))[0] == pytest.approx(
-        0, abs=1e-3
-    )
-
-
-def test_without_pairs_the_map_is_zero() -> None:
-    none = torch.zeros(1, 4, 5, 6), torch.zeros(1, 4, 5), torch.zeros(1, 5, 2)
-    field = seam_field(*none, (8, 12))
-    assert field.shape == (1, NUM_CHANNELS, 8, 12)
-    assert not field.any()
-
-
 # The network
+
+
+def changing() -> Refiner:
+    """A network that changes what it sees, by all that it reads."""
+    torch.manual_seed(0)
+    network = build_refiner("hdnet-lite-refining").eval()
+    for layer in (network.trunk.output, network.maps):
+        torch.nn.init.normal_(layer.weight, 0, 0.1)
+    return network
 
 
 def test_untrained_it_gives_back_what_it_got(pool_folder: Path) -> None:
@@ -134,9 +89,7 @@ def test_untrained_it_gives_back_what_it_got(pool_folder: Path) -> None:
 
 
 def test_the_background_is_never_changed(pool_folder: Path) -> None:
-    network = build_refiner("hdnet-lite-refining").eval()
-    torch.nn.init.normal_(network.trunk.output.weight, 0, 0.1)
-    torch.nn.init.normal_(network.maps.bias, 0, 0.1)
+    network = changing()
     pair = batch(pool_folder)
     picture = refine(network, *inputs(pair)).picture
     outside = (pair.mask <= 0.5).expand_as(picture)
@@ -144,40 +97,55 @@ def test_the_background_is_never_changed(pool_folder: Path) -> None:
     assert not torch.equal(picture, pair.composite)
 
 
-def test_where_the_scene_is_another_the_edge_is_not_read(pool_folder: Path) -> None:
-    network = build_refiner("hdnet-lite-refining").eval()
-    torch.nn.init.normal_(network.maps.bias, 0, 0.1)
-    pair = batch(pool_folder)._replace(same_scene=torch.zeros(6))
+@pytest.mark.parametrize("same_scene", [0.0, 1.0])
+def test_where_the_scene_is_another_the_edge_is_not_read(
+    same_scene: float, pool_folder: Path
+) -> None:
+    network = changing()
+    pair = batch(pool_folder)._replace(same_scene=torch.full((6,), same_scene))
     other = pair._replace(seam=torch.rand_like(pair.seam))
-    made = [refine(network, *inputs(x)).picture for x in (pair, other)]
-    assert torch.equal(*made)
+    made, made_of_other = (refine(network, *inputs(x)) for x in (pair, other))
+    is_read = same_scene > 0
+    assert torch.equal(made.picture, made_of_other.picture) != is_read
+    assert torch.equal(made.logit, made_of_other.logit) != is_read
 
 
 def held(
-    change: float, logit: float, *, caution: float = 0.0, least_change: float = 0.0
+    change: float,
+    logit: float,
+    *,
+    same_scene: float = 1.0,
+    caution: float = 0.0,
+    least_change: float = 0.0,
 ) -> tuple[float, float]:
     """Mean of the held picture, of one that was 0.5, and the share."""
     composite, mask = torch.full((1, 3, 4, 4), 0.5), torch.ones(1, 1, 4, 4)
     made = Refinement(composite + change, torch.tensor([logit]))
     dimensions = RefinerDimensions(caution=caution, least_change=least_change)
-    picture, share = hold_back(made, composite, mask, dimensions)
+    scene = torch.tensor([same_scene])
+    picture, share = hold_back(made, composite, mask, scene, dimensions)
     return float(picture.mean()), float(share)
 
 
 @pytest.mark.parametrize(
-    ("logit", "caution", "least", "share"),
+    ("logit", "same_scene", "caution", "least", "share"),
     [
-        (20.0, 0.0, 0.0, 1.0),
-        (-20.0, 0.0, 0.0, 0.0),
-        (1.0, 1.0, 0.0, 0.5),
-        (20.0, 0.0, 0.1, 0.5),
-        (0.0, math.log(3), 0.2, 0.25 * 0.2),
+        (20.0, 1.0, 0.0, 0.0, 1.0),
+        (-20.0, 1.0, 0.0, 0.0, 0.0),
+        (1.0, 1.0, 1.0, 0.0, 0.5),
+        (20.0, 1.0, 0.0, 0.1, 0.5),
+        (0.0, 1.0, math.log(3), 0.2, 0.25 * 0.2),
+        (20.0, 0.5, 0.0, 0.0, 0.5),
+        (20.0, 0.2, 0.0, 0.0, 0.04 / 0.68),
+        (20.0, 0.0, 0.0, 0.0, 0.0),
     ],
 )
 def test_a_change_of_a_tenth_is_made_by_its_share(
-    logit: float, caution: float, least: float, share: float
+    logit: float, same_scene: float, caution: float, least: float, share: float
 ) -> None:
-    mean, found = held(0.1, logit, caution=caution, least_change=least)
+    mean, found = held(
+        0.1, logit, same_scene=same_scene, caution=caution, least_change=least
+    )
     assert found == pytest.approx(share, abs=1e-4)
     assert mean == pytest.approx(0.5 + share * 0.1, abs=1e-5)
 
@@ -192,6 +160,12 @@ def test_holding_back_never_jumps() -> None:
     shares = [held(size, 1.0, least_change=0.01)[1] for size in sizes]
     assert np.diff(shares).min() >= -1e-6
     assert np.diff(shares).max() < 0.01
+
+
+def test_from_scene_to_scene_it_never_jumps_either() -> None:
+    shares = [held(0.1, 20.0, same_scene=p)[1] for p in np.linspace(0, 1, 501)]
+    assert np.diff(shares).min() >= 0
+    assert np.diff(shares).max() < 0.005
 
 
 # Pairs

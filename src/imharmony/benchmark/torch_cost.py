@@ -17,10 +17,9 @@ from imharmony.training.architectures import (
     find_architecture,
 )
 from imharmony.training.networks.hdnet import HDNet
-from imharmony.training.networks.refiner import FOLD, Refiner
+from imharmony.training.networks.refiner import Refiner
 from imharmony.training.networks.s2crnet import build_s2crnet
 from imharmony.training.networks.seam import SeamNet
-from imharmony.training.networks.seam_field import NUM_CHANNELS
 from imharmony.training.threads import num_threads
 
 __all__ = ["count_macs", "count_params", "reference_loop", "variants", "whole_photo"]
@@ -136,15 +135,11 @@ def _make_inputs(network: AnyNetwork, size: int) -> tuple[Tensor, ...]:
     image, mask = torch.ones(1, 3, size, size), torch.ones(1, 1, size, size)
     if isinstance(network, HDNet):
         return image, mask
+    seam = torch.zeros(1, GAPS, NUM_PAIRS, 6), torch.zeros(1, GAPS, NUM_PAIRS)
     if isinstance(network, Refiner):
-        field = torch.zeros(1, NUM_CHANNELS, size // FOLD, size // FOLD)
-        return image, mask, field, torch.ones(1)
+        return image, mask, *seam, torch.zeros(1, NUM_PAIRS, 2), torch.ones(1)
     label = torch.zeros(1, network.dimensions.num_labels)
     thumbnails = image, mask, image, mask, label
     if isinstance(network, SeamNet):
-        return (
-            *thumbnails,
-            torch.zeros(1, GAPS, NUM_PAIRS, 6),
-            torch.zeros(1, GAPS, NUM_PAIRS),
-        )
+        return *thumbnails, *seam
     return thumbnails

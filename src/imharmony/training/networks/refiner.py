@@ -1,10 +1,10 @@
 """HDNet on top of curves: it corrects, place by place, what the curves leave.
 
-The network sees the picture as the curves left it, the mask, how both sides of its
-edge differ, and how likely it is that they belong to one scene. It predicts for each
-pixel an affine map of color, at first none, and for the picture the share of that
-change that is worth making. The trunk is HDNet's; what is convolved, the affine maps in
-place of a picture and the layers that look at the whole picture are ours.
+The network sees the picture as the curves left it, the mask, what its edge says
+(`edge_reader`), and how likely it is that both sides of it belong to one scene. It
+predicts for each pixel an affine map of color, at first none, and for the picture the
+share of that change that is worth making. The trunk is HDNet's; what it is shown, the
+affine maps in place of a picture and the reader of the edge are ours.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from imharmony.training.networks.edge_reader import EdgeReader, fit_lattice
 from imharmony.training.networks.hdnet import HDNet, HDNetDimensions
-from imharmony.training.networks.seam_field import NUM_CHANNELS, seam_field
 from imharmony.training.networks.variants import change_variant
 
 __all__ = [
@@ -33,13 +33,14 @@ __all__ = [
 FOLD = 2
 """Pixels of the picture along each side of one that is convolved: the maps are smooth,
 but the edge is sharp, so what is seen is folded into channels, not shrunk."""
-_NUM_INPUTS = 4 * FOLD**2 + NUM_CHANNELS + 1
-"""The picture and its mask, folded; what is read across the edge; and the probability
-of a same scene."""
-_NUM_MAPS = 18
-"""Of a color: a 3x3 matrix and an offset, on top of no change; and by how much each
-channel follows what differs across the edge nearby, as a sum and as a factor."""
-_NUM_STATISTICS = 14 + NUM_CHANNELS
+_NUM_READ = 16
+"""Channels in which the trunk is shown what the edge says."""
+_NUM_INPUTS = 4 * FOLD**2 + _NUM_READ + 1
+"""The picture and its mask, folded; what the edge says; the probability of a same
+scene."""
+_NUM_MAPS = 12
+"""Of a color: a 3x3 matrix and an offset, on top of no change."""
+_NUM_STATISTICS = 14
 _HIDDEN = 64
 
 
@@ -51,6 +52,11 @@ class RefinerDimensions:
     """As the further ones, see `HDNetDimensions`."""
     num_neighbors: int = 3
     temperature: float = 0.1
+    reader_width: int = 64
+    """Width of what reads the edge."""
+    num_heads: int = 8
+    """Its heads of attention, and how often pairs look at each other."""
+    num_blocks: int = 2
     caution: float = 0.0
     """In use: subtracted from the logit of the share that is made."""
     least_change: float = 0.0
@@ -86,55 +92,61 @@ class Refiner(nn.Module):
 
     def __init__(self, dimensions: RefinerDimensions) -> None:
         super().__init__()
-        self.dimensions = dimensions
-        self.trunk = HDNet(dimensions.trunk)
+        d = self.dimensions = dimensions
+        self.trunk = HDNet(d.trunk)
         nn.init.zeros_(self.trunk.output.weight)
-        self.whole = nn.Sequential(
-            nn.Linear(_NUM_STATISTICS, _HIDDEN),
-            nn.ReLU(),
-            nn.Linear(_HIDDEN, _HIDDEN),
-            nn.ReLU(),
+        self.reader = EdgeReader(
+            d.reader_width, d.num_heads, d.num_blocks, _NUM_STATISTICS
         )
-        self.maps = nn.Linear(_HIDDEN, 2 * _NUM_MAPS)
+        self.shown = nn.Linear(d.reader_width, _NUM_READ)
+        self.maps = nn.Linear(d.reader_width, _NUM_MAPS)
+        nn.init.zeros_(self.maps.weight)
+        nn.init.zeros_(self.maps.bias)
         self.share = nn.Sequential(
-            nn.Linear(_NUM_STATISTICS + _NUM_MAPS + NUM_CHANNELS, _HIDDEN),
+            nn.Linear(_NUM_STATISTICS + 2 * d.reader_width + _NUM_MAPS, _HIDDEN),
             nn.ReLU(),
             nn.Linear(_HIDDEN, 1),
         )
-        nn.init.zeros_(self.maps.weight)
-        nn.init.zeros_(self.maps.bias)
 
     def forward(
-        self, composite: Tensor, mask: Tensor, field: Tensor, same_scene: Tensor
+        self,
+        composite: Tensor,
+        mask: Tensor,
+        seam: Tensor,
+        seam_weight: Tensor,
+        seam_place: Tensor,
+        same_scene: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Predict what `refine` applies; in low precision, if asked to.
-
-        Parameters
-        ----------
-        composite, mask, same_scene
-            As for `refine`.
-        field : Tensor of float, shape (B, NUM_CHANNELS, h/2, w/2)
-            What `seam_field` gives, times the probability.
+        """Predict what `refine` applies, parameters as there.
 
         Returns
         -------
         tuple of Tensor
-            Maps of color, (B, 18, h/2, w/2), and the logit of the share, (B,).
+            Maps of color, (B, 12, h/2, w/2), and the logit of the share, (B,).
         """
-        is_front = (mask > 0.5).float()
         folded = torch.cat([2 * composite - 1, 2 * mask - 1], dim=1)
         folded = F.pixel_unshuffle(folded, FOLD)  # (B, 16, h/2, w/2)
-        same = (2 * same_scene - 1)[:, None, None, None].expand_as(folded[:, :1])
-        trunk_input = torch.cat([folded, 4 * field, same], dim=1)
-        is_mostly_front = (F.avg_pool2d(mask, FOLD) > 0.5).float()
-        painted = self.trunk.paint(trunk_input, is_mostly_front)  # (B, 18, h/2, w/2)
-        statistics = _describe_regions(composite, is_front, field, same_scene)
-        gains, common = self.maps(self.whole(statistics)).float().chunk(2, dim=1)
-        maps = painted * (1 + gains[:, :, None, None]) + common[:, :, None, None]
-        part = is_mostly_front / is_mostly_front.sum(dim=(2, 3), keepdim=True).clamp(1)
-        size = (maps.detach().abs() * part).sum(dim=(2, 3))  # (B, 18)
-        inside = (field * part).sum(dim=(2, 3))  # (B, NUM_CHANNELS)
-        evidence = torch.cat([statistics, 4 * size, 8 * inside], dim=1)
+        small = F.avg_pool2d(composite, FOLD)
+        is_front = (F.avg_pool2d(mask, FOLD) > 0.5).float()
+        lattice = fit_lattice(is_front)
+        statistics = _describe_regions(small, is_front, same_scene)
+        with torch.autocast(composite.device.type, enabled=False):  # places are exact
+            seams = seam, seam_weight, seam_place
+            reading = self.reader(
+                small, is_front, lattice, *seams, same_scene, statistics
+            )
+            hidden = reading.hidden  # (B, L, L, C)
+            maps = lattice.spread(self.maps(hidden).permute(0, 3, 1, 2))
+            shown = lattice.spread(self.shown(hidden).permute(0, 3, 1, 2))
+            part = lattice.gather(is_front)  # (B, 1, L, L)
+            part = part / part.sum(dim=(2, 3), keepdim=True).clamp(min=1e-3)
+            mean = (hidden * part.permute(0, 2, 3, 1)).sum(dim=(1, 2))  # (B, C)
+        same = (2 * same_scene - 1)[:, None, None, None].expand_as(is_front)
+        inputs = torch.cat([folded, shown, same], dim=1)
+        maps = maps + self.trunk.paint(inputs, is_front)
+        area = is_front.sum(dim=(2, 3)).clamp(min=1)
+        change = (maps.detach().abs() * is_front).sum(dim=(2, 3)) / area
+        evidence = torch.cat([statistics, mean, reading.pairs, 4 * change], dim=1)
         logit: Tensor = self.share(evidence)[:, 0]
         return maps, logit
 
@@ -158,30 +170,29 @@ def refine(
         As the curves left it, RGB, sRGB-encoded, [0, 1]; h and w are multiples of 16.
     mask : Tensor of float, shape (B, 1, h, w)
         Above 0.5 is foreground.
-    seam, seam_weight, seam_place : Tensor of float
-        As `seam_field` takes them; the inner pixels as the curves left them.
+    seam : Tensor of float, shape (B, G, N, 6)
+        Facing pixels, inner and outer, at each gap; inner ones as the curves left them.
+    seam_weight : Tensor of float, shape (B, G, N)
+        1 where there is a pair, else 0.
+    seam_place : Tensor of float, shape (B, N, 2)
+        Where in the picture they are, down and across, from 0 to 1.
     same_scene : Tensor of float, shape (B,)
         Probability that foreground and surroundings are of one scene; 0 for unknown.
     """
-    B, _, h, w = composite.shape
-    field = seam_field(seam, seam_weight, seam_place, (h // FOLD, w // FOLD))
-    field = field * same_scene[:, None, None, None]  # a paste's edge says nothing
-    maps, logit = network(composite, mask, field, same_scene)
-    both = torch.cat([maps.float(), field[:, :3]], dim=1)
-    both = F.interpolate(both, size=(h, w), mode="bilinear", align_corners=False)
-    rows, nearby = both[:, :_NUM_MAPS].reshape(B, 3, 6, h, w), both[:, _NUM_MAPS:]
-    matrix, (offset, sums, factors) = rows[:, :, :3], rows[:, :, 3:].unbind(dim=2)
+    inputs = (composite, mask, seam, seam_weight, seam_place, same_scene)
+    maps, logit = network(*inputs)
+    maps = F.interpolate(
+        maps.float(), size=mask.shape[2:], mode="bilinear", align_corners=False
+    )
+    rows = maps.reshape(-1, 3, 4, *maps.shape[2:])  # (B, 3, 4, h, w)
     # About the middle of the range: what turns a color leaves gray where it is.
-    change = (matrix * (composite[:, None] - 0.5)).sum(dim=2) + offset
-    change = change + nearby * (sums + factors * (2 * composite))
+    change = (rows[:, :, :3] * (composite[:, None] - 0.5)).sum(dim=2) + rows[:, :, 3]
     return Refinement(composite + change * (mask > 0.5).float(), logit.float())
 
 
-def _describe_regions(
-    picture: Tensor, is_front: Tensor, field: Tensor, same_scene: Tensor
-) -> Tensor:
+def _describe_regions(picture: Tensor, is_front: Tensor, same_scene: Tensor) -> Tensor:
     """Describe both regions as a whole, (B, C), each value about 1 large."""
-    described = [(2 * same_scene - 1)[:, None], 8 * field.mean(dim=(2, 3))]
+    described = [(2 * same_scene - 1)[:, None]]
     area = is_front.mean(dim=(2, 3))  # (B, 1)
     described.append(2 * area - 1)
     for region in (is_front, 1 - is_front):
@@ -196,6 +207,7 @@ def hold_back(
     refinement: Refinement,
     composite: Tensor,
     mask: Tensor,
+    same_scene: Tensor,
     dimensions: RefinerDimensions,
 ) -> tuple[Tensor, Tensor]:
     """Make a change by the share that it is worth, and less where it is small.
@@ -207,15 +219,18 @@ def hold_back(
 
     Notes
     -----
-    Of a change of size c the share is sigmoid(logit - caution) * c² / (c² + l²), with
-    l the least change: nowhere does it jump.
+    The share is a product of three, none of which jumps: sigmoid(logit - caution);
+    p² / (p² + (1 - p)²) of the probability p of a same scene, since what surrounds a
+    paste says nothing of how its light should vary; and of a change of size c,
+    c² / (c² + l²), with l the least change.
     """
     change = refinement.picture - composite
     weight = (mask > 0.5).float()
     area = 3 * weight.sum(dim=(1, 2, 3)) + 1e-6
     size = (change.abs() * weight).sum(dim=(1, 2, 3)) / area
     is_large = size**2 / (size**2 + dimensions.least_change**2 + 1e-12)
-    share = torch.sigmoid(refinement.logit - dimensions.caution) * is_large
+    belief = same_scene**2 / (same_scene**2 + (1 - same_scene) ** 2)
+    share = torch.sigmoid(refinement.logit - dimensions.caution) * belief * is_large
     refined = composite + share[:, None, None, None] * change
     return refined.clamp(0, 1), share
 
@@ -239,7 +254,9 @@ class RefinerInUse(nn.Module):
         """Refine one picture, parameters as of the network, and hold back."""
         inputs = (composite, mask, seam, seam_weight, seam_place, same_scene)
         refinement = refine(self.network, *inputs)
-        return hold_back(refinement, composite, mask, self.network.dimensions)
+        return hold_back(
+            refinement, composite, mask, same_scene, self.network.dimensions
+        )
 
 
 def build_refiner(variant: str, **changes: object) -> Refiner:

@@ -86,9 +86,8 @@ class RefinerRecipe(Recipe[Refiner]):
         """Refine a batch as in use, held back; there are no curves."""
         with torch.inference_mode():
             refinement = refine(network, *_inputs(pair))
-            picture, _ = hold_back(
-                refinement, pair.composite, pair.mask, network.dimensions
-            )
+            shown = pair.composite, pair.mask, pair.same_scene
+            picture, _ = hold_back(refinement, *shown, network.dimensions)
         return Harmonized(picture, None)
 
     def graph(self, network: Refiner) -> Graph:
