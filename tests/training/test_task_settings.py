@@ -170,6 +170,7 @@ def test_the_configs_of_the_package_are_the_checked_in_list() -> None:
         "hdnet-lite",
         "hdnet-lite-paper",
         "hdnet-lite-refining",
+        "hdnet-lite-refining-192",
         "hdnet-lite-released",
     ]
     assert sorted([*published, *ablations, *other]) == NAMES

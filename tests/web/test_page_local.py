@@ -52,6 +52,12 @@ def choose_by_place(page: Page) -> None:
     settle(page)
 
 
+def trust_edge(page: Page) -> None:
+    """Say that the object belongs to the photo: pastes are hardly changed by place."""
+    page.select_option("#seam", label="This photo")
+    settle(page)
+
+
 def shown(page: Page) -> Pixels:
     return canvas(page, "after")[..., :3].astype(int)
 
@@ -113,6 +119,7 @@ def test_page_recolors_by_place_as_python(page: Page) -> None:
 
 def test_composite_is_changed_by_place(page: Page, harmonizer: Harmonizer) -> None:
     use_composite(page)
+    trust_edge(page)
     alike = shown(page)
     choose_by_place(page)
     by_place = shown(page)
@@ -122,7 +129,7 @@ def test_composite_is_changed_by_place(page: Page, harmonizer: Harmonizer) -> No
     np.testing.assert_array_equal(by_place[outside], before[outside])
     composite = files.read_photo(COMPOSITE)
     region = mask_files.read_mask(MASK, size=(H, W))
-    predicted = harmonizer.predict(composite, region)
+    predicted = harmonizer.predict(composite, region, seam="trust")
     for strength in (1.0, 0.35, 1.7):
         set_range(page, "#strength", 100 * strength)
         change = predicted.at_strength(strength).transform
@@ -135,6 +142,7 @@ def test_composite_is_changed_by_place(page: Page, harmonizer: Harmonizer) -> No
 
 def test_what_curves_alone_have_is_gone_until_it_is_chosen_again(page: Page) -> None:
     use_composite(page)
+    trust_edge(page)
     alike = shown(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
@@ -145,6 +153,7 @@ def test_what_curves_alone_have_is_gone_until_it_is_chosen_again(page: Page) -> 
     expect(page.locator("#curves-download")).to_be_visible()
     choose_by_place(page)
     by_place = shown(page)
+    assert difference(by_place, alike) > 1
     assert status(page).startswith("Harmonized.")
     assert "by place" in page.inner_text("#objects .quiet")
     expect(page.locator("#by-hand")).to_be_hidden()
@@ -172,9 +181,11 @@ def test_16_bit_photo_keeps_its_depth(
     files.write_photo(photo.from_array(pixels), path)
     drop(page, path, MASK)
     settle(page)
+    trust_edge(page)
     choose_by_place(page)
     image, region = files.read_photo(path), mask_files.read_mask(MASK, size=(H, W))
-    expected = render(image, region, harmonizer.predict(image, region).transform)
+    predicted = harmonizer.predict(image, region, seam="trust")
+    expected = render(image, region, predicted.transform)
     assert download(page) == files.encode_photo(expected, ".tif")
 
 
@@ -184,6 +195,7 @@ def test_large_photo_is_shown_sharp_when_zoomed_in(page: Page, tmp_path: Path) -
         pyvips.Image.new_from_file(str(original)).resize(2.5).write_to_file(str(path))
     drop(page, *paths)
     settle(page)
+    trust_edge(page)
     choose_by_place(page)
     page.click("#zoom-full")
     while not page.evaluate("Boolean(imharmony.view.detail)"):
@@ -220,6 +232,7 @@ def test_cutout_is_fitted_again_where_it_is_let_go(
     page: Page, harmonizer: Harmonizer
 ) -> None:
     place_cutout(page)
+    trust_edge(page)
     choose_by_place(page)
     page.click("#place summary")
     for field, value in (("size", 65), ("left", 38), ("top", 102)):
@@ -247,7 +260,7 @@ def test_cutout_is_fitted_again_where_it_is_let_go(
         at=(38, 102),
         scale=compositing.parse_length("65%"),
     )
-    predicted = harmonizer.predict(pasted.composite, pasted.mask)
+    predicted = harmonizer.predict(pasted.composite, pasted.mask, seam="trust")
     expected = render(pasted.composite, pasted.mask, predicted.transform)
     np.testing.assert_array_equal(downloaded(page), photo.to_array(expected))
     for field, value in (("rotation", 30), ("top", 60)):
@@ -259,6 +272,7 @@ def test_cutout_is_fitted_again_where_it_is_let_go(
 
 def test_what_is_moved_and_not_fitted_again_takes_its_change_along(page: Page) -> None:
     place_cutout(page)
+    trust_edge(page)
     choose_by_place(page)
     page.click("#more summary")
     page.click("#auto")
@@ -296,22 +310,25 @@ def test_objects_lie_on_each_other_each_with_its_change(
         part[:, inside] = region[:, inside]
         regions.append(photo.from_array(part))
         set_mask(page, part, f"part{index}.png")
-    choose_by_place(page)  # the second
+    trust_edge(page)  # of the second
+    choose_by_place(page)
     set_range(page, "#strength", 60)
     composite = files.read_photo(COMPOSITE)
     alike = Harmonizer().predict(composite, regions[0]).transform
-    local = harmonizer.predict(composite, regions[1]).transform.blend(0.6)
+    second = harmonizer.predict(composite, regions[1], seam="trust")
+    local = second.transform.blend(0.6)
     expected = render(composite, regions[0], alike)
     expected = render(expected, regions[1], local)
     assert difference(downloaded(page), photo.to_array(expected)) == 0
     assert difference(shown(page), photo.to_array(expected)) <= 1
 
     page.click("#objects .pick")
+    trust_edge(page)
     choose_by_place(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
-    both = harmonizer.predict(composite, regions[0]).transform
-    expected = render(render(composite, regions[0], both), regions[1], local)
+    first = harmonizer.predict(composite, regions[0], seam="trust").transform
+    expected = render(render(composite, regions[0], first), regions[1], local)
     assert difference(downloaded(page), photo.to_array(expected)) == 0
     assert asked.count("render") == 1
 
@@ -328,6 +345,7 @@ def test_painted_mask_is_fitted_again_on_release(
     page: Page, harmonizer: Harmonizer
 ) -> None:
     use_composite(page)
+    trust_edge(page)
     choose_by_place(page)
     page.keyboard.press("b")
     set_range(page, "#brush-size", 60)
@@ -335,9 +353,8 @@ def test_painted_mask_is_fitted_again_on_release(
     settle(page)
     composite = files.read_photo(COMPOSITE)
     region = photo.from_array(mask(page).copy())
-    expected = render(
-        composite, region, harmonizer.predict(composite, region).transform
-    )
+    predicted = harmonizer.predict(composite, region, seam="trust")
+    expected = render(composite, region, predicted.transform)
     np.testing.assert_array_equal(downloaded(page), photo.to_array(expected))
     assert difference(shown(page), photo.to_array(expected)) <= 1
 

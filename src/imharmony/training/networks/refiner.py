@@ -271,6 +271,6 @@ def build_refiner(variant: str, **changes: object) -> Refiner:
     --------
     >>> network = build_refiner("hdnet-lite-refining")
     >>> sum(p.numel() for p in network.parameters())
-    670201
+    782043
     """
     return Refiner(change_variant(REFINER_VARIANTS, variant, changes))
