@@ -60,15 +60,15 @@ def test_gathered_and_divided_by_the_area_a_picture_keeps_its_color() -> None:
 def test_attention_is_a_softmax_of_likeness_less_distance() -> None:
     torch.manual_seed(0)
     B, H, Q, N, D = 2, 3, 4, 5, 8
-    asked, keys = torch.randn(B, H, Q, D), torch.randn(B, H, N, D)
+    queries, keys = torch.randn(B, H, Q, D), torch.randn(B, H, N, D)
     values, nearness = torch.randn(B, H, N, 6), torch.tensor([4.0, 1.0, -2.0])
     at, place = torch.rand(B, Q, 2), torch.rand(B, N, 2)
     absence = torch.zeros(B, N)
     absence[0, 2] = -1e4
-    found = attend(asked, keys, values, nearness, at, place, absence)
+    found = attend(queries, keys, values, nearness, at, place, absence)
     for b in range(B):
         for h in range(H):
-            logits = asked[b, h] @ keys[b, h].T / D**0.5
+            logits = queries[b, h] @ keys[b, h].T / D**0.5
             logits -= nearness[h].exp() * torch.cdist(at[b], place[b]) ** 2
             if b == 0:
                 logits[:, 2] = -torch.inf

@@ -109,7 +109,7 @@ class EdgeReader(nn.Module):
         )
         self.blocks = nn.ModuleList(_Block(width, num_heads) for _ in range(num_blocks))
         self.norm = nn.LayerNorm(width)
-        self.asks = nn.Sequential(
+        self.queries = nn.Sequential(
             nn.Linear(_NUM_INFO, width), nn.ReLU(), nn.Linear(width, width)
         )
         self.keys = nn.Linear(width, width)
@@ -161,18 +161,17 @@ class EdgeReader(nn.Module):
             x = block(x, place, absence)
         x = self.norm(x)
         points, info = _describe_points(composite, is_front, lattice, same)
-        asked = (self.asks(info) + to_points).relu()
-        asked = asked.reshape(B, LATTICE**2, H, -1).transpose(1, 2)
+        queries = (self.queries(info) + to_points).relu()
+        queries = queries.reshape(B, LATTICE**2, H, -1).transpose(1, 2)
         keys = self.keys(x).reshape(B, N, H, -1).transpose(1, 2)
         across = (seam[..., 3:] - seam[..., :3]) * weight[..., None]
         across = torch.cat([across[:, 0], across[:, _FAR_GAP]], dim=2)  # (B, N, 6)
         values = self.values(x).reshape(B, N, H, -1)
         values = torch.cat([values, 4 * across[:, :, None].expand(-1, -1, H, -1)], 3)
-        found = attend(
-            asked, keys, values.transpose(1, 2), self.nearness, points, place, absence
-        )
-        found = found.transpose(1, 2).flatten(2) * same_scene[:, None, None]
-        hidden = self.last(torch.cat([found, info], dim=2))  # (B, L², C)
+        values = values.transpose(1, 2)
+        evidence = attend(queries, keys, values, self.nearness, points, place, absence)
+        evidence = evidence.transpose(1, 2).flatten(2) * same_scene[:, None, None]
+        hidden = self.last(torch.cat([evidence, info], dim=2))  # (B, L², C)
         share = weight[:, 0, :, None]
         mean = (x * share).sum(dim=1) / share.sum(dim=1).clamp(min=1)
         pairs = mean * same_scene[:, None]
@@ -180,14 +179,14 @@ class EdgeReader(nn.Module):
 
 
 class _Block(nn.Module):
-    """Each pair looks at all pairs of its edge, then thinks about what it found."""
+    """Each pair looks at all pairs of its edge; then layers of its own."""
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.norm = nn.LayerNorm(width)
-        self.looks = nn.Linear(width, 3 * width)
-        self.found = nn.Linear(width, width)
+        self.projections = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
         self.nearness = _draw_nearness(num_heads)
         self.layers = nn.Sequential(
             nn.LayerNorm(width),
@@ -199,16 +198,16 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, place: Tensor, absence: Tensor) -> Tensor:
         """Change tokens (B, N, C) at their places (B, N, 2)."""
         B, N, C = x.shape
-        looks = self.looks(self.norm(x)).reshape(B, N, 3, self.num_heads, -1)
-        asked, keys, values = looks.permute(2, 0, 3, 1, 4)  # (B, H, N, C/H) each
-        found = attend(asked, keys, values, self.nearness, place, place, absence)
-        x = x + self.found(found.transpose(1, 2).reshape(B, N, C))
+        projected = self.projections(self.norm(x)).reshape(B, N, 3, self.num_heads, -1)
+        queries, keys, values = projected.permute(2, 0, 3, 1, 4)  # (B, H, N, C/H) each
+        heads = attend(queries, keys, values, self.nearness, place, place, absence)
+        x = x + self.output(heads.transpose(1, 2).reshape(B, N, C))
         changed: Tensor = x + self.layers(x)
         return changed
 
 
 def attend(
-    asked: Tensor,
+    queries: Tensor,
     keys: Tensor,
     values: Tensor,
     nearness: Tensor,
@@ -220,12 +219,12 @@ def attend(
 
     Parameters
     ----------
-    asked : Tensor of float, shape (B, H, Q, D)
+    queries : Tensor of float, shape (B, H, Q, D)
     keys, values : Tensor of float, shape (B, H, N, D) and (B, H, N, V)
     nearness : Tensor of float, shape (H,)
         Logarithm of what the squared distance is multiplied by.
     at, place : Tensor of float, shape (B, Q, 2) and (B, N, 2)
-        Where what is asked and what is found lie.
+        Where queries and keys lie.
     absence : Tensor of float, shape (B, N)
         Added to the logits: 0, or far below where there is nothing.
 
@@ -238,7 +237,7 @@ def attend(
     Of the squared distance, |at|² is the same for all keys, and what is left of it is a
     product: it is three more entries of both sides, and no (B, H, Q, N) of its own.
     """
-    B, H, Q, D = asked.shape
+    B, H, Q, D = queries.shape
     N = keys.shape[2]
     steep = nearness.exp()[None, :, None, None]
     at, place = at - 0.5, place - 0.5
@@ -247,7 +246,7 @@ def attend(
     ones = ones[:, None].expand(B, H, Q, 1)
     there = [place, place.square().sum(dim=2, keepdim=True), absence[..., None]]
     beside = torch.cat(there, dim=2)[:, None].expand(B, H, N, 4)
-    left = torch.cat([asked * D**-0.5, here, ones], dim=3)
+    left = torch.cat([queries * D**-0.5, here, ones], dim=3)
     right = torch.cat([keys, beside], dim=3)
     return F.scaled_dot_product_attention(left, right, values, scale=1.0)
 
